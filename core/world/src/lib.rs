@@ -1,0 +1,14 @@
+//! The world and its rules: pure and deterministic.
+//!
+//! Nothing in this crate touches a file, a socket, a clock or entropy; time and ticks come in as
+//! arguments and every change leaves as a [`step::Deltas`] value. Other crates store it
+//! (`terrane-store`), carry it (`terrane-protocol`) and run it (`terrane-roles`).
+#![forbid(unsafe_code)]
+
+pub mod block;
+pub mod chunk;
+pub mod digest;
+pub mod generate;
+pub mod limits;
+pub mod space;
+pub mod step;

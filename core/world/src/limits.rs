@@ -1,0 +1,54 @@
+//! Every maximum of the system in one place, with the reason, related to each other at compile time.
+
+/// Voxels along one edge of a chunk: a row along x is one u32 mask, and a u16 chunk is 64 KiB, which fits L2.
+pub const CHUNK_EDGE: usize = 32;
+/// Voxels in one chunk.
+pub const CHUNK_VOXELS: usize = CHUNK_EDGE * CHUNK_EDGE * CHUNK_EDGE;
+
+/// Horizontal bound: x and z are in [−2³⁰, 2³⁰), so that a difference of two positions still fits an i32.
+pub const HORIZONTAL_BOUND: i32 = 1 << 30;
+/// Vertical bound: y is in [−2048, 2048), which is also what an Anvil section number (one signed byte) can name.
+pub const VERTICAL_BOUND: i32 = 2048;
+
+/// Chunks along x of one region.
+pub const REGION_CHUNKS_X: usize = 4;
+/// Chunks along y of one region.
+pub const REGION_CHUNKS_Y: usize = 8;
+/// Chunks along z of one region.
+pub const REGION_CHUNKS_Z: usize = 4;
+/// Chunks in one region file: its directory of 28-byte entries fits one 4 KiB page.
+pub const REGION_CHUNKS: usize = REGION_CHUNKS_X * REGION_CHUNKS_Y * REGION_CHUNKS_Z;
+
+/// Block ids in one world: `u16`, with the last value kept free so that a count fits a u16 as well.
+pub const BLOCKS_MAX: usize = 65_535;
+/// Bytes of a block's name with its states. The longest vanilla name has 96; mods stay under twice that.
+pub const BLOCK_NAME_BYTES_MAX: usize = 256;
+/// Bytes of the sparse data of one voxel: a full shulker box of written books is under 1 MiB.
+pub const SPARSE_BYTES_MAX: usize = 1 << 20;
+/// Sparse entries in one chunk: every voxel may have one.
+pub const SPARSE_ENTRIES_MAX: usize = CHUNK_VOXELS;
+/// Bytes of all sparse data of one chunk, so that a slot's length fits its 32-bit field with room to spare.
+pub const SPARSE_CHUNK_BYTES_MAX: usize = 64 << 20;
+
+/// How far sideways a column's tick may look, in voxels: one event reaches at most half a column per tick.
+pub const REACH: i32 = 64;
+/// A strength may be at most this many times the smallest side loss, so that support never reaches past `REACH`.
+pub const STRENGTH_PER_SIDE_LOSS_MAX: u16 = 64;
+
+/// Voxels in one edit input: an input is atomic, so it must be small against a tick.
+pub const EDIT_VOXELS_MAX: usize = 4_096;
+/// Inputs in one tick; more wait for the next one.
+pub const TICK_INPUTS_MAX: usize = 4_096;
+/// Actors whose last input sequence is remembered; the longest silent one is forgotten first.
+pub const ACTORS_MAX: usize = 4_096;
+
+const _: () = assert!(CHUNK_EDGE == 32, "a row along x is one u32 mask");
+const _: () = assert!(CHUNK_VOXELS <= u16::MAX as usize + 1, "a local index fits u16");
+const _: () = assert!(BLOCKS_MAX < u16::MAX as usize + 1, "an id and a count of ids fit u16");
+const _: () = assert!(HORIZONTAL_BOUND % (CHUNK_EDGE * REGION_CHUNKS_X) as i32 == 0, "regions tile the bounds");
+const _: () = assert!(VERTICAL_BOUND % (CHUNK_EDGE * REGION_CHUNKS_Y) as i32 == 0, "regions tile the bounds");
+const _: () = assert!((HORIZONTAL_BOUND as i64) * 2 <= (i32::MAX as i64) + 1, "differences fit i32");
+const _: () = assert!(REACH as usize == CHUNK_EDGE * REGION_CHUNKS_X / 2, "half a column");
+const _: () = assert!(STRENGTH_PER_SIDE_LOSS_MAX as i32 == REACH, "support ends within REACH");
+const _: () = assert!(SPARSE_BYTES_MAX <= SPARSE_CHUNK_BYTES_MAX);
+const _: () = assert!(EDIT_VOXELS_MAX <= CHUNK_VOXELS);
