@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(chunks, [[-1, 0, -1], [0, 0, -1], [1, 0, -1], [-1, 0, 0], [0, 0, 0], [1, 0, 0]]);
         assert_eq!(b.chunk_count(), 6);
         assert_eq!(b.to_string(), "-1,0,-1:33,1,1");
-        for bad in ["", "1,2,3", "0,0,0:0,1,1", "0,0,0:1,1,9999", "0,0,0:1,1,x", "0,0:1,1"] {
+        for bad in ["", "1,2,3", "0,0,0:0,1,1", "0,0,0:1,9999,1", "0,0,0:1,1,x", "0,0:1,1"] {
             assert!(bad.parse::<VoxelBox>().is_err(), "{bad:?} must be refused");
         }
     }
