@@ -1,0 +1,229 @@
+//! `world.toml` and the registry file: what a world is.
+
+use crate::FORMAT_VERSION;
+use crate::door::{Dir, Open};
+use crate::error::{Context, StoreError};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use terrane_world::block::{BlockRule, Registry, parse_rules};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The settings file.
+pub const SETTINGS_FILE: &str = "world.toml";
+/// The registry, and the copy that it can be repaired from.
+pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
+const REGISTRY_HEAD: &str = "terrane registry 1";
+
+/// A generator by name and version.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratorSetting {
+    /// The name.
+    pub name: String,
+    /// The version, pinned when the world was made.
+    pub version: u32,
+}
+
+/// What `world.toml` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The world's id, random.
+    pub id: [u8; 16],
+    /// The seed of its generator.
+    pub seed: u64,
+    /// The generator of chunks that are not stored.
+    pub generator: GeneratorSetting,
+    /// The world's own block rules, on top of the built-in ones.
+    pub rules: BTreeMap<String, BlockRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    format: toml::Spanned<u32>,
+    id: toml::Spanned<String>,
+    // A string, because a TOML integer is signed.
+    seed: toml::Spanned<String>,
+    generator: GeneratorSetting,
+    #[serde(default)]
+    #[allow(dead_code, reason = "pinned for plug-in stages; a world of this version has none")]
+    plugins: BTreeMap<String, String>,
+    #[serde(default)]
+    #[allow(dead_code, reason = "parsed again by the registry's own parser, which knows lines and accepted values")]
+    rules: toml::Table,
+}
+
+impl Settings {
+    /// The text of `world.toml` for a new world.
+    pub fn to_toml(&self) -> String {
+        let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!(
+            "# A Terrane world. Only [rules] is meant to be changed by hand: id, seed and generator are what its chunks\n\
+             # were made from, and a change of them is refused.\n\
+             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n[generator]\nname = {:?}\nversion = {}\n\n\
+             # SHA-256 by name of the plug-in stages that the generator uses.\n[plugins]\n\n\
+             # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 300\n# colour = \"#a2834f\"\n",
+            self.seed, self.generator.name, self.generator.version
+        )
+    }
+
+    /// Parses `world.toml`.
+    pub fn parse(text: &str) -> Result<Self, StoreError> {
+        let at = |offset: usize, what: String| StoreError::corrupt(SETTINGS_FILE, offset as u64, what);
+        let raw: Raw = toml::from_str(text)
+            .map_err(|e| at(e.span().map_or(0, |s| s.start), format!("{}{}", line_of(text, e.span()), e.message())))?;
+        if *raw.format.get_ref() != FORMAT_VERSION {
+            let found = *raw.format.get_ref();
+            return Err(StoreError::Version { file: SETTINGS_FILE.into(), found, supported: FORMAT_VERSION });
+        }
+        let id = parse_id(raw.id.get_ref())
+            .ok_or_else(|| at(raw.id.span().start, "id must be 32 hexadecimal digits".into()))?;
+        let seed = (raw.seed.get_ref().parse()).map_err(|_| {
+            at(raw.seed.span().start, "seed must be a whole number from 0 to 18446744073709551615".into())
+        })?;
+        Ok(Self { id, seed, generator: raw.generator, rules: parse_own_rules(text)? })
+    }
+
+    /// A hash of what must never change.
+    pub fn identity(&self) -> u64 {
+        let mut text = format!("{} {} {}", self.seed, self.generator.name, self.generator.version).into_bytes();
+        text.extend_from_slice(&self.id);
+        xxh3_64(&text)
+    }
+}
+
+fn line_of(text: &str, span: Option<std::ops::Range<usize>>) -> String {
+    let Some(span) = span else { return String::new() };
+    let before = &text[..text.floor_char_boundary(span.start)];
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    format!("line {}, column {column}: ", before.matches('\n').count() + 1)
+}
+
+fn parse_id(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 32 || !text.is_ascii() {
+        return None;
+    }
+    let mut id = [0u8; 16];
+    for (n, byte) in id.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * n..2 * n + 2], 16).ok()?;
+    }
+    Some(id)
+}
+
+/// Cuts `[rules.NAME]` tables out of the text, keeping line numbers, and gives them to the rules' own parser.
+fn parse_own_rules(text: &str) -> Result<BTreeMap<String, BlockRule>, StoreError> {
+    let mut only_rules = String::with_capacity(text.len());
+    let mut inside = false;
+    for line in text.lines() {
+        let head = line.trim_start();
+        if head.starts_with('[') {
+            inside = head.starts_with("[rules.");
+        }
+        if inside {
+            // Seven spaces for "rules." and its bracket keep the columns.
+            only_rules.push_str(&line.replacen("[rules.", "      [", usize::from(head.starts_with("[rules."))));
+        }
+        only_rules.push('\n');
+    }
+    Ok(parse_rules(SETTINGS_FILE, &only_rules)?)
+}
+
+/// Writes a file whole, or leaves the one that was there.
+pub(crate) fn replace_file(dir: &dyn Dir, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let new = format!("{name}.new");
+    let file = dir.open(&new, Open::Create).at("creating", &new, 0)?;
+    file.write_at(bytes, 0).at("writing", &new, 0)?;
+    file.sync().synced(&new)?;
+    dir.rename(&new, name).at("renaming", name, 0)?;
+    dir.sync("").synced("the world's folder")
+}
+
+pub(crate) fn read_file(dir: &dyn Dir, name: &str) -> Result<Vec<u8>, StoreError> {
+    let file = dir.open(name, Open::Read).at("opening", name, 0)?;
+    let mut bytes = vec![0u8; file.len().at("measuring", name, 0)? as usize];
+    file.read_at(&mut bytes, 0).at("reading", name, 0)?;
+    Ok(bytes)
+}
+
+/// Reads `world.toml`.
+pub fn read_settings(dir: &dyn Dir) -> Result<Settings, StoreError> {
+    let bytes = read_file(dir, SETTINGS_FILE)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|e| StoreError::corrupt(SETTINGS_FILE, e.utf8_error().valid_up_to() as u64, "it is not UTF-8"))?;
+    Settings::parse(&text)
+}
+
+/// Writes the registry: the copy first, so that the copy never knows less.
+pub fn write_registry(dir: &dyn Dir, registry: &Registry) -> Result<(), StoreError> {
+    let mut text = format!("{REGISTRY_HEAD}\n");
+    for name in registry.names() {
+        text.push_str(name);
+        text.push('\n');
+    }
+    let checksum = xxh3_64(text.as_bytes());
+    let _ = writeln!(text, "checksum {checksum:016x}");
+    for file in REGISTRY_FILES.iter().rev() {
+        replace_file(dir, file, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Reads one registry file, without the rules.
+pub fn read_registry_names(dir: &dyn Dir, file: &str) -> Result<Vec<String>, StoreError> {
+    let bytes = read_file(dir, file)?;
+    let wrong = |offset: usize, what: &str| StoreError::corrupt(file, offset as u64, what);
+    let text = std::str::from_utf8(&bytes).map_err(|e| wrong(e.valid_up_to(), "it is not UTF-8"))?;
+    let (names, last) = text
+        .strip_suffix('\n')
+        .and_then(|text| text.rsplit_once('\n'))
+        .ok_or_else(|| wrong(bytes.len(), "its last line is not a checksum"))?;
+    if last != format!("checksum {:016x}", xxh3_64(&bytes[..=names.len()])) {
+        return Err(wrong(names.len() + 1, "it does not match its checksum"));
+    }
+    let mut lines = names.lines();
+    match lines.next() {
+        Some(REGISTRY_HEAD) => Ok(lines.map(str::to_owned).collect()),
+        Some(head) if head.starts_with("terrane registry ") => {
+            let found = head.trim_start_matches("terrane registry ").parse().unwrap_or(0);
+            Err(StoreError::Version { file: file.into(), found, supported: FORMAT_VERSION })
+        }
+        _ => Err(wrong(0, "it does not begin like a registry")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_as_written_and_own_rules_count() {
+        let settings = Settings {
+            id: [7; 16],
+            seed: u64::MAX,
+            generator: GeneratorSetting { name: "hills".into(), version: 1 },
+            rules: BTreeMap::new(),
+        };
+        let text = settings.to_toml();
+        assert_eq!(Settings::parse(&text).unwrap(), settings);
+        let own = Settings::parse(&format!("{text}[rules.stone]\nstrength = 8\ncolour = \"#010203\"\n")).unwrap();
+        assert_eq!(own.rules["stone"].strength, 8);
+        let wrong =
+            Settings::parse(&format!("{text}[rules.stone]\nstrength = -8\ncolour = \"#010203\"\n")).unwrap_err();
+        let line = text.lines().count() + 2;
+        assert!(wrong.to_string().starts_with(&format!("world.toml:{line}:12")), "{wrong}");
+    }
+
+    #[test]
+    fn a_wrong_settings_file_says_where_and_what() {
+        for (text, part) in [
+            ("format = 2\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n", "format version 2"),
+            ("format = 1\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n", "32 hexadecimal"),
+            ("format = 1\nseed = \"1\"\n", "missing field"),
+            ("format = 1\nsead = \"1\"\n", "line 2, column 1"),
+        ] {
+            let error = Settings::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,991 @@
+//! A world's folder, opened: what is stored, what the journal adds to it, and the ways to add more.
+
+use crate::door::Dir;
+use crate::error::{Context, StoreError};
+use crate::journal::{self, Journal, Place, Record, Scan, Scanned};
+use crate::mark::Mark;
+use crate::region::{self, OPEN_MAX, RegionFile};
+use crate::settings::{self, Settings};
+use crate::slot::{self, Encoded};
+use parking_lot::{Mutex, RwLock};
+use rayon::prelude::*;
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use terrane_world::block::{BlockId, Registry};
+use terrane_world::chunk::{Chunk, Version};
+use terrane_world::digest::load_term;
+use terrane_world::generate::Generator;
+use terrane_world::limits::REGION_CHUNKS;
+use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelPos};
+use terrane_world::step::{ChunkDelta, ChunkSource, Deltas, Held, SourceError, Standing, forget_silent_actors};
+
+/// The lock's file.
+const LOCK_FILE: &str = "lock";
+/// How often a region that another process is just switching is read again.
+const READ_ATTEMPTS: usize = 100;
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The one writer.
+    Write,
+    /// One of many readers, beside a writer or without one. Sees what was durable when it opened.
+    Read,
+}
+
+/// What loading does with chunks that exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Load {
+    /// Refuses if one of them exists.
+    OnlyNew,
+    /// Replaces them.
+    Replace,
+    /// Leaves those that exist as they are, and loads the others.
+    KeepExisting,
+}
+
+/// A multiplicative hash: region positions are three small numbers that nobody hostile picks.
+#[derive(Default)]
+struct PositionHasher(u64);
+
+impl Hasher for PositionHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 29
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_i32(i32::from(*byte)));
+    }
+    fn write_i32(&mut self, value: i32) {
+        self.0 = (self.0.rotate_left(21) ^ u64::from(value as u32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+type PositionMap<T> = HashMap<RegionPos, T, BuildHasherDefault<PositionHasher>>;
+type Overlay = Box<[Option<Held>; REGION_CHUNKS]>;
+
+/// A region as readers see it: its file, and the changed chunks that no slot holds yet.
+#[derive(Clone, Default)]
+struct View {
+    file: Option<Arc<RegionFile>>,
+    overlay: Option<Overlay>,
+}
+
+impl View {
+    fn held(&self, index: usize) -> Option<&Held> {
+        self.overlay.as_ref()?[index].as_ref()
+    }
+
+    fn version(&self, index: usize) -> Version {
+        let stored = || self.file.as_ref().map_or(Version::NONE, |file| file.entry(index).version);
+        self.held(index).map_or_else(stored, |held| held.version)
+    }
+
+    fn has(&self, index: usize) -> bool {
+        self.held(index).is_some() || self.file.as_ref().is_some_and(|file| file.entry(index).form.is_some())
+    }
+
+    fn chunk(&self, index: usize) -> Result<Option<Held>, StoreError> {
+        if let Some(held) = self.held(index) {
+            return Ok(Some(held.clone()));
+        }
+        let Some(file) = &self.file else { return Ok(None) };
+        let stored = file.chunk(index)?;
+        Ok(stored.map(|(chunk, version)| Held { chunk: Arc::new(chunk), version }))
+    }
+
+    fn put(&mut self, index: usize, held: Held) {
+        self.overlay.get_or_insert_with(|| Box::new([const { None }; REGION_CHUNKS]))[index] = Some(held);
+    }
+
+    /// Drops overlay chunks that the file holds too.
+    fn drop_written(&mut self) {
+        let (Some(overlay), Some(file)) = (&mut self.overlay, &self.file) else { return };
+        for (index, slot) in overlay.iter_mut().enumerate() {
+            if slot.as_ref().is_some_and(|held| held.version <= file.entry(index).version) {
+                *slot = None;
+            }
+        }
+        if overlay.iter().all(Option::is_none) {
+            self.overlay = None;
+        }
+    }
+}
+
+/// What only the writer has.
+struct Writer {
+    journal: Journal,
+    standing: Standing,
+    mark: Mark,
+    /// Chunks whose deltas are appended but not synced.
+    pending: Vec<(ChunkPos, Held)>,
+    /// Whether frames that matter are appended but not synced.
+    unsynced: bool,
+}
+
+/// A world's folder, opened. All methods take `&self`; threads share it in an `Arc`.
+pub struct Store {
+    dir: Arc<dyn Dir>,
+    settings: Settings,
+    generator: Generator,
+    registry: RwLock<Arc<Registry>>,
+    regions: RwLock<PositionMap<Arc<View>>>,
+    /// Grows whenever a view is replaced.
+    generation: AtomicU64,
+    /// Regions whose directories a crash or a failed checkpoint may have torn.
+    switching: RwLock<HashSet<RegionPos>>,
+    writer: Option<Mutex<Writer>>,
+    opened_standing: Standing,
+    /// One fsync of the journal at a time.
+    sync_turn: Mutex<()>,
+    /// One checkpoint or load at a time.
+    checkpoint_turn: Mutex<()>,
+    poisoned: OnceLock<String>,
+    notices: Vec<String>,
+    _lock: Option<Box<dyn Any + Send + Sync>>,
+}
+
+/// What replaying the journal's tail found.
+struct Replayed {
+    standing: Standing,
+    views: BTreeMap<RegionPos, View>,
+    switching: BTreeSet<RegionPos>,
+    end: Place,
+    /// Whether a load was cut off.
+    unfinished_load: bool,
+    highest_epoch: u32,
+    torn_bytes: u64,
+}
+
+impl Store {
+    /// Makes a world. The folders of `dir` must exist ([`crate::OsDir::make_folders`]).
+    pub fn create(dir: &dyn Dir, settings: &Settings, registry: &Registry) -> Result<(), StoreError> {
+        if dir.list("").at("listing", "the world's folder", 0)?.iter().any(|name| name == settings::SETTINGS_FILE) {
+            return Err(StoreError::WorldExists { folder: "this folder".into() });
+        }
+        settings::write_registry(dir, registry)?;
+        journal::create_segment(dir, 1, &settings.id, 1)?;
+        let mark = Mark {
+            sequence: 1,
+            epoch: 0,
+            segment: 1,
+            offset: journal::SEGMENT_HEAD,
+            frame: 1,
+            identity: settings.identity(),
+        };
+        mark.create(dir)?;
+        // Last, because its presence is what makes the folder a world.
+        settings::replace_file(dir, settings::SETTINGS_FILE, settings.to_toml().as_bytes())
+    }
+
+    /// Opens a world: reads the settings, replays the journal's tail, and, for writing, raises the epoch durably.
+    pub fn open(dir: Arc<dyn Dir>, access: Access) -> Result<Self, StoreError> {
+        let names = dir.list("").at("listing", "the world's folder", 0)?;
+        if !names.iter().any(|name| name == settings::SETTINGS_FILE) {
+            return Err(StoreError::NotAWorld { folder: "this folder".into(), missing: settings::SETTINGS_FILE });
+        }
+        let lock = match access {
+            Access::Read => None,
+            Access::Write => Some(take_lock(&*dir)?),
+        };
+        let settings = settings::read_settings(&*dir)?;
+        let names = settings::read_registry_names(&*dir, settings::REGISTRY_FILES[0])?;
+        let registry = Registry::from_names(&names, &settings.rules)?;
+        let generator = Generator::new(&settings.generator.name, settings.generator.version, settings.seed, &registry)?;
+        let (mark, mark_damaged) = Mark::read(&*dir)?;
+        if mark.identity != settings.identity() {
+            let what = "id, seed or generator are not those the world was made with: put back what was there";
+            return Err(StoreError::corrupt(settings::SETTINGS_FILE, 0, what));
+        }
+        let replayed = replay(&*dir, &settings.id, &generator, &mark, access)?;
+        let mut notices = Vec::new();
+        if mark_damaged {
+            notices.push("one of the two marks in journal/mark is damaged; the other one was enough".to_owned());
+        }
+        if replayed.torn_bytes > 0 {
+            notices.push(format!(
+                "{} bytes at the journal's end were never acknowledged and are dropped",
+                replayed.torn_bytes
+            ));
+        }
+        let needs_checkpoint = replayed.unfinished_load || !replayed.switching.is_empty();
+        let mut store = Self {
+            dir,
+            settings,
+            generator,
+            registry: RwLock::new(Arc::new(registry)),
+            regions: RwLock::new(replayed.views.into_iter().map(|(pos, view)| (pos, Arc::new(view))).collect()),
+            generation: AtomicU64::new(1),
+            switching: RwLock::new(replayed.switching.into_iter().collect()),
+            writer: None,
+            opened_standing: replayed.standing,
+            sync_turn: Mutex::new(()),
+            checkpoint_turn: Mutex::new(()),
+            poisoned: OnceLock::new(),
+            notices,
+            _lock: lock,
+        };
+        if access == Access::Write {
+            store.become_writer(mark, replayed.end, replayed.highest_epoch)?;
+            if needs_checkpoint {
+                store.checkpoint()?;
+            }
+        }
+        Ok(store)
+    }
+
+    /// Raises the epoch above every one that was ever used, and only then goes on with the journal.
+    fn become_writer(&mut self, mark: Mark, end: Place, highest_epoch: u32) -> Result<(), StoreError> {
+        let epoch = mark.epoch.max(highest_epoch).checked_add(1).expect("2³² starts of one world");
+        let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
+        mark.write(&*self.dir)?;
+        let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
+        self.opened_standing.epoch = epoch;
+        let standing = self.opened_standing.clone();
+        self.writer = Some(Mutex::new(Writer { journal, standing, mark, pending: Vec::new(), unsynced: false }));
+        Ok(())
+    }
+
+    /// What `world.toml` says.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+    /// The registry as it stands.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry.read())
+    }
+    /// Where the world stood when it was opened; its epoch is this owner's.
+    pub const fn standing(&self) -> &Standing {
+        &self.opened_standing
+    }
+    /// Where the world stands with everything committed so far, for the writer.
+    pub fn current_standing(&self) -> Standing {
+        self.writer.as_ref().map_or_else(|| self.opened_standing.clone(), |writer| writer.lock().standing.clone())
+    }
+    /// What opening had to put right, in sentences for a log.
+    pub fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
+        if let Some(reason) = self.poisoned.get() {
+            return Err(StoreError::Poisoned { reason: reason.clone() });
+        }
+        self.writer.as_ref().ok_or(StoreError::OpenedForReading)
+    }
+
+    /// Remembers a failed fsync for good.
+    fn watch<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::Poisoned { reason }) = &result {
+            let _ = self.poisoned.set(reason.clone());
+        }
+        result
+    }
+
+    /// Appends what a tick changed to the journal. It is durable, and seen by readers, after the next [`Store::sync`].
+    pub fn commit(&self, deltas: &Deltas, time_ms: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        let writer = &mut *writer;
+        if deltas.chunks.is_empty() && deltas.actors.is_empty() {
+            writer.standing.tick = deltas.tick;
+            return Ok(());
+        }
+        let tick = deltas.tick;
+        let mut records: Vec<Record> = Vec::with_capacity(deltas.chunks.len() + 1);
+        for delta in &deltas.chunks {
+            let column_sequence = writer.journal.column_sequence(delta.pos.column());
+            records.push(Record::Delta { tick, time_ms, column_sequence, delta: delta.clone() });
+        }
+        records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
+        self.watch(writer.journal.append(&records))?;
+        writer.unsynced = true;
+        writer.pending.extend(
+            deltas
+                .after
+                .iter()
+                .map(|(pos, version, chunk)| (*pos, Held { chunk: Arc::clone(chunk), version: *version })),
+        );
+        hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
+        Ok(())
+    }
+
+    /// Makes everything appended so far durable and shows it to readers. Commits may go on meanwhile; the next call
+    /// takes them all. Gives the tick that is durable now.
+    pub fn sync(&self) -> Result<u64, StoreError> {
+        let _turn = self.sync_turn.lock();
+        let writer = self.writer()?;
+        let (file, sequence, pending, tick) = {
+            let mut writer = writer.lock();
+            if !writer.unsynced {
+                return Ok(writer.standing.tick);
+            }
+            writer.unsynced = false;
+            let (file, sequence) = writer.journal.to_sync();
+            (file, sequence, std::mem::take(&mut writer.pending), writer.standing.tick)
+        };
+        self.watch(file.sync().synced("the journal"))?;
+        let mut writer = writer.lock();
+        self.publish(pending)?;
+        self.watch(writer.journal.synced(sequence))?;
+        Ok(tick)
+    }
+
+    /// Puts chunks into the overlays of their regions, where readers find them.
+    fn publish(&self, chunks: Vec<(ChunkPos, Held)>) -> Result<(), StoreError> {
+        let mut by_region: BTreeMap<RegionPos, Vec<(usize, Held)>> = BTreeMap::new();
+        for (pos, held) in chunks {
+            by_region.entry(pos.region()).or_default().push((pos.index_in_region(), held));
+        }
+        for (region, chunks) in by_region {
+            let mut view = (*self.view(region)?).clone();
+            chunks.into_iter().for_each(|(index, held)| view.put(index, held));
+            self.regions.write().insert(region, Arc::new(view));
+        }
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// The region as it stands, opened if need be.
+    fn view(&self, pos: RegionPos) -> Result<Arc<View>, StoreError> {
+        if let Some(view) = self.regions.read().get(&pos) {
+            return Ok(Arc::clone(view));
+        }
+        let file = self.open_region(pos)?;
+        let mut regions = self.regions.write();
+        if regions.len() >= OPEN_MAX {
+            regions.retain(|_, view| view.overlay.is_some());
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        let view = View { file: file.map(Arc::new), overlay: None };
+        // Another thread may have been faster, and have changed it since.
+        Ok(Arc::clone(regions.entry(pos).or_insert_with(|| Arc::new(view))))
+    }
+
+    fn open_region(&self, pos: RegionPos) -> Result<Option<RegionFile>, StoreError> {
+        let switching = self.switching.read().contains(&pos);
+        open_region(&*self.dir, pos, &self.settings.id, switching, self.writer.is_none())
+    }
+
+    /// Reads a region's directories again, after another process has switched them.
+    fn reopen(&self, pos: RegionPos) -> Result<(), StoreError> {
+        let file = self.open_region(pos)?.map(Arc::new);
+        let mut regions = self.regions.write();
+        let overlay = regions.get(&pos).and_then(|view| view.overlay.clone());
+        let mut view = View { file, overlay };
+        view.drop_written();
+        regions.insert(pos, Arc::new(view));
+        drop(regions);
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(())
+    }
+
+    /// A reading end for one thread.
+    pub fn reader(self: &Arc<Self>) -> Reader {
+        Reader { store: Arc::clone(self), generation: 0, views: Vec::new(), index: PositionMap::default(), last: None }
+    }
+
+    /// The chunk as last synced; `None` if it is not stored.
+    pub fn chunk(&self, pos: ChunkPos) -> Result<Option<Held>, StoreError> {
+        for _ in 0..READ_ATTEMPTS {
+            let view = self.view(pos.region())?;
+            let read = view.chunk(pos.index_in_region());
+            if view.file.as_ref().is_none_or(|file| file.is_current()) {
+                return read;
+            }
+            self.reopen(pos.region())?;
+        }
+        Err(StoreError::corrupt(
+            &region::file_name(pos.region()),
+            0,
+            "its directories change faster than they can be read",
+        ))
+    }
+
+    /// Every region that holds a chunk, in ascending order.
+    pub fn stored_regions(&self) -> Result<Vec<RegionPos>, StoreError> {
+        let names = self.dir.list("regions").at("listing", "regions", 0)?;
+        let mut found: BTreeSet<RegionPos> = names.iter().filter_map(|name| region::parse_file_name(name)).collect();
+        found.extend(self.regions.read().iter().filter(|(_, view)| view.overlay.is_some()).map(|(pos, _)| *pos));
+        Ok(found.into_iter().collect())
+    }
+
+    /// The stored chunks of one region, by index.
+    pub fn stored_chunks(&self, region: RegionPos) -> Result<Vec<ChunkPos>, StoreError> {
+        let view = self.view(region)?;
+        Ok((0..REGION_CHUNKS).filter(|index| view.has(*index)).map(|index| region.chunk(index)).collect())
+    }
+
+    /// Whether a chunk is stored.
+    pub fn has_chunk(&self, pos: ChunkPos) -> Result<bool, StoreError> {
+        Ok(self.view(pos.region())?.has(pos.index_in_region()))
+    }
+
+    /// Heap bytes of changed chunks that wait for a checkpoint.
+    pub fn dirty_bytes(&self) -> usize {
+        let held = |view: &Arc<View>| -> usize {
+            view.overlay.iter().flat_map(|overlay| overlay.iter().flatten()).map(|held| held.chunk.memory_bytes()).sum()
+        };
+        self.regions.read().values().map(held).sum()
+    }
+
+    /// Gives names ids, durably, before any chunk uses them. Gives the registry with them.
+    pub fn register(&self, names: &BTreeSet<String>) -> Result<Arc<Registry>, StoreError> {
+        let _writer = self.writer()?.lock();
+        let mut registry = (*self.registry()).clone();
+        if !registry.register_all(names)?.is_empty() {
+            self.watch(settings::write_registry(&*self.dir, &registry))?;
+            *self.registry.write() = Arc::new(registry);
+        }
+        Ok(self.registry())
+    }
+
+    /// Writes every changed chunk to a fresh slot, switches directories, and moves the replay mark. Commits may go on
+    /// meanwhile. Gives the number of chunks written.
+    pub fn checkpoint(&self) -> Result<usize, StoreError> {
+        let _turn = self.checkpoint_turn.lock();
+        let (place, dirty) = self.begin_checkpoint()?;
+        let written = self.watch(self.write_checkpoint(&dirty));
+        if written.is_err() {
+            // A directory may be half written; until the next checkpoint it may be torn.
+            self.switching.write().extend(dirty.keys().copied());
+        }
+        written?;
+        self.end_checkpoint(place, &dirty)?;
+        Ok(dirty.values().map(|view| (0..REGION_CHUNKS).filter(|i| view.held(*i).is_some()).count()).sum())
+    }
+
+    /// Notes in the journal where the world stands and which regions will be switched, and takes the changed chunks.
+    fn begin_checkpoint(&self) -> Result<(Place, BTreeMap<RegionPos, Arc<View>>), StoreError> {
+        let (place, dirty) = loop {
+            self.sync()?;
+            let mut writer = self.writer()?.lock();
+            if !writer.pending.is_empty() {
+                continue;
+            }
+            let mut dirty: BTreeMap<RegionPos, Arc<View>> = self.dirty_views();
+            for pos in self.switching.read().iter() {
+                dirty.entry(*pos).or_insert(self.view(*pos)?);
+            }
+            let regions = dirty.iter().filter(|(_, view)| view.file.is_some()).map(|(pos, _)| *pos).collect();
+            let Standing { tick, digest, actors, .. } = &writer.standing;
+            let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
+            let state = Record::State { tick: *tick, time_ms: 0, digest: *digest, actors };
+            let place = writer.journal.place();
+            self.watch(writer.journal.append(&[state, Record::SwitchBegins { regions }]))?;
+            writer.unsynced = true;
+            // A new segment may have been begun for the frame.
+            let after = writer.journal.place();
+            let place = if after.segment == place.segment {
+                place
+            } else {
+                Place { segment: after.segment, offset: journal::SEGMENT_HEAD, frame: place.frame }
+            };
+            break (place, dirty);
+        };
+        self.sync()?;
+        Ok((place, dirty))
+    }
+
+    fn dirty_views(&self) -> BTreeMap<RegionPos, Arc<View>> {
+        let regions = self.regions.read();
+        regions.iter().filter(|(_, view)| view.overlay.is_some()).map(|(pos, view)| (*pos, Arc::clone(view))).collect()
+    }
+
+    fn write_checkpoint(&self, dirty: &BTreeMap<RegionPos, Arc<View>>) -> Result<(), StoreError> {
+        let mut new = Vec::new();
+        for (pos, view) in dirty {
+            let changed = encode_overlay(view);
+            match &view.file {
+                None => {
+                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &changed)?;
+                    region::publish_new(&*self.dir, *pos)?;
+                    new.push(*pos);
+                }
+                Some(file) => {
+                    // A directory that a crash has torn is the older one, so this overwrites it.
+                    region::write_slots(&*self.dir, file, self.epoch(), &changed)?.finish()?;
+                    self.reopen_switched(*pos)?;
+                }
+            }
+        }
+        if !new.is_empty() {
+            self.dir.sync("regions").synced("regions")?;
+        }
+        new.into_iter().try_for_each(|pos| self.reopen_switched(pos))
+    }
+
+    fn reopen_switched(&self, pos: RegionPos) -> Result<(), StoreError> {
+        self.switching.write().remove(&pos);
+        self.reopen(pos)
+    }
+
+    fn end_checkpoint(&self, place: Place, dirty: &BTreeMap<RegionPos, Arc<View>>) -> Result<(), StoreError> {
+        {
+            let mut writer = self.writer()?.lock();
+            self.watch(writer.journal.append(&[Record::SwitchEnds]))?;
+            writer.unsynced = true;
+        }
+        self.sync()?;
+        let mut switching = self.switching.write();
+        switching.retain(|pos| !dirty.contains_key(pos));
+        drop(switching);
+        let mut writer = self.writer()?.lock();
+        let mark = Mark {
+            sequence: writer.mark.sequence + 1,
+            segment: place.segment,
+            offset: place.offset,
+            frame: place.frame,
+            ..writer.mark
+        };
+        self.watch(mark.write(&*self.dir))?;
+        writer.mark = mark;
+        Ok(())
+    }
+
+    fn epoch(&self) -> u32 {
+        self.opened_standing.epoch
+    }
+
+    /// Loads whole chunks (import, generation): straight into slots, with one `Replaced` record each. The chunks of one
+    /// region come to be all at once or not at all. Gives how many were loaded.
+    pub fn load(&self, chunks: Vec<(ChunkPos, Chunk)>, how: Load, time_ms: u64) -> Result<usize, StoreError> {
+        let _turn = self.checkpoint_turn.lock();
+        self.writer()?;
+        let loads = self.plan_load(chunks, how)?;
+        if loads.is_empty() {
+            return Ok(0);
+        }
+        self.watch(self.sync())?;
+        let result = self.watch(self.write_load(&loads, time_ms));
+        if result.is_err() {
+            self.switching.write().extend(loads.iter().map(|load| load.pos));
+        }
+        result
+    }
+
+    fn plan_load(&self, chunks: Vec<(ChunkPos, Chunk)>, how: Load) -> Result<Vec<RegionLoad>, StoreError> {
+        let mut by_region: BTreeMap<RegionPos, BTreeMap<usize, Chunk>> = BTreeMap::new();
+        for (pos, chunk) in chunks {
+            by_region.entry(pos.region()).or_default().insert(pos.index_in_region(), chunk);
+        }
+        let mut existing: Vec<ChunkPos> = Vec::new();
+        let mut loads = Vec::new();
+        for (pos, mut chunks) in by_region {
+            let view = self.view(pos)?;
+            existing.extend(chunks.keys().filter(|index| view.has(**index)).map(|index| pos.chunk(*index)));
+            if how == Load::KeepExisting {
+                chunks.retain(|index, _| !view.has(*index));
+            }
+            if !chunks.is_empty() {
+                loads.push((pos, view, chunks));
+            }
+        }
+        if let (Load::OnlyNew, Some(first)) = (how, existing.first()) {
+            return Err(StoreError::ChunksExist { first: *first, count: existing.len() });
+        }
+        let epoch = self.epoch();
+        let encode = |view: &View, index: usize, chunk: Chunk| {
+            let from = view.version(index);
+            (index, from, slot::encode(&chunk, from.next(epoch)))
+        };
+        Ok(loads
+            .into_par_iter()
+            .map(|(pos, view, chunks)| {
+                let chunks = chunks.into_iter().map(|(index, chunk)| encode(&view, index, chunk)).collect();
+                RegionLoad { pos, view, chunks }
+            })
+            .collect())
+    }
+
+    fn write_load(&self, loads: &[RegionLoad], time_ms: u64) -> Result<usize, StoreError> {
+        // Slots first, then the records, then what makes the slots count.
+        let switches = loads.par_iter().map(|load| self.write_load_slots(load)).collect::<Result<Vec<_>, _>>()?;
+        self.journal_load(loads, time_ms)?;
+        let mut new = false;
+        for (load, switch) in loads.iter().zip(switches) {
+            match switch {
+                Some(switch) => switch.finish()?,
+                None => {
+                    region::publish_new(&*self.dir, load.pos)?;
+                    new = true;
+                }
+            }
+        }
+        if new {
+            self.dir.sync("regions").synced("regions")?;
+        }
+        let mut writer = self.writer()?.lock();
+        writer.journal.append(&[Record::SwitchEnds])?;
+        writer.unsynced = true;
+        writer.standing.digest = loads.iter().fold(writer.standing.digest, |sum, load| sum.wrapping_add(load.digest()));
+        drop(writer);
+        for load in loads {
+            self.reopen_switched(load.pos)?;
+        }
+        Ok(loads.iter().map(|load| load.chunks.len()).sum())
+    }
+
+    fn write_load_slots(&self, load: &RegionLoad) -> Result<Option<region::Switch>, StoreError> {
+        let chunks: Vec<(usize, Encoded)> = load
+            .chunks
+            .iter()
+            .map(|(index, _, c)| (*index, Encoded { entry: c.entry, bytes: c.bytes.clone() }))
+            .collect();
+        match &load.view.file {
+            Some(file) => region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some),
+            None => {
+                // Changed chunks of a region that has no file yet go in with the loaded ones.
+                let changed = encode_overlay(&load.view)
+                    .into_iter()
+                    .filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index));
+                let mut all: Vec<_> = changed.collect();
+                all.extend(chunks);
+                all.sort_by_key(|(index, _)| *index);
+                region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
+            }
+        }
+    }
+
+    fn journal_load(&self, loads: &[RegionLoad], time_ms: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        let regions = loads.iter().filter(|load| load.view.file.is_some()).map(|load| load.pos).collect();
+        let mut records = vec![Record::SwitchBegins { regions }];
+        let tick = writer.standing.tick;
+        for load in loads {
+            for (index, from, encoded) in &load.chunks {
+                let pos = load.pos.chunk(*index);
+                let column_sequence = writer.journal.column_sequence(pos.column());
+                let checksum = encoded.entry.checksum;
+                records.push(Record::Replaced {
+                    tick,
+                    time_ms,
+                    column_sequence,
+                    pos,
+                    from: *from,
+                    to: encoded.entry.version,
+                    checksum,
+                });
+            }
+        }
+        writer.journal.append(&records)?;
+        writer.unsynced = true;
+        drop(writer);
+        self.sync().map(drop)
+    }
+
+    /// Checkpoints and lets go of the world; dropping does without and leaves the tail to the next start.
+    pub fn close(self) -> Result<(), StoreError> {
+        self.checkpoint().map(drop)
+    }
+}
+
+/// One region's part of a load: by index, the version before and the encoded chunk.
+struct RegionLoad {
+    pos: RegionPos,
+    view: Arc<View>,
+    chunks: Vec<(usize, Version, Encoded)>,
+}
+
+impl RegionLoad {
+    /// What these chunks add to the running digest.
+    fn digest(&self) -> u64 {
+        let term =
+            |(index, _, encoded): &(usize, Version, Encoded)| load_term(self.pos.chunk(*index), encoded.entry.checksum);
+        self.chunks.iter().map(term).fold(0, u64::wrapping_add)
+    }
+}
+
+fn encode_overlay(view: &View) -> Vec<(usize, Encoded)> {
+    let Some(overlay) = &view.overlay else { return Vec::new() };
+    let held = overlay.par_iter().enumerate().filter_map(|(index, held)| Some((index, held.as_ref()?)));
+    // Edits only widen a chunk's form, so it is made as small as it can be once, here.
+    held.map(|(index, held)| (index, slot::encode(&held.chunk.compacted(), held.version))).collect()
+}
+
+fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
+    dir.lock(LOCK_FILE).map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => StoreError::Locked { folder: "this world".into() },
+        _ => StoreError::io("locking", LOCK_FILE, 0, &error),
+    })
+}
+
+fn hear(standing: &mut Standing, tick: u64, digest: u64, actors: &[(terrane_world::step::ActorId, u64)]) {
+    standing.tick = tick;
+    standing.digest = digest;
+    for (actor, sequence) in actors {
+        standing.actors.insert(*actor, terrane_world::step::ActorState { sequence: *sequence, tick });
+    }
+    forget_silent_actors(&mut standing.actors);
+}
+
+/// Opens a region; a reader beside a writer reads again what the writer may just have been switching.
+fn open_region(
+    dir: &dyn Dir,
+    pos: RegionPos,
+    world: &[u8; 16],
+    switching: bool,
+    patient: bool,
+) -> Result<Option<RegionFile>, StoreError> {
+    let mut result = RegionFile::open(dir, pos, world, switching);
+    for _ in 0..if patient { READ_ATTEMPTS } else { 0 } {
+        if !matches!(result, Err(StoreError::Corrupt { .. })) {
+            break;
+        }
+        result = RegionFile::open(dir, pos, world, switching);
+    }
+    result
+}
+
+/// Brings the world up to date from the journal's tail.
+fn replay(
+    dir: &dyn Dir,
+    world: &[u8; 16],
+    generator: &Generator,
+    mark: &Mark,
+    access: Access,
+) -> Result<Replayed, StoreError> {
+    let start = Place { segment: mark.segment, offset: mark.offset, frame: mark.frame };
+    let (frames, end, torn_bytes) = read_tail(dir, world, start)?;
+    let switching = unfinished_switches(frames.iter().flat_map(|frame| &frame.records));
+    let synced = frames.iter().map(|frame| frame.synced).max().unwrap_or(0);
+    let standing = Standing { epoch: mark.epoch, ..Standing::default() };
+    let mut replay = Replay {
+        dir,
+        generator,
+        world,
+        access,
+        switching,
+        views: BTreeMap::new(),
+        standing,
+        unfinished_load: false,
+        highest_epoch: mark.epoch,
+    };
+    for frame in &frames {
+        // Beside a writer, a frame that is not yet known to be durable may still be taken back by a crash.
+        if access == Access::Read && frame.sequence > synced {
+            break;
+        }
+        frame.records.iter().try_for_each(|record| replay.record(record))?;
+    }
+    let Replay { standing, views, switching, unfinished_load, highest_epoch, .. } = replay;
+    Ok(Replayed { standing, views, switching, end, unfinished_load, highest_epoch, torn_bytes })
+}
+
+/// Every whole frame from `start` to the journal's end.
+fn read_tail(dir: &dyn Dir, world: &[u8; 16], start: Place) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
+    let segments = dir.list("journal").at("listing", "journal", 0)?;
+    let mut frames = Vec::new();
+    let mut place = start;
+    loop {
+        let mut scan = Scan::open(dir, world, place)?;
+        let (end, torn_bytes) = loop {
+            match scan.advance() {
+                Scanned::Frame(frame, _) => frames.push(frame),
+                Scanned::End { offset, torn_bytes } => break (offset, torn_bytes),
+                Scanned::Damaged { offset, missing, .. } => {
+                    let what =
+                        format!("frames {} to {} had been synced and are not whole", missing.start, missing.end - 1);
+                    return Err(StoreError::corrupt(scan.name(), offset, what));
+                }
+            }
+        };
+        let next = Place { segment: place.segment + 1, offset: journal::SEGMENT_HEAD, frame: scan.next_sequence() };
+        let next_name = journal::segment_name(next.segment);
+        if !segments.iter().any(|name| next_name.ends_with(name.as_str()) && name.ends_with(".trj")) {
+            return Ok((frames, Place { segment: place.segment, offset: end, frame: next.frame }, torn_bytes));
+        }
+        // A segment is synced before the next one is begun.
+        let first = Scan::open(dir, world, next)?.next_sequence();
+        if torn_bytes > 0 || first != next.frame {
+            let what =
+                format!("frames {} to {} had been synced and are not whole", next.frame, first.saturating_sub(1));
+            return Err(StoreError::corrupt(scan.name(), end, what));
+        }
+        place = next;
+    }
+}
+
+/// Regions whose switch began and did not end.
+fn unfinished_switches<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeSet<RegionPos> {
+    let mut open = BTreeSet::new();
+    for record in records {
+        match record {
+            Record::SwitchBegins { regions } => open.extend(regions.iter().copied()),
+            Record::SwitchEnds => open.clear(),
+            _ => {}
+        }
+    }
+    open
+}
+
+struct Replay<'a> {
+    dir: &'a dyn Dir,
+    generator: &'a Generator,
+    world: &'a [u8; 16],
+    access: Access,
+    switching: BTreeSet<RegionPos>,
+    views: BTreeMap<RegionPos, View>,
+    standing: Standing,
+    unfinished_load: bool,
+    highest_epoch: u32,
+}
+
+impl Replay<'_> {
+    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        match record {
+            Record::Delta { delta, .. } => self.delta(delta)?,
+            Record::Replaced { pos, to, checksum, .. } => {
+                self.highest_epoch = self.highest_epoch.max(to.epoch);
+                // The switch is what counts; the record alone may stand for a load that was cut off.
+                if self.view(pos.region())?.version(pos.index_in_region()) >= *to {
+                    self.standing.digest = self.standing.digest.wrapping_add(load_term(*pos, *checksum));
+                } else {
+                    self.unfinished_load = true;
+                }
+            }
+            Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
+            Record::State { tick, digest, actors, .. } => {
+                self.standing.tick = *tick;
+                self.standing.digest = *digest;
+                self.standing.actors = actors.iter().copied().collect();
+            }
+            Record::SwitchBegins { .. } | Record::SwitchEnds => {}
+        }
+        Ok(())
+    }
+
+    fn view(&mut self, pos: RegionPos) -> Result<&mut View, StoreError> {
+        use std::collections::btree_map::Entry;
+        match self.views.entry(pos) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let file =
+                    open_region(self.dir, pos, self.world, self.switching.contains(&pos), self.access == Access::Read)?;
+                Ok(entry.insert(View { file: file.map(Arc::new), overlay: None }))
+            }
+        }
+    }
+
+    fn delta(&mut self, delta: &ChunkDelta) -> Result<(), StoreError> {
+        self.highest_epoch = self.highest_epoch.max(delta.to.epoch);
+        let index = delta.pos.index_in_region();
+        let generator = self.generator;
+        let view = self.view(delta.pos.region())?;
+        if delta.to <= view.version(index) {
+            return Ok(());
+        }
+        // What nobody stored was generated when it changed, and generating it again gives the same bytes.
+        let generated = |pos| Held { chunk: Arc::new(generator.chunk(pos)), version: Version::GENERATED };
+        let held = view.chunk(index)?.unwrap_or_else(|| generated(delta.pos));
+        let version = held.version;
+        if delta.from != version {
+            let what = format!("chunk {} is at {version:?}, but the journal goes on from {:?}", delta.pos, delta.from);
+            return Err(StoreError::corrupt("the journal", 0, what));
+        }
+        let mut chunk = (*held.chunk).clone();
+        apply(&mut chunk, delta)?;
+        view.put(index, Held { chunk: Arc::new(chunk), version: delta.to });
+        Ok(())
+    }
+}
+
+/// Applies a delta whose old values must be what stands there.
+pub(crate) fn apply(chunk: &mut Chunk, delta: &ChunkDelta) -> Result<(), StoreError> {
+    let damaged = |what: String| StoreError::corrupt("the journal", 0, format!("chunk {}: {what}", delta.pos));
+    for run in &delta.runs {
+        for index in run.first.get()..run.first.get() + run.length {
+            let local = LocalIndex::new(index).expect("checked when the record was read");
+            let old = chunk.set(local, run.new);
+            if old != run.old {
+                return Err(damaged(format!("voxel {index} holds block {}, the journal expects {}", old.0, run.old.0)));
+            }
+        }
+    }
+    for change in &delta.sparse {
+        chunk.set_sparse(change.local, change.new.clone()).map_err(|error| damaged(error.to_string()))?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// The chunk as last synced, or as the world's generator makes it.
+    pub fn chunk_or_generated(&self, pos: ChunkPos) -> Result<Held, StoreError> {
+        let generated = || Held { chunk: Arc::new(self.generator.chunk(pos)), version: Version::GENERATED };
+        Ok(self.chunk(pos)?.unwrap_or_else(generated))
+    }
+
+    /// The generator of chunks that are not stored.
+    pub const fn generator(&self) -> &Generator {
+        &self.generator
+    }
+}
+
+/// A store as the world's source of chunks.
+pub struct StoreSource(pub Arc<Store>);
+
+impl ChunkSource for StoreSource {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        self.0.chunk_or_generated(pos).map_err(|error| SourceError(error.to_string()))
+    }
+}
+
+/// A reading end for one thread: keeps the regions it has used at hand, so that a read takes no lock.
+pub struct Reader {
+    store: Arc<Store>,
+    generation: u64,
+    views: Vec<Arc<View>>,
+    index: PositionMap<u32>,
+    last: Option<(RegionPos, u32)>,
+}
+
+impl Reader {
+    /// The block of a voxel as last synced; `None` if its chunk is not stored.
+    #[inline]
+    pub fn voxel(&mut self, pos: VoxelPos) -> Result<Option<BlockId>, StoreError> {
+        let (chunk, local) = (pos.chunk(), pos.local());
+        let (region, index) = (chunk.region(), chunk.index_in_region());
+        for _ in 0..READ_ATTEMPTS {
+            let view = self.view(region)?;
+            if let Some(held) = view.held(index) {
+                return Ok(Some(held.chunk.get(local)));
+            }
+            let Some(file) = &view.file else { return Ok(None) };
+            let block = file.voxel(index, local);
+            // Only what was read while the directory still stood can be believed.
+            if file.is_current() {
+                return block;
+            }
+            self.store.reopen(region)?;
+        }
+        Err(StoreError::corrupt(&region::file_name(region), 0, "its directories change faster than they can be read"))
+    }
+
+    #[inline]
+    fn view(&mut self, region: RegionPos) -> Result<&View, StoreError> {
+        let generation = self.store.generation.load(Ordering::Acquire);
+        if generation != self.generation {
+            self.views.clear();
+            self.index.clear();
+            self.last = None;
+            self.generation = generation;
+        }
+        if let Some((last, at)) = self.last
+            && last == region
+        {
+            return Ok(&self.views[at as usize]);
+        }
+        let at = match self.index.get(&region) {
+            Some(at) => *at,
+            None => {
+                self.views.push(self.store.view(region)?);
+                let at = self.views.len() as u32 - 1;
+                self.index.insert(region, at);
+                at
+            }
+        };
+        self.last = Some((region, at));
+        Ok(&self.views[at as usize])
+    }
+}
