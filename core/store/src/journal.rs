@@ -87,6 +87,8 @@ pub enum Record {
     },
     /// They have been.
     SwitchEnds,
+    /// A frame stood here that was damaged and has been given up: what follows may not join up with what came before.
+    Lost,
 }
 
 impl Record {
@@ -98,6 +100,7 @@ impl Record {
             Self::State { .. } => 4,
             Self::SwitchBegins { .. } => 5,
             Self::SwitchEnds => 6,
+            Self::Lost => 7,
         }
     }
 }
@@ -171,7 +174,7 @@ impl Writer<'_> {
                 self.u32(regions.len() as u32);
                 regions.iter().for_each(|region| self.position(region.to_array()));
             }
-            Record::SwitchEnds => {}
+            Record::SwitchEnds | Record::Lost => {}
         }
     }
 
@@ -264,6 +267,7 @@ impl Bytes<'_> {
                 Record::SwitchBegins { regions }
             }
             6 => Record::SwitchEnds,
+            7 => Record::Lost,
             _ => return None,
         })
     }
@@ -538,6 +542,25 @@ impl Scan {
     }
 }
 
+/// A frame in place of one that is lost.
+pub fn stand_in(sequence: u64) -> Frame {
+    Frame { sequence, synced: sequence, records: vec![Record::Lost], bytes: 0 }
+}
+
+/// Writes a segment again with these frames; the old one stays beside it under another name.
+pub fn rewrite_segment(dir: &dyn Dir, segment: u32, world: &[u8; 16], frames: &[Frame]) -> Result<(), StoreError> {
+    let name = segment_name(segment);
+    let mut bytes = segment_header(segment, world, frames.first().map_or(1, |frame| frame.sequence));
+    frames.iter().for_each(|frame| bytes.extend(encode_frame(frame.sequence, frame.synced, &frame.records)));
+    let new = format!("{name}.new");
+    let file = dir.open(&new, Open::Create).at("creating", &new, 0)?;
+    file.write_at(&bytes, 0).at("writing", &new, 0)?;
+    file.sync().synced(&new)?;
+    dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+    dir.rename(&new, &name).at("renaming", &name, 0)?;
+    dir.sync("journal").synced("journal")
+}
+
 /// The writing end.
 pub struct Journal {
     dir: Arc<dyn Dir>,
@@ -673,6 +696,7 @@ mod tests {
             },
             Record::SwitchBegins { regions: vec![pos.region()] },
             Record::SwitchEnds,
+            Record::Lost,
         ]
     }
 

@@ -19,7 +19,7 @@ mod sigbus;
 mod slot;
 pub mod store;
 
-//pub use check::{Report, check};
+pub use check::{Problem, Repair, Report, check};
 pub use error::StoreError;
 pub use os::OsDir;
 pub use settings::{GeneratorSetting, Settings};

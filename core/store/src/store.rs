@@ -704,7 +704,7 @@ fn encode_overlay(view: &View) -> Vec<(usize, Encoded)> {
     held.map(|(index, held)| (index, slot::encode(&held.chunk.compacted(), held.version))).collect()
 }
 
-fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
+pub(crate) fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
     dir.lock(LOCK_FILE).map_err(|error| match error.kind() {
         std::io::ErrorKind::WouldBlock => StoreError::Locked { folder: "this world".into() },
         _ => StoreError::io("locking", LOCK_FILE, 0, &error),
@@ -761,6 +761,7 @@ fn replay(
         standing,
         unfinished_load: false,
         highest_epoch: mark.epoch,
+        lenient: false,
     };
     for frame in &frames {
         // Beside a writer, a frame that is not yet known to be durable may still be taken back by a crash.
@@ -830,6 +831,8 @@ struct Replay<'a> {
     standing: Standing,
     unfinished_load: bool,
     highest_epoch: u32,
+    /// A frame has been given up by repair: from here on new values count, whatever stood there before.
+    lenient: bool,
 }
 
 impl Replay<'_> {
@@ -851,6 +854,7 @@ impl Replay<'_> {
                 self.standing.digest = *digest;
                 self.standing.actors = actors.iter().copied().collect();
             }
+            Record::Lost => self.lenient = true,
             Record::SwitchBegins { .. } | Record::SwitchEnds => {}
         }
         Ok(())
@@ -871,7 +875,7 @@ impl Replay<'_> {
     fn delta(&mut self, delta: &ChunkDelta) -> Result<(), StoreError> {
         self.highest_epoch = self.highest_epoch.max(delta.to.epoch);
         let index = delta.pos.index_in_region();
-        let generator = self.generator;
+        let (generator, lenient) = (self.generator, self.lenient);
         let view = self.view(delta.pos.region())?;
         if delta.to <= view.version(index) {
             return Ok(());
@@ -880,33 +884,40 @@ impl Replay<'_> {
         let generated = |pos| Held { chunk: Arc::new(generator.chunk(pos)), version: Version::GENERATED };
         let held = view.chunk(index)?.unwrap_or_else(|| generated(delta.pos));
         let version = held.version;
-        if delta.from != version {
+        if delta.from != version && !lenient {
             let what = format!("chunk {} is at {version:?}, but the journal goes on from {:?}", delta.pos, delta.from);
             return Err(StoreError::corrupt("the journal", 0, what));
         }
         let mut chunk = (*held.chunk).clone();
-        apply(&mut chunk, delta)?;
+        match apply(&mut chunk, delta) {
+            Err(error) if !lenient => return Err(error),
+            _ => {}
+        }
         view.put(index, Held { chunk: Arc::new(chunk), version: delta.to });
         Ok(())
     }
 }
 
-/// Applies a delta whose old values must be what stands there.
+/// Applies a delta whose old values must be what stands there; all of it is applied even if they are not.
 pub(crate) fn apply(chunk: &mut Chunk, delta: &ChunkDelta) -> Result<(), StoreError> {
+    let mut result = Ok(());
     let damaged = |what: String| StoreError::corrupt("the journal", 0, format!("chunk {}: {what}", delta.pos));
     for run in &delta.runs {
         for index in run.first.get()..run.first.get() + run.length {
             let local = LocalIndex::new(index).expect("checked when the record was read");
             let old = chunk.set(local, run.new);
             if old != run.old {
-                return Err(damaged(format!("voxel {index} holds block {}, the journal expects {}", old.0, run.old.0)));
+                result =
+                    Err(damaged(format!("voxel {index} holds block {}, the journal expects {}", old.0, run.old.0)));
             }
         }
     }
     for change in &delta.sparse {
-        chunk.set_sparse(change.local, change.new.clone()).map_err(|error| damaged(error.to_string()))?;
+        if let Err(error) = chunk.set_sparse(change.local, change.new.clone()) {
+            result = Err(damaged(error.to_string()));
+        }
     }
-    Ok(())
+    result
 }
 
 impl Store {

@@ -1,5 +1,6 @@
 //! After a crash at any operation, with any part of what was not synced on the disk, the store opens and holds
 //! exactly a prefix of what was done, with everything in it that was acknowledged.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod common;
 

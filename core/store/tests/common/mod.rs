@@ -1,5 +1,5 @@
 //! A small world and a mixed workload, for tests that break its disk.
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses its part, and may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,7 +42,10 @@ pub fn patterned(kinds: u16, salt: u16) -> Chunk {
     Chunk::from_blocks(&blocks)
 }
 
-pub fn edit(actor: u64, sequence: u64, voxels: &[([i32; 3], u16, Option<&[u8]>)]) -> Input {
+/// Where, which block, which sparse data.
+pub type Wish<'a> = ([i32; 3], u16, Option<&'a [u8]>);
+
+pub fn edit(actor: u64, sequence: u64, voxels: &[Wish<'_>]) -> Input {
     let voxels = voxels
         .iter()
         .map(|(at, block, sparse)| VoxelEdit {
