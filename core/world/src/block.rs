@@ -399,10 +399,18 @@ impl Registry {
     fn push(&mut self, name: &str) -> BlockId {
         let id = BlockId(self.names.len() as u16);
         let name: Arc<str> = name.into();
-        self.rule_of.push(self.rule_names.get(base_name(&name)).copied().unwrap_or(0));
+        let rule = self.rule_names.get(base_name(&name)).copied().or_else(|| self.colour_rule(&name));
+        self.rule_of.push(rule.unwrap_or(0));
         self.ids.insert(Arc::clone(&name), id);
         self.names.push(name);
         id
+    }
+
+    /// Makes the rule of a block that is only a colour, `vox:rrggbb`: the plain block in that colour, offered by pickers.
+    fn colour_rule(&mut self, name: &str) -> Option<u32> {
+        let colour = named_colour(name)?;
+        self.rules.push(BlockRule { pickable: true, colour, ..unknown_rule() });
+        Some(self.rules.len() as u32 - 1)
     }
 
     /// Gives every name an id; those that are new get the next ones in sorted order. Either all fit or nothing changes.
@@ -464,10 +472,17 @@ impl Registry {
             .enumerate()
             .map(|(id, (name, &rule))| (BlockId(id as u16), name.as_ref(), &self.rules[rule as usize]))
     }
-    /// Whether someone has written a rule for this block, or it only has the plain one.
+    /// Whether this block has a rule of its own (written, or made from its colour), or only the plain one.
     pub fn has_own_rule(&self, id: BlockId) -> bool {
         self.rule_of.get(usize::from(id.0)).is_some_and(|&rule| rule != 0)
     }
+}
+
+/// The colour in a name of the form `vox:rrggbb`, which blocks without another name get from MagicaVoxel files.
+fn named_colour(name: &str) -> Option<[u8; 3]> {
+    let digits = name.strip_prefix("vox:").filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+    let [_, red, green, blue] = u32::from_str_radix(digits, 16).ok()?.to_be_bytes();
+    Some([red, green, blue])
 }
 
 /// The rule of a block that no file mentions: plain, solid, not offered by pickers.
@@ -535,6 +550,18 @@ mod tests {
         assert_eq!(new.iter().map(AsRef::as_ref).collect::<Vec<_>>(), ["aa", "zz[a=1]"]);
         assert_eq!(registry.names()[..before.len()], before[..]);
         assert!(registry.rule(registry.id("aa").unwrap()).unwrap().solid);
+    }
+
+    #[test]
+    fn a_block_named_after_a_colour_has_it() {
+        let mut registry = Registry::built_in();
+        registry.register_all(&BTreeSet::from(["vox:0a80ff", "vox:0a80fg", "vox:0a80f"])).unwrap();
+        let rule = |name| registry.rule(registry.id(name).unwrap()).unwrap();
+        assert_eq!(rule("vox:0a80ff"), &BlockRule { pickable: true, colour: [10, 128, 255], ..unknown_rule() });
+        assert!(registry.has_own_rule(registry.id("vox:0a80ff").unwrap()));
+        assert_eq!((rule("vox:0a80fg"), rule("vox:0a80f")), (&unknown_rule(), &unknown_rule()));
+        let stored = Registry::from_names(registry.names(), &BTreeMap::new()).unwrap();
+        assert_eq!(stored.rule(stored.id("vox:0a80ff").unwrap()), Some(rule("vox:0a80ff")));
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! The one executable: the command line, and the wiring of roles to network, store and threads.
+//!
+//! Clocks, threads and entropy live here (and in net/shell); everything below takes them as arguments.
+#![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "this is where clocks and threads come from")]
+#![allow(clippy::print_stdout, reason = "a command line prints its facts")]
+
+mod bars;
+mod failure;
+mod logs;
+mod verbs;
+mod worlds;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// One seamless voxel world: generate it, import real ones, serve it.
+#[derive(Parser)]
+#[command(name = "terrane", version, after_help = EXAMPLES)]
+struct CommandLine {
+    /// Print facts as one JSON object on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// How the log on stderr looks
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log_format: logs::Format,
+    /// What the log tells: error, warn, info, debug, trace, or a filter such as terrane=debug
+    #[arg(long, global = true, default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  terrane serve --world my-world --listen 127.0.0.1:7777
+      a new world of hills, served; open http://127.0.0.1:7777/ in a browser
+  terrane import ~/.minecraft/saves/Home --world home && terrane serve --world home
+      a Minecraft world, 1.13 or later
+  terrane map --world home --out home.png
+      a picture of it from above
+  terrane export --world home --box -64,0,-64:64,128,64 --out part.npy
+      a part of it as a numpy array
+
+Boxes are X0,Y0,Z0:X1,Y1,Z1; the second corner is not included. Y is up, from -2048 to 2047.
+Exit code: 0 done, 1 something failed or was skipped, 2 wrong use.";
+
+#[derive(Subcommand)]
+enum Verb {
+    Serve(verbs::serve::Serve),
+    Import(verbs::import::Import),
+    Export(verbs::export::Export),
+    Generate(verbs::generate::Generate),
+    Map(verbs::map::Map),
+    Digest(verbs::digest::Digest),
+    Info(verbs::info::Info),
+    Check(verbs::check::Check),
+}
+
+fn main() -> ExitCode {
+    let line = CommandLine::parse();
+    if let Err(error) = logs::start(line.log_format, &line.log) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    let json = line.json;
+    let result = match line.verb {
+        Verb::Serve(verb) => verb.run(json),
+        Verb::Import(verb) => verb.run(json),
+        Verb::Export(verb) => verb.run(json),
+        Verb::Generate(verb) => verb.run(json),
+        Verb::Map(verb) => verb.run(json),
+        Verb::Digest(verb) => verb.run(json),
+        Verb::Info(verb) => verb.run(json),
+        Verb::Check(verb) => verb.run(json),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            if json {
+                println!("{}", serde_json::json!({ "error": failure.to_string() }));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `terrane generate`.
+
+use crate::bars::bar;
+use crate::failure::{About, Failure};
+use crate::worlds::{self, DEFAULT_GENERATOR};
+use clap::Args;
+use rayon::prelude::*;
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use terrane_store::Load;
+use terrane_world::chunk::Chunk;
+use terrane_world::space::{ChunkPos, VoxelBox};
+
+/// Chunks generated before they are written together: eight regions' worth.
+const BATCH_CHUNKS: usize = 1024;
+
+/// Generate and store every chunk of a box; makes the world if there is none
+#[derive(Args)]
+pub struct Generate {
+    /// The world's folder
+    #[arg(long)]
+    world: PathBuf,
+    /// The box, X0,Y0,Z0:X1,Y1,Z1, the end not included
+    #[arg(long = "box", value_name = "BOX", allow_hyphen_values = true)]
+    within: VoxelBox,
+    /// The seed of a new world (default 0); an existing world keeps its own
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+impl Generate {
+    pub fn run(self, json: bool) -> Result<ExitCode, Failure> {
+        let store = worlds::open_or_create(&self.world, self.seed.unwrap_or(0), DEFAULT_GENERATOR)?;
+        let settings = store.settings();
+        if let Some(seed) = self.seed.filter(|seed| *seed != settings.seed) {
+            let path = self.world.display();
+            return Err(Failure::new(format!(
+                "{path} has seed {}, not {seed}: leave --seed out, or give another folder",
+                settings.seed
+            )));
+        }
+        if settings.generator.name == "void" {
+            let path = self.world.display();
+            return Err(Failure::new(format!(
+                "{path} has the generator `void` (it was imported): there is nothing to generate in it"
+            )));
+        }
+        let total = self.within.chunk_count();
+        let progress = bar(total, "generating", "chunks");
+        let (mut stored, mut positions) = (0, by_region(self.within).into_iter().peekable());
+        while positions.peek().is_some() {
+            let batch: Vec<ChunkPos> = positions.by_ref().take(BATCH_CHUNKS).collect();
+            let make = |pos: ChunkPos| -> Option<(ChunkPos, Chunk)> {
+                let chunk = (!store.has_chunk(pos).unwrap_or(false)).then(|| (pos, store.generator().chunk(pos)));
+                progress.inc(1);
+                chunk
+            };
+            let chunks = batch.into_par_iter().filter_map(make).collect();
+            stored += store.load(chunks, Load::KeepExisting, worlds::now_ms()).about(&self.world)?;
+        }
+        progress.finish_and_clear();
+        worlds::close(store, &self.world)?;
+        if json {
+            println!("{}", json!({ "chunks": total, "stored": stored, "already_there": total - stored as u64 }));
+        } else {
+            println!("{stored} chunks stored, {} were there already", total - stored as u64);
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The chunks of the box, region by region, so that a batch fills whole files.
+fn by_region(within: VoxelBox) -> Vec<ChunkPos> {
+    let mut positions: Vec<ChunkPos> = within.chunks().collect();
+    positions.sort_by_key(|pos| (pos.region(), *pos));
+    positions
+}

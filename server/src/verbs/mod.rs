@@ -1,0 +1,10 @@
+//! One file a verb.
+
+pub mod check;
+pub mod digest;
+pub mod export;
+pub mod generate;
+pub mod import;
+pub mod info;
+pub mod map;
+pub mod serve;

@@ -1,0 +1,108 @@
+//! Opening and making the folder of a world.
+
+use crate::failure::{About, Failure};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
+use terrane_world::block::Registry;
+use terrane_world::digest::{ContentDigest, chunk_hash};
+use terrane_world::space::{ChunkPos, RegionPos, VoxelBox};
+
+/// The generator of new worlds.
+pub const DEFAULT_GENERATOR: (&str, u32) = ("hills", 1);
+
+/// Milliseconds since 1970, for the journal.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// Whether a folder holds a world.
+pub fn exists(path: &Path) -> bool {
+    path.join("world.toml").is_file()
+}
+
+/// Makes a world.
+pub fn create(path: &Path, seed: u64, (name, version): (&str, u32)) -> Result<(), Failure> {
+    let dir = OsDir::new(path);
+    dir.make_folders().about(path)?;
+    let mut id = [0u8; 16];
+    getrandom::fill(&mut id).about(path)?;
+    let generator = GeneratorSetting { name: name.to_owned(), version };
+    let settings = Settings { id, seed, generator, rules: BTreeMap::new() };
+    Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
+    tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
+    Ok(())
+}
+
+/// Opens a world.
+pub fn open(path: &Path, access: Access) -> Result<Arc<Store>, Failure> {
+    if !exists(path) {
+        let hint = "`terrane serve`, `terrane generate` and `terrane import` make worlds";
+        return Err(Failure::new(format!("{} is not a world: it has no world.toml ({hint})", path.display())));
+    }
+    let store = Store::open(Arc::new(OsDir::new(path)), access).about(path)?;
+    for notice in store.notices() {
+        tracing::warn!("{}: {notice}", path.display());
+    }
+    Ok(Arc::new(store))
+}
+
+/// Opens a world for writing, and makes it first if there is none.
+pub fn open_or_create(path: &Path, seed: u64, generator: (&str, u32)) -> Result<Arc<Store>, Failure> {
+    if !exists(path) {
+        create(path, seed, generator)?;
+    }
+    open(path, Access::Write)
+}
+
+/// Writes what the journal holds to the regions, and lets go of the world.
+pub fn close(store: Arc<Store>, path: &Path) -> Result<(), Failure> {
+    match Arc::into_inner(store) {
+        Some(store) => store.close().about(path),
+        None => Ok(()),
+    }
+}
+
+/// Every stored chunk inside `within`, in ascending order.
+pub fn stored(store: &Store, within: Option<VoxelBox>) -> Result<Vec<ChunkPos>, terrane_store::StoreError> {
+    let mut chunks = Vec::new();
+    for region in store.stored_regions()? {
+        if within.is_none_or(|b| touches(b, region)) {
+            chunks.extend(store.stored_chunks(region)?);
+        }
+    }
+    chunks.retain(|pos| within.is_none_or(|b| b.intersection(pos.voxel_box()).is_some()));
+    chunks.sort_unstable();
+    Ok(chunks)
+}
+
+fn touches(within: VoxelBox, region: RegionPos) -> bool {
+    let (first, last) = (region.chunk(0).voxel_box().min(), region.chunk(127).voxel_box().max());
+    (0..3).all(|axis| within.min()[axis] < last[axis] && first[axis] < within.max()[axis])
+}
+
+/// The digest of the stored chunks, of a box or of the whole world with seed and generator; and how many chunks it covers.
+pub fn digest(
+    store: &Store,
+    within: Option<VoxelBox>,
+    each: &(dyn Fn() + Sync),
+) -> Result<(String, u64), terrane_store::StoreError> {
+    use rayon::prelude::*;
+    let settings = store.settings();
+    let identity = match within {
+        Some(_) => String::new(),
+        None => format!("seed {} generator {} {}", settings.seed, settings.generator.name, settings.generator.version),
+    };
+    let registry = store.registry();
+    let hash = |pos: &ChunkPos| -> Result<(ChunkPos, u128), terrane_store::StoreError> {
+        let held = store.chunk(*pos)?.expect("it is listed as stored");
+        each();
+        Ok((*pos, chunk_hash(&registry, *pos, &held.chunk, within)))
+    };
+    let hashes: Vec<(ChunkPos, u128)> = stored(store, within)?.par_iter().map(hash).collect::<Result<_, _>>()?;
+    let mut digest = ContentDigest::new(&identity);
+    hashes.into_iter().for_each(|(pos, hash)| digest.add(pos, hash));
+    Ok((digest.finish(), digest.chunks()))
+}
