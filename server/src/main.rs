@@ -3,7 +3,14 @@
 //! Clocks, threads and entropy live here (and in net/shell); everything below takes them as arguments.
 #![forbid(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "this is where clocks and threads come from")]
-#![allow(clippy::print_stdout, reason = "a command line prints its facts")]
+
+/// Prints a line on stdout. Whoever closes the pipe early, as `head` does, has seen enough.
+macro_rules! say {
+    ($($part:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($part)*);
+    }};
+}
 
 mod bars;
 mod failure;
@@ -78,7 +85,7 @@ fn main() -> ExitCode {
         Err(failure) => {
             eprintln!("error: {failure}");
             if json {
-                println!("{}", serde_json::json!({ "error": failure.to_string() }));
+                say!("{}", serde_json::json!({ "error": failure.to_string() }));
             }
             ExitCode::FAILURE
         }

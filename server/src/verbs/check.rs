@@ -55,14 +55,14 @@ fn print_text(report: &Report, repaired: bool) {
             (Repair::Partly(source), false) => format!("can be repaired in part, from {source}"),
             (Repair::Impossible, _) => "can't be repaired: take it from a backup".to_owned(),
         };
-        println!("{}, byte {}: {}; {repair}", problem.file, problem.offset, problem.what);
+        say!("{}, byte {}: {}; {repair}", problem.file, problem.offset, problem.what);
     }
     let verdict = if report.problems.is_empty() {
         "nothing is wrong".to_owned()
     } else {
         format!("{} problems", report.problems.len())
     };
-    println!("{} regions, {} chunks, {} journal frames: {verdict}", report.regions, report.chunks, report.frames);
+    say!("{} regions, {} chunks, {} journal frames: {verdict}", report.regions, report.chunks, report.frames);
 }
 
 fn print_json(report: &Report, repaired: bool) {
@@ -76,7 +76,7 @@ fn print_json(report: &Report, repaired: bool) {
             json!({ "file": problem.file, "offset": problem.offset, "what": problem.what, "state": state, "source": source })
         })
         .collect();
-    println!(
+    say!(
         "{}",
         json!({ "regions": report.regions, "chunks": report.chunks, "frames": report.frames, "problems": problems })
     );

@@ -34,9 +34,9 @@ impl Digest {
             eprintln!("{missing} of the {} chunks of the box are not stored", missing + chunks);
         }
         if json {
-            println!("{}", serde_json::json!({ "digest": digest, "chunks": chunks, "not_stored": missing }));
+            say!("{}", serde_json::json!({ "digest": digest, "chunks": chunks, "not_stored": missing }));
         } else {
-            println!("{digest}");
+            say!("{digest}");
         }
         Ok(ExitCode::SUCCESS)
     }

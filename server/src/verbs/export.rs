@@ -56,11 +56,11 @@ impl Export {
             Format::Mca => self.mca(&store)?,
         };
         if json {
-            println!("{facts}");
+            say!("{facts}");
         } else {
             let parts: Vec<String> =
                 facts.as_object().into_iter().flatten().map(|(key, value)| format!("{key} {value}")).collect();
-            println!("{}: {}", self.out.display(), parts.join(", "));
+            say!("{}: {}", self.out.display(), parts.join(", "));
         }
         Ok(ExitCode::SUCCESS)
     }

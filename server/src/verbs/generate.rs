@@ -62,9 +62,9 @@ impl Generate {
         progress.finish_and_clear();
         worlds::close(store, &self.world)?;
         if json {
-            println!("{}", json!({ "chunks": total, "stored": stored, "already_there": total - stored as u64 }));
+            say!("{}", json!({ "chunks": total, "stored": stored, "already_there": total - stored as u64 }));
         } else {
-            println!("{stored} chunks stored, {} were there already", total - stored as u64);
+            say!("{stored} chunks stored, {} were there already", total - stored as u64);
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -172,9 +172,9 @@ fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 
 fn print_text(summary: &Summary, world: &Path) {
     for (file, problem) in &summary.problems {
-        println!("{}: {}: {}", file.display(), problem.place, problem.message);
+        say!("{}: {}: {}", file.display(), problem.place, problem.message);
     }
-    println!(
+    say!(
         "{}: {} files, {} chunks, {} blocks new to the world",
         world.display(),
         summary.files,
@@ -183,14 +183,14 @@ fn print_text(summary: &Summary, world: &Path) {
     );
     for (what, count) in facts(&summary.counts) {
         if count > 0 {
-            println!("  {count:>9}  {what}");
+            say!("  {count:>9}  {what}");
         }
     }
     for (status, count) in &summary.counts.statuses {
-        println!("  {count:>9}  columns with status {status}");
+        say!("  {count:>9}  columns with status {status}");
     }
     if !summary.problems.is_empty() {
-        println!("{} problems: what they name was skipped, the rest was imported", summary.problems.len());
+        say!("{} problems: what they name was skipped, the rest was imported", summary.problems.len());
     }
 }
 
@@ -227,5 +227,5 @@ fn print_json(summary: &Summary) {
         },
         "statuses": counts.statuses, "problems": problems,
     });
-    println!("{facts}");
+    say!("{facts}");
 }

@@ -44,12 +44,12 @@ impl Info {
                 "epoch": store.standing().epoch, "tick": store.standing().tick,
                 "blocks": self.blocks.then_some(&counts),
             });
-            println!("{facts}");
+            say!("{facts}");
             return Ok(ExitCode::SUCCESS);
         }
-        println!("world      {id}\ngenerator  {generator}, seed {}", settings.seed);
-        println!("chunks     {} stored{}", chunks.len(), bounds.map_or(String::new(), |b| format!(", within {b}")));
-        println!(
+        say!("world      {id}\ngenerator  {generator}, seed {}", settings.seed);
+        say!("chunks     {} stored{}", chunks.len(), bounds.map_or(String::new(), |b| format!(", within {b}")));
+        say!(
             "registry   {} blocks\ntick       {}, epoch {}",
             store.registry().len(),
             store.standing().tick,
@@ -57,7 +57,7 @@ impl Info {
         );
         let mut by_count: Vec<_> = counts.into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        by_count.iter().for_each(|(name, count)| println!("{count:>12}  {name}"));
+        by_count.iter().for_each(|(name, count)| say!("{count:>12}  {name}"));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -74,9 +74,9 @@ impl Map {
         let seen = look(&store, within, self.within.is_some() && generated, &chunks).about(&self.world)?;
         write_png(&self.out, width, depth, &draw(&seen))?;
         if json {
-            println!("{}", json!({ "width": width, "height": depth, "box": within.to_string() }));
+            say!("{}", json!({ "width": width, "height": depth, "box": within.to_string() }));
         } else {
-            println!("{}: {width}×{depth} pixels, the box {within}", self.out.display());
+            say!("{}: {width}×{depth} pixels, the box {within}", self.out.display());
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -87,7 +87,7 @@ impl Hills {
         // Mountains rise only where the land noise is high; lakes lie where it is low.
         let rise = (land - 34000).max(0) >> 3;
         let mountain = (i64::from(ridge.max(0)) * i64::from(rise) >> 19) as i32;
-        let height = 40 + (plain * 36 >> 16) + (land * 28 >> 16) + mountain;
+        let height = 14 + (plain * 64 >> 16) + (land * 42 >> 16) + mountain;
         Ground { height: height.min(TOP - 24), wood: fractal2(x, z, 7, 2, self.seed.wrapping_add(120)) }
     }
 
