@@ -1,0 +1,219 @@
+//! Which chunks a subscription wants, in which order, and what changes from one subscription to the next.
+
+use crate::error::ProtocolError;
+use crate::frame::Kind;
+use crate::limits::{SUBSCRIPTION_CHUNKS_MAX, SUBSCRIPTION_RADIUS_MAX};
+use terrane_world::limits::{CHUNK_EDGE, HORIZONTAL_BOUND, VERTICAL_BOUND};
+use terrane_world::space::ChunkPos;
+
+/// Bounds of a chunk's x and z, and of its y.
+const BOUNDS: [i32; 3] =
+    [HORIZONTAL_BOUND / CHUNK_EDGE as i32, VERTICAL_BOUND / CHUNK_EDGE as i32, HORIZONTAL_BOUND / CHUNK_EDGE as i32];
+const BOX: u16 = 0;
+const RADIUS: u16 = 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kinds {
+    Box { min: [i32; 3], max: [i32; 3] },
+    Radius { centre: ChunkPos, horizontal: i32, vertical: i32 },
+}
+
+/// The chunks of a subscription. Never more than 65,536.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape(Kinds);
+
+fn value_error(field: &'static str, value: i64, min: i64, max: i64) -> ProtocolError {
+    ProtocolError::Value { kind: Kind::Subscribe, field, value: value.into(), min: min.into(), max: max.into() }
+}
+
+/// Chunks with dx² + dz² ≤ r².
+fn disc_chunks(radius: i32) -> u64 {
+    let squared = i64::from(radius) * i64::from(radius);
+    (-i64::from(radius)..=i64::from(radius)).map(|x| 2 * (squared - x * x).isqrt() as u64 + 1).sum()
+}
+
+fn check_count(count: u64) -> Result<(), ProtocolError> {
+    match count <= SUBSCRIPTION_CHUNKS_MAX as u64 {
+        true => Ok(()),
+        false => Err(value_error("chunks in the subscription", count as i64, 0, SUBSCRIPTION_CHUNKS_MAX as i64)),
+    }
+}
+
+impl Shape {
+    /// A half-open box of chunks: `min` is inside, `max` is not. It may be empty.
+    pub fn new_box(min: [i32; 3], max: [i32; 3]) -> Result<Self, ProtocolError> {
+        let mut count = 1u64;
+        for axis in 0..3 {
+            let bound = i64::from(BOUNDS[axis]);
+            let (low, high) = (i64::from(min[axis]), i64::from(max[axis]));
+            if !(-bound..=bound).contains(&low) {
+                return Err(value_error("a coordinate of the first chunk", low, -bound, bound));
+            }
+            if !(low..=bound).contains(&high) {
+                return Err(value_error("a coordinate one past the last chunk", high, low, bound));
+            }
+            count = count.saturating_mul((high - low) as u64);
+        }
+        check_count(count)?;
+        Ok(Self(Kinds::Box { min, max }))
+    }
+
+    /// The chunks with dx² + dz² ≤ horizontal² and |dy| ≤ vertical around `centre`. Those outside the world count
+    /// towards the maximum, and are left out.
+    pub fn new_radius(centre: ChunkPos, horizontal: i32, vertical: i32) -> Result<Self, ProtocolError> {
+        for (field, radius) in [("horizontal radius", horizontal), ("vertical radius", vertical)] {
+            if !(0..=SUBSCRIPTION_RADIUS_MAX).contains(&radius) {
+                return Err(value_error(field, radius.into(), 0, SUBSCRIPTION_RADIUS_MAX.into()));
+            }
+        }
+        check_count(disc_chunks(horizontal) * (2 * vertical as u64 + 1))?;
+        Ok(Self(Kinds::Radius { centre, horizontal, vertical }))
+    }
+
+    /// From the numbers of a Subscribe frame.
+    pub fn from_wire(shape: u16, first: [i32; 3], second: [i32; 3]) -> Result<Self, ProtocolError> {
+        match shape {
+            BOX => Self::new_box(first, second),
+            RADIUS => {
+                let centre = ChunkPos::try_from(first)
+                    .map_err(|source| ProtocolError::Position { kind: Kind::Subscribe, source })?;
+                if second[2] != 0 {
+                    return Err(ProtocolError::NotZero { kind: Kind::Subscribe, field: "the field at offset 28" });
+                }
+                Self::new_radius(centre, second[0], second[1])
+            }
+            _ => Err(value_error("shape", shape.into(), BOX.into(), RADIUS.into())),
+        }
+    }
+
+    /// The numbers of a Subscribe frame.
+    pub const fn to_wire(self) -> (u16, [i32; 3], [i32; 3]) {
+        match self.0 {
+            Kinds::Box { min, max } => (BOX, min, max),
+            Kinds::Radius { centre, horizontal, vertical } => (RADIUS, centre.to_array(), [horizontal, vertical, 0]),
+        }
+    }
+
+    /// Whether it holds a chunk.
+    pub fn contains(self, pos: ChunkPos) -> bool {
+        let pos = pos.to_array();
+        match self.0 {
+            Kinds::Box { min, max } => (0..3).all(|axis| (min[axis]..max[axis]).contains(&pos[axis])),
+            Kinds::Radius { centre, horizontal, vertical } => {
+                let [dx, dy, dz] = difference(pos, centre.to_array());
+                let (horizontal, vertical) = (i64::from(horizontal), i64::from(vertical));
+                dx.abs() <= horizontal
+                    && dz.abs() <= horizontal
+                    && dx * dx + dz * dz <= horizontal * horizontal
+                    && dy.abs() <= vertical
+            }
+        }
+    }
+
+    /// Its chunks, nearest to the centre first; those equally near from bottom to top, then along z, then along x.
+    pub fn chunks(self) -> Vec<ChunkPos> {
+        let (min, max) = self.ends();
+        // Twice the centre, so that the middle of an even number of chunks is a whole number.
+        let centre: [i64; 3] = match self.0 {
+            Kinds::Box { min, max } => std::array::from_fn(|i| i64::from(min[i]) + i64::from(max[i]) - 1),
+            Kinds::Radius { centre, .. } => centre.to_array().map(|c| 2 * i64::from(c)),
+        };
+        let mut chunks: Vec<(i64, ChunkPos)> = Vec::new();
+        for y in min[1]..max[1] {
+            for z in min[2]..max[2] {
+                for x in min[0]..max[0] {
+                    let Ok(pos) = ChunkPos::new(x, y, z) else { continue };
+                    if self.contains(pos) {
+                        let away = |axis: usize| 2 * i64::from(pos.to_array()[axis]) - centre[axis];
+                        chunks.push(((0..3).map(|axis| away(axis) * away(axis)).sum(), pos));
+                    }
+                }
+            }
+        }
+        chunks.sort_unstable();
+        chunks.into_iter().map(|(_, pos)| pos).collect()
+    }
+
+    /// Of the chunks of an earlier subscription those that this one does not hold, in their order.
+    pub fn left_behind(self, before: &[ChunkPos]) -> impl Iterator<Item = ChunkPos> {
+        before.iter().copied().filter(move |pos| !self.contains(*pos))
+    }
+
+    /// The box around it, half-open.
+    fn ends(self) -> ([i32; 3], [i32; 3]) {
+        match self.0 {
+            Kinds::Box { min, max } => (min, max),
+            Kinds::Radius { centre, horizontal, vertical } => {
+                let (centre, reach) = (centre.to_array(), [horizontal, vertical, horizontal]);
+                (
+                    std::array::from_fn(|i| (centre[i] - reach[i]).max(-BOUNDS[i])),
+                    std::array::from_fn(|i| (centre[i] + reach[i] + 1).min(BOUNDS[i])),
+                )
+            }
+        }
+    }
+}
+
+fn difference(a: [i32; 3], b: [i32; 3]) -> [i64; 3] {
+    std::array::from_fn(|axis| i64::from(a[axis]) - i64::from(b[axis]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(x: i32, y: i32, z: i32) -> ChunkPos {
+        ChunkPos::new(x, y, z).unwrap()
+    }
+
+    #[test]
+    fn the_nearest_chunk_comes_first_and_the_order_is_fixed() {
+        let shape = Shape::new_radius(at(5, 2, -3), 1, 1).unwrap();
+        let chunks = shape.chunks();
+        assert_eq!(chunks.len(), 15);
+        assert_eq!(chunks[0], at(5, 2, -3));
+        assert_eq!(&chunks[1..4], &[at(5, 1, -3), at(5, 2, -4), at(4, 2, -3)]);
+        let shape = Shape::new_box([0, 0, 0], [4, 1, 1]).unwrap();
+        assert_eq!(shape.chunks(), [at(1, 0, 0), at(2, 0, 0), at(0, 0, 0), at(3, 0, 0)]);
+    }
+
+    #[test]
+    fn too_large_and_too_far_is_refused() {
+        assert!(Shape::new_box([0, 0, 0], [256, 1, 256]).is_ok());
+        assert!(Shape::new_box([0, 0, 0], [257, 1, 256]).is_err());
+        assert!(Shape::new_box([i32::MIN, 0, 0], [i32::MAX, 1, 1]).is_err());
+        assert!(Shape::new_box([1, 0, 0], [0, 1, 1]).is_err());
+        assert!(Shape::new_box([BOUNDS[0] - 1, 0, 0], [BOUNDS[0], 1, 1]).is_ok());
+        assert!(Shape::new_radius(at(0, 0, 0), 64, 2).is_ok());
+        assert!(Shape::new_radius(at(0, 0, 0), 64, 3).is_err());
+        assert!(Shape::new_radius(at(0, 0, 0), 65, 0).is_err());
+        assert!(Shape::new_radius(at(0, 0, 0), -1, 0).is_err());
+    }
+
+    #[test]
+    fn at_the_worlds_edge_a_radius_is_cut() {
+        let shape = Shape::new_radius(at(BOUNDS[0] - 1, BOUNDS[1] - 1, 0), 2, 1).unwrap();
+        assert!(shape.chunks().iter().all(|pos| pos.x() < BOUNDS[0] && pos.y() < BOUNDS[1]));
+        assert_eq!(shape.chunks().len(), 2 * (13 - 4));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_are_those_contained_and_a_disc_is_counted_right(r in 0i32..12, v in 0i32..3, x in -9i32..9) {
+            let shape = Shape::new_radius(at(x, 0, 0), r, v).unwrap();
+            let chunks = shape.chunks();
+            prop_assert_eq!(chunks.len() as u64, disc_chunks(r) * (2 * v as u64 + 1));
+            prop_assert!(chunks.iter().all(|pos| shape.contains(*pos)));
+        }
+
+        #[test]
+        fn what_is_left_behind_and_what_is_kept_make_the_old_list(a in -4i32..4, r in 0i32..4, s in 0i32..4) {
+            let old = Shape::new_radius(at(a, 0, 0), r, 1).unwrap().chunks();
+            let new = Shape::new_radius(at(0, 0, 1), s, 1).unwrap();
+            let (kept, all): (Vec<_>, Vec<_>) = (new.chunks(), new.left_behind(&old).collect());
+            prop_assert_eq!(all.len() + old.iter().filter(|pos| kept.contains(pos)).count(), old.len());
+            prop_assert!(all.iter().all(|pos| !kept.contains(pos) && old.contains(pos)));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The client protocol of docs/protocol.md, without any input or output.
+//!
+//! Bytes come in as slices and leave in a `Vec<u8>`; this crate has no socket, clock, thread or entropy.
+//! It knows both directions, so that tests and load bots use the same code as the server:
+//!
+//! - [`frame`] cuts a byte stream into frames, [`message`] gives them meaning, [`wire`] is their layout;
+//! - [`session`] is what the server remembers of one client's side of the talk;
+//! - [`interest`] says which chunks a subscription wants, [`stream`] what is sent of them and when.
+//!
+//! What is absent: the world's rules (terrane-world), deciding about inputs (terrane-roles), sockets (terrane-net).
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod frame;
+pub mod interest;
+pub mod limits;
+pub mod message;
+pub mod session;
+pub mod stream;
+pub mod wire;
+
+pub use error::{ProtocolError, RefusedCode};
+pub use frame::{Frame, FrameReader, Kind, Towards};
+pub use interest::Shape;
+pub use message::{ClientMessage, ServerMessage};
+pub use session::{Event, Session};
+pub use stream::{ChunkStream, DeltaFrame};
+
+/// The four bytes with which both sides begin: `TRNE`.
+pub const MAGIC: [u8; 4] = *b"TRNE";
+/// The one version that this crate speaks.
+pub const PROTOCOL_VERSION: u16 = 1;

@@ -1,0 +1,95 @@
+//! Every maximum of the protocol with the reason, related to each other and to the world's at compile time.
+
+use crate::wire::{DeltaHead, EditHead, EditVoxel, FrameHeader, RefusalEntry, RunEntry, SnapshotHead};
+use std::time::Duration;
+use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+
+/// Payload bytes of a frame towards the server: exactly the largest edit.
+pub const PAYLOAD_TO_SERVER_BYTES_MAX: usize = size_of::<EditHead>() + EDIT_VOXELS_MAX * size_of::<EditVoxel>();
+/// Payload bytes of a frame towards the client: far above the largest delta, so that clients can be strict.
+pub const PAYLOAD_TO_CLIENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a header.
+pub const HEADER_BYTES: usize = size_of::<FrameHeader>();
+
+/// Bytes of a player's name: shown above a head, so it stays short.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Bytes of the text in Refused: a few sentences.
+pub const REFUSED_TEXT_BYTES_MAX: usize = 1_024;
+
+/// Chunks of one subscription: one player's view at radius 64 with five layers, and about 4 MiB of book-keeping.
+pub const SUBSCRIPTION_CHUNKS_MAX: usize = 65_536;
+/// Chunks from the centre of a radius to its rim, sideways and up: 2 km of sight.
+pub const SUBSCRIPTION_RADIUS_MAX: i32 = 64;
+
+/// Edits of one session that are not decided yet. More wait unread, so that a session can't fill a tick alone.
+pub const EDITS_IN_FLIGHT_MAX: usize = 256;
+/// Voxels in them: sixteen of the largest edits, 2 MiB in memory.
+pub const EDIT_VOXELS_IN_FLIGHT_MAX: usize = 16 * EDIT_VOXELS_MAX;
+
+/// How long a connection may be open without Hello: a slow link's handshake, not a forgotten socket.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+
+/// Sessions of one server: at the output bound below they hold 1 GiB in the worst case.
+pub const SESSIONS_MAX: usize = 1_024;
+
+/// Bytes held for one client in all: little enough that one which stopped reading costs nothing that hurts.
+pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Of those, what the transport may hold: 10 MiB a second if it is filled at each of 20 ticks.
+pub const OUTPUT_TRANSPORT_BYTES_MAX: usize = 512 << 10;
+/// Of those, deltas and acknowledgements that wait to be given to the transport.
+pub const OUTPUT_QUEUE_BYTES_MAX: usize = 448 << 10;
+/// Of those, what is left for the answers that are neither: Welcome, Pong, Refused.
+pub const OUTPUT_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// What a queued frame costs beyond its bytes: its place in the queue and in its chunk's list.
+pub const QUEUED_FRAME_BYTES: usize = 96;
+/// Refusals that wait to be told. Who sends more bad edits without reading the answers is cut off.
+pub const REFUSALS_PENDING_MAX: usize = 4_096;
+/// Pongs that wait to be sent. Who asks more without reading the answers is cut off.
+pub const PONGS_PENDING_MAX: usize = 64;
+/// Payload bytes after which a Registry frame is closed and a new one begun.
+pub const REGISTRY_FRAME_BYTES: usize = 32 << 10;
+/// Bytes of queued deltas that go out before waiting snapshots get their turn.
+pub const DELTA_TURN_BYTES: usize = 192 << 10;
+/// Bytes of snapshots that go out before queued deltas get their turn: one of the largest.
+pub const SNAPSHOT_TURN_BYTES: usize = 64 << 10;
+/// Snapshots that may be asked for in vain in one round before it ends; the next one goes on behind them.
+pub const SNAPSHOT_TRIES_MAX: usize = 1_024;
+
+/// Bytes of the largest Delta frame: every voxel is a run of its own.
+pub const DELTA_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<DeltaHead>() + CHUNK_VOXELS * size_of::<RunEntry>();
+/// Bytes of the largest Snapshot frame: u8 with a full table is smaller than u16 without one.
+pub const SNAPSHOT_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<SnapshotHead>() + CHUNK_VOXELS * 2;
+
+const _: () = assert!(DELTA_FRAME_BYTES_MAX - HEADER_BYTES <= PAYLOAD_TO_CLIENT_BYTES_MAX, "a delta fits a frame");
+const _: () = assert!(SNAPSHOT_FRAME_BYTES_MAX - HEADER_BYTES <= PAYLOAD_TO_CLIENT_BYTES_MAX, "so does a snapshot");
+const _: () = assert!(CHUNK_VOXELS + 256 * 2 <= CHUNK_VOXELS * 2, "the largest snapshot is u16");
+const _: () = assert!(
+    REFUSALS_PENDING_MAX * size_of::<RefusalEntry>() + 24 <= PAYLOAD_TO_CLIENT_BYTES_MAX
+        && REFUSALS_PENDING_MAX <= u16::MAX as usize,
+    "all pending refusals fit one Acknowledge"
+);
+const _: () = assert!(EDIT_VOXELS_MAX <= u16::MAX as usize, "a count of voxels fits u16");
+const _: () = assert!(EDIT_VOXELS_IN_FLIGHT_MAX >= EDIT_VOXELS_MAX, "one edit always fits");
+const _: () = assert!(NAME_BYTES_MAX <= REFUSED_TEXT_BYTES_MAX && REFUSED_TEXT_BYTES_MAX <= u16::MAX as usize);
+const _: () = assert!(BLOCKS_MAX <= u16::MAX as usize, "a count of blocks fits u16");
+const _: () = assert!(REGISTRY_FRAME_BYTES + BLOCK_NAME_BYTES_MAX + 16 <= PAYLOAD_TO_CLIENT_BYTES_MAX);
+const _: () = assert!(
+    DELTA_FRAME_BYTES_MAX <= OUTPUT_TRANSPORT_BYTES_MAX && SNAPSHOT_FRAME_BYTES_MAX <= OUTPUT_TRANSPORT_BYTES_MAX,
+    "the largest frame fits an empty transport, so a stream never stands still"
+);
+const _: () = assert!(
+    DELTA_FRAME_BYTES_MAX + QUEUED_FRAME_BYTES <= OUTPUT_QUEUE_BYTES_MAX,
+    "the largest delta fits an empty queue"
+);
+const _: () = assert!(
+    REFUSALS_PENDING_MAX * size_of::<RefusalEntry>() + 2 * QUEUED_FRAME_BYTES <= OUTPUT_QUEUE_BYTES_MAX,
+    "all pending refusals fit an empty queue"
+);
+const _: () = assert!(
+    PONGS_PENDING_MAX * (QUEUED_FRAME_BYTES + 24) + REFUSED_TEXT_BYTES_MAX + 1_024 <= OUTPUT_ANSWER_BYTES_MAX,
+    "the answers fit their part"
+);
+const _: () = assert!(
+    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_QUEUE_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX <= OUTPUT_BYTES_MAX,
+    "the parts make the whole"
+);

@@ -1,0 +1,772 @@
+//! The messages: frames with their meaning, read and written in both directions.
+
+use crate::error::{ProtocolError, RefusedCode};
+use crate::frame::{Kind, write_frame};
+use crate::interest::Shape;
+use crate::limits::{NAME_BYTES_MAX, REFUSALS_PENDING_MAX, REFUSED_TEXT_BYTES_MAX};
+use crate::wire;
+use bytemuck::{Pod, bytes_of, cast_slice};
+use std::sync::Arc;
+use terrane_world::block::{BlockId, BlockRule, Registry};
+use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::step::{ChunkDelta, Refusal};
+
+/// Names a session; who holds it can resume it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub [u8; 16]);
+
+impl std::fmt::Debug for SessionId {
+    /// Shows two bytes only: the rest is a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SessionId({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// What a client says first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Lowest protocol version it speaks.
+    pub lowest: u16,
+    /// Highest.
+    pub highest: u16,
+    /// The session it wants back.
+    pub resume: Option<SessionId>,
+    /// Its name, at most 64 bytes.
+    pub name: String,
+}
+
+/// One voxel of an edit as it came: the world may not have the position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EditVoxel {
+    /// x, y, z.
+    pub pos: [i32; 3],
+    /// What it shall be.
+    pub block: BlockId,
+}
+
+/// Everything a client says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientMessage {
+    /// The first frame.
+    Hello(Hello),
+    /// Replaces the subscription.
+    Subscribe {
+        /// Chosen by the client, growing.
+        subscription: u32,
+        /// The chunks it wants.
+        shape: Shape,
+    },
+    /// Changes voxels, all or none.
+    Edit {
+        /// 1, 2, 3, …
+        sequence: u64,
+        /// 1 to 4,096.
+        voxels: Vec<EditVoxel>,
+    },
+    /// Wants a Pong.
+    Ping {
+        /// Comes back.
+        number: u64,
+    },
+}
+
+/// What the server says first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// Protocol version chosen.
+    pub version: u16,
+    /// Whether the session asked for was resumed.
+    pub resumed: bool,
+    /// Epoch of the server.
+    pub epoch: u32,
+    /// The session.
+    pub session: SessionId,
+    /// The world.
+    pub world: [u8; 16],
+    /// The tick.
+    pub tick: u64,
+    /// Acknowledged input sequence of the session.
+    pub acknowledged: u64,
+    /// Length of a tick in microseconds.
+    pub tick_us: u32,
+    /// Blocks in the Registry frames behind.
+    pub blocks: u32,
+    /// Where a new player's feet stand.
+    pub spawn: VoxelPos,
+}
+
+/// What a client needs to know of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// With its states.
+    pub name: Arc<str>,
+    /// Bodies can't pass.
+    pub solid: bool,
+    /// Hides what is behind.
+    pub opaque: bool,
+    /// Drawn translucent.
+    pub liquid: bool,
+    /// Shown in a block picker.
+    pub pickable: bool,
+    /// Red, green, blue.
+    pub colour: [u8; 3],
+    /// Given off, 0–15.
+    pub light: u8,
+}
+
+impl BlockInfo {
+    /// From the world's registry.
+    pub fn new(name: &str, rule: &BlockRule) -> Self {
+        let BlockRule { solid, opaque, liquid, pickable, colour, light, .. } = *rule;
+        Self { name: name.into(), solid, opaque, liquid, pickable, colour, light }
+    }
+
+    fn flags(&self) -> u8 {
+        u8::from(self.solid) | u8::from(self.opaque) << 1 | u8::from(self.liquid) << 2 | u8::from(self.pickable) << 3
+    }
+
+    /// Bytes in a Registry frame.
+    pub fn wire_bytes(&self) -> usize {
+        size_of::<wire::BlockHead>() + self.name.len()
+    }
+}
+
+/// Every block of a registry from id `first` on, as clients see them.
+pub fn block_infos(registry: &Registry, first: usize) -> Vec<BlockInfo> {
+    registry.iter().skip(first).map(|(_, name, rule)| BlockInfo::new(name, rule)).collect()
+}
+
+/// A run of voxels as clients see it: what they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeltaRun {
+    /// First local index.
+    pub first: LocalIndex,
+    /// At least 1.
+    pub length: u16,
+    /// The new block.
+    pub block: BlockId,
+}
+
+/// Why an input was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u16)]
+pub enum Reason {
+    /// The registry does not have the block.
+    UnknownBlock = 1,
+    /// The world does not have the position.
+    OutsideWorld = 2,
+    /// A chunk could not be read.
+    Unreadable = 3,
+    /// The world is read-only.
+    ReadOnly = 4,
+}
+
+impl Reason {
+    /// From the number in a frame.
+    pub const fn from_number(number: u16) -> Option<Self> {
+        match number {
+            1 => Some(Self::UnknownBlock),
+            2 => Some(Self::OutsideWorld),
+            3 => Some(Self::Unreadable),
+            4 => Some(Self::ReadOnly),
+            _ => None,
+        }
+    }
+}
+
+impl From<&Refusal> for Reason {
+    /// Too many voxels and bad sparse data can't come over this protocol; were they to, the chunk could not take them.
+    fn from(refusal: &Refusal) -> Self {
+        match refusal {
+            Refusal::UnknownBlock(_) => Self::UnknownBlock,
+            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) => Self::Unreadable,
+        }
+    }
+}
+
+/// One refused input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedInput {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// The last word of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// For programs.
+    pub code: RefusedCode,
+    /// For people; cut at 1,024 bytes.
+    pub text: String,
+}
+
+impl From<&ProtocolError> for Refused {
+    fn from(error: &ProtocolError) -> Self {
+        Self { code: error.code(), text: error.to_string() }
+    }
+}
+
+/// Everything a server says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerMessage {
+    /// Answers Hello.
+    Welcome(Welcome),
+    /// Part of the block registry.
+    Registry {
+        /// Id of the first block here.
+        first: u16,
+        /// Ids counting up.
+        blocks: Vec<BlockInfo>,
+    },
+    /// A chunk as it stands.
+    Snapshot {
+        /// Which.
+        pos: ChunkPos,
+        /// The subscription it answers.
+        subscription: u32,
+        /// Its version.
+        version: Version,
+        /// Its voxels; sparse data doesn't travel.
+        chunk: Arc<Chunk>,
+    },
+    /// What changed in a chunk.
+    Delta {
+        /// Which.
+        pos: ChunkPos,
+        /// The version it applies to.
+        from: Version,
+        /// The version after it.
+        to: Version,
+        /// The tick that changed it.
+        tick: u64,
+        /// Ascending, not overlapping; none if only data that clients don't see has changed.
+        runs: Vec<DeltaRun>,
+    },
+    /// No deltas for this chunk follow.
+    Forget {
+        /// Which.
+        pos: ChunkPos,
+        /// The subscription that no longer has it.
+        subscription: u32,
+    },
+    /// Inputs are decided and durable.
+    Acknowledge {
+        /// Up to this one.
+        sequence: u64,
+        /// The tick.
+        tick: u64,
+        /// Those that were refused.
+        refusals: Vec<RefusedInput>,
+    },
+    /// Answers Ping.
+    Pong {
+        /// The number from Ping.
+        number: u64,
+        /// The tick.
+        tick: u64,
+    },
+    /// Every chunk of a subscription has been sent once.
+    CaughtUp {
+        /// Which.
+        subscription: u32,
+    },
+    /// The connection closes behind it.
+    Refused(Refused),
+}
+
+/// Reads a payload from front to back; every step checks that the bytes are there.
+struct Payload<'a> {
+    kind: Kind,
+    rest: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], ProtocolError> {
+        let (taken, rest) = self.rest.split_at_checked(count).ok_or(ProtocolError::Length {
+            kind: self.kind,
+            field,
+            expected: count,
+            found: self.rest.len(),
+        })?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn read<T: Pod>(&mut self, field: &'static str) -> Result<&'a T, ProtocolError> {
+        const { assert!(align_of::<T>() == 1) };
+        Ok(bytemuck::from_bytes(self.bytes(size_of::<T>(), field)?))
+    }
+
+    fn list<T: Pod>(&mut self, count: usize, field: &'static str) -> Result<&'a [T], ProtocolError> {
+        const { assert!(align_of::<T>() == 1) };
+        Ok(cast_slice(self.bytes(count.saturating_mul(size_of::<T>()), field)?))
+    }
+
+    fn text(&mut self, bytes: usize, field: &'static str) -> Result<&'a str, ProtocolError> {
+        let kind = self.kind;
+        std::str::from_utf8(self.bytes(bytes, field)?).map_err(|error| ProtocolError::Text {
+            kind,
+            field,
+            valid_up_to: error.valid_up_to(),
+        })
+    }
+
+    fn zero<T: Pod>(&self, value: &T, field: &'static str) -> Result<(), ProtocolError> {
+        match bytes_of(value).iter().all(|byte| *byte == 0) {
+            true => Ok(()),
+            false => Err(ProtocolError::NotZero { kind: self.kind, field }),
+        }
+    }
+
+    fn within<T>(
+        &self,
+        value: T,
+        min: impl Into<i128>,
+        max: impl Into<i128>,
+        field: &'static str,
+    ) -> Result<T, ProtocolError>
+    where
+        T: Into<i128> + Copy,
+    {
+        let (wide, min, max) = (value.into(), min.into(), max.into());
+        match (min..=max).contains(&wide) {
+            true => Ok(value),
+            false => Err(ProtocolError::Value { kind: self.kind, field, value: wide, min, max }),
+        }
+    }
+
+    fn chunk(&self, pos: wire::Position) -> Result<ChunkPos, ProtocolError> {
+        pos.chunk().map_err(|source| ProtocolError::Position { kind: self.kind, source })
+    }
+
+    fn end(&self) -> Result<(), ProtocolError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            found => Err(ProtocolError::Length {
+                kind: self.kind,
+                field: "what is behind the last field",
+                expected: 0,
+                found,
+            }),
+        }
+    }
+}
+
+/// The longest part of `text` within `bytes_max` bytes.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn put(out: &mut Vec<u8>, value: &impl Pod) {
+    out.extend_from_slice(bytes_of(value));
+}
+
+impl ClientMessage {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Hello(_) => Kind::Hello,
+            Self::Subscribe { .. } => Kind::Subscribe,
+            Self::Edit { .. } => Kind::Edit,
+            Self::Ping { .. } => Kind::Ping,
+        }
+    }
+
+    /// Appends it as a frame. A name that is too long is cut.
+    ///
+    /// # Panics
+    /// On an Edit of more than 4,096 voxels.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        write_frame(self.kind(), out, |out| match self {
+            Self::Hello(hello) => put_hello(hello, out),
+            Self::Subscribe { subscription, shape } => {
+                let (shape, first, second) = shape.to_wire();
+                let subscription = (*subscription).into();
+                put(
+                    out,
+                    &wire::SubscribeBody {
+                        subscription,
+                        shape: shape.into(),
+                        zero: 0.into(),
+                        first: first.into(),
+                        second: second.into(),
+                    },
+                );
+            }
+            Self::Edit { sequence, voxels } => {
+                assert!(voxels.len() <= EDIT_VOXELS_MAX, "an edit of {} voxels", voxels.len());
+                put(
+                    out,
+                    &wire::EditHead {
+                        sequence: (*sequence).into(),
+                        voxels: (voxels.len() as u16).into(),
+                        zero: [0; 6],
+                    },
+                );
+                for EditVoxel { pos, block } in voxels {
+                    put(out, &wire::EditVoxel { pos: (*pos).into(), block: block.0.into(), zero: 0.into() });
+                }
+            }
+            Self::Ping { number } => put(out, &wire::PingBody { number: (*number).into() }),
+        });
+    }
+
+    /// Reads a payload; every rule of the page is checked except those that need the session's state.
+    pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut payload = Payload { kind, rest: payload };
+        let message = match kind {
+            Kind::Hello => Self::Hello(read_hello(&mut payload)?),
+            Kind::Subscribe => read_subscribe(&mut payload)?,
+            Kind::Edit => read_edit(&mut payload)?,
+            Kind::Ping => Self::Ping { number: payload.read::<wire::PingBody>("the body")?.number.get() },
+            _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
+        };
+        payload.end()?;
+        Ok(message)
+    }
+}
+
+fn put_hello(hello: &Hello, out: &mut Vec<u8>) {
+    let name = cut(&hello.name, NAME_BYTES_MAX);
+    put(
+        out,
+        &wire::HelloHead {
+            lowest: hello.lowest.into(),
+            highest: hello.highest.into(),
+            zero: 0.into(),
+            session: hello.resume.map_or([0; 16], |id| id.0),
+            name_bytes: (name.len() as u16).into(),
+        },
+    );
+    out.extend_from_slice(name.as_bytes());
+}
+
+fn read_hello(payload: &mut Payload<'_>) -> Result<Hello, ProtocolError> {
+    let head: &wire::HelloHead = payload.read("the head")?;
+    let (lowest, highest) = (head.lowest.get(), head.highest.get());
+    payload.within(lowest, 0, highest, "lowest version")?;
+    payload.zero(&head.zero, "the field at offset 4")?;
+    let name_bytes = payload.within(head.name_bytes.get(), 0, NAME_BYTES_MAX as u16, "length of the name")?;
+    let name = payload.text(usize::from(name_bytes), "name")?.to_owned();
+    let resume = (head.session != [0; 16]).then_some(SessionId(head.session));
+    Ok(Hello { lowest, highest, resume, name })
+}
+
+fn read_subscribe(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> {
+    let body: &wire::SubscribeBody = payload.read("the body")?;
+    payload.zero(&body.zero, "the field at offset 6")?;
+    let shape = Shape::from_wire(body.shape.get(), body.first.to_array(), body.second.to_array())?;
+    Ok(ClientMessage::Subscribe { subscription: body.subscription.get(), shape })
+}
+
+fn read_edit(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> {
+    let head: &wire::EditHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 10")?;
+    let sequence = payload.within(head.sequence.get(), 1, u64::MAX, "input sequence")?;
+    let count = payload.within(head.voxels.get(), 1, EDIT_VOXELS_MAX as u16, "number of voxels")?;
+    let list: &[wire::EditVoxel] = payload.list(usize::from(count), "the list of voxels")?;
+    let mut voxels = Vec::with_capacity(list.len());
+    for voxel in list {
+        payload.zero(&voxel.zero, "the field behind a block id")?;
+        voxels.push(EditVoxel { pos: voxel.pos.to_array(), block: BlockId(voxel.block.get()) });
+    }
+    Ok(ClientMessage::Edit { sequence, voxels })
+}
+
+impl ServerMessage {
+    /// Its kind.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Registry { .. } => Kind::Registry,
+            Self::Snapshot { .. } => Kind::Snapshot,
+            Self::Delta { .. } => Kind::Delta,
+            Self::Forget { .. } => Kind::Forget,
+            Self::Acknowledge { .. } => Kind::Acknowledge,
+            Self::Pong { .. } => Kind::Pong,
+            Self::CaughtUp { .. } => Kind::CaughtUp,
+            Self::Refused(_) => Kind::Refused,
+        }
+    }
+
+    /// Appends it as a frame. A text that is too long is cut.
+    ///
+    /// # Panics
+    /// If a list is longer than its frame may be.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        if let Self::Snapshot { pos, subscription, version, chunk } = self {
+            return encode_snapshot(*pos, *subscription, *version, chunk, out);
+        }
+        write_frame(self.kind(), out, |out| match self {
+            Self::Snapshot { .. } => unreachable!("written above"),
+            Self::Welcome(welcome) => put_welcome(welcome, out),
+            Self::Registry { first, blocks } => put_registry(*first, blocks, out),
+            Self::Delta { pos, from, to, tick, runs } => {
+                put_delta(*pos, (*from, *to), *tick, runs, out);
+            }
+            Self::Forget { pos, subscription } => {
+                put(out, &wire::ForgetBody { pos: (*pos).into(), subscription: (*subscription).into() });
+            }
+            Self::Acknowledge { sequence, tick, refusals } => put_acknowledge(*sequence, *tick, refusals, out),
+            Self::Pong { number, tick } => put(out, &wire::PongBody { number: (*number).into(), tick: (*tick).into() }),
+            Self::CaughtUp { subscription } => {
+                put(out, &wire::CaughtUpBody { subscription: (*subscription).into(), zero: 0.into() });
+            }
+            Self::Refused(refused) => {
+                let text = cut(&refused.text, REFUSED_TEXT_BYTES_MAX);
+                let code = refused.code.number().into();
+                put(out, &wire::RefusedHead { code, text_bytes: (text.len() as u16).into(), zero: 0.into() });
+                out.extend_from_slice(text.as_bytes());
+            }
+        });
+    }
+
+    /// Reads a payload; every rule of the page is checked except those that need the stream's state.
+    pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, ProtocolError> {
+        let mut payload = Payload { kind, rest: payload };
+        let message = match kind {
+            Kind::Welcome => Self::Welcome(read_welcome(&mut payload)?),
+            Kind::Registry => read_registry(&mut payload)?,
+            Kind::Snapshot => read_snapshot(&mut payload)?,
+            Kind::Delta => read_delta(&mut payload)?,
+            Kind::Forget => {
+                let body: &wire::ForgetBody = payload.read("the body")?;
+                Self::Forget { pos: payload.chunk(body.pos)?, subscription: body.subscription.get() }
+            }
+            Kind::Acknowledge => read_acknowledge(&mut payload)?,
+            Kind::Pong => {
+                let body: &wire::PongBody = payload.read("the body")?;
+                Self::Pong { number: body.number.get(), tick: body.tick.get() }
+            }
+            Kind::CaughtUp => {
+                let body: &wire::CaughtUpBody = payload.read("the body")?;
+                payload.zero(&body.zero, "the field at offset 4")?;
+                Self::CaughtUp { subscription: body.subscription.get() }
+            }
+            Kind::Refused => Self::Refused(read_refused(&mut payload)?),
+            _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
+        };
+        payload.end()?;
+        Ok(message)
+    }
+}
+
+fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
+    put(
+        out,
+        &wire::WelcomeBody {
+            version: welcome.version.into(),
+            resumed: u16::from(welcome.resumed).into(),
+            epoch: welcome.epoch.into(),
+            session: welcome.session.0,
+            world: welcome.world,
+            tick: welcome.tick.into(),
+            acknowledged: welcome.acknowledged.into(),
+            tick_us: welcome.tick_us.into(),
+            blocks: welcome.blocks.into(),
+            spawn: welcome.spawn.into(),
+            zero: 0.into(),
+        },
+    );
+}
+
+fn read_welcome(payload: &mut Payload<'_>) -> Result<Welcome, ProtocolError> {
+    let body: &wire::WelcomeBody = payload.read("the body")?;
+    payload.zero(&body.zero, "the field at offset 76")?;
+    Ok(Welcome {
+        version: body.version.get(),
+        resumed: payload.within(body.resumed.get(), 0, 1, "resumed")? == 1,
+        epoch: body.epoch.get(),
+        session: SessionId(body.session),
+        world: body.world,
+        tick: body.tick.get(),
+        acknowledged: body.acknowledged.get(),
+        tick_us: body.tick_us.get(),
+        blocks: payload.within(body.blocks.get(), 0, BLOCKS_MAX as u32, "number of blocks")?,
+        spawn: body.spawn.voxel().map_err(|source| ProtocolError::Position { kind: Kind::Welcome, source })?,
+    })
+}
+
+fn put_registry(first: u16, blocks: &[BlockInfo], out: &mut Vec<u8>) {
+    assert!(usize::from(first) + blocks.len() <= BLOCKS_MAX, "{} blocks from id {first} on", blocks.len());
+    put(out, &wire::RegistryHead { first: first.into(), count: (blocks.len() as u16).into(), zero: 0.into() });
+    for block in blocks {
+        assert!(block.name.len() <= BLOCK_NAME_BYTES_MAX, "a block's name of {} bytes", block.name.len());
+        put(
+            out,
+            &wire::BlockHead {
+                flags: block.flags(),
+                colour: block.colour,
+                light: block.light,
+                zero: 0,
+                name_bytes: (block.name.len() as u16).into(),
+            },
+        );
+        out.extend_from_slice(block.name.as_bytes());
+    }
+}
+
+fn read_registry(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
+    let head: &wire::RegistryHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 4")?;
+    let first = head.first.get();
+    let count = payload.within(head.count.get(), 0, BLOCKS_MAX as i128 - i128::from(first), "number of blocks")?;
+    let mut blocks = Vec::new();
+    for _ in 0..count {
+        let head: &wire::BlockHead = payload.read("the head of a block")?;
+        payload.zero(&head.zero, "the field behind a block's light")?;
+        let flags = payload.within(head.flags, 0, 15, "flags of a block")?;
+        let name_bytes =
+            payload.within(head.name_bytes.get(), 1, BLOCK_NAME_BYTES_MAX as u16, "length of a block's name")?;
+        blocks.push(BlockInfo {
+            name: payload.text(usize::from(name_bytes), "name of a block")?.into(),
+            solid: flags & 1 != 0,
+            opaque: flags & 2 != 0,
+            liquid: flags & 4 != 0,
+            pickable: flags & 8 != 0,
+            colour: head.colour,
+            light: payload.within(head.light, 0, 15, "light of a block")?,
+        });
+    }
+    Ok(ServerMessage::Registry { first, blocks })
+}
+
+/// The form in which a chunk travels: a table of one is one block throughout, whatever the chunk's own form.
+fn wire_form(chunk: &Chunk) -> Form {
+    if chunk.table().len() == 1 { Form::Uniform } else { chunk.form() }
+}
+
+/// Bytes of the Snapshot frame of a chunk.
+pub fn snapshot_frame_bytes(chunk: &Chunk) -> usize {
+    size_of::<wire::FrameHeader>()
+        + size_of::<wire::SnapshotHead>()
+        + 2 * chunk.table().len()
+        + wire_form(chunk).data_bytes()
+}
+
+/// Appends the Snapshot frame of a chunk.
+pub fn encode_snapshot(pos: ChunkPos, subscription: u32, version: Version, chunk: &Chunk, out: &mut Vec<u8>) {
+    let form = wire_form(chunk);
+    out.reserve(snapshot_frame_bytes(chunk));
+    write_frame(Kind::Snapshot, out, |out| {
+        put(
+            out,
+            &wire::SnapshotHead {
+                pos: pos.into(),
+                subscription: subscription.into(),
+                from: Version::NONE.into(),
+                to: version.into(),
+                form: (form as u16).into(),
+                table: (chunk.table().len() as u16).into(),
+                zero: 0.into(),
+            },
+        );
+        for block in chunk.table() {
+            put(out, &wire::U16::from(block.0));
+        }
+        if form != Form::Uniform {
+            out.extend_from_slice(&chunk.data());
+        }
+    });
+}
+
+fn read_snapshot(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
+    let head: &wire::SnapshotHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 36")?;
+    payload.zero(&head.from, "the from version")?;
+    let number = payload.within(head.form.get(), 1, 4, "form")?;
+    let form = Form::from_number(number as u8).expect("checked above");
+    let (least, most) = if form == Form::U4 { (2, 16) } else { form.table_range() };
+    let count = payload.within(head.table.get(), least as u16, most as u16, "table length")?;
+    let table: &[wire::U16] = payload.list(usize::from(count), "the table")?;
+    let table: Vec<BlockId> = table.iter().map(|id| BlockId(id.get())).collect();
+    let data = payload.bytes(form.data_bytes(), "the voxels")?;
+    payload.end()?;
+    let chunk = Arc::new(Chunk::from_parts(form, &table, data)?);
+    let version = head.to.get();
+    Ok(ServerMessage::Snapshot { pos: payload.chunk(head.pos)?, subscription: head.subscription.get(), version, chunk })
+}
+
+fn put_delta(pos: ChunkPos, (from, to): (Version, Version), tick: u64, runs: &[DeltaRun], out: &mut Vec<u8>) {
+    assert!(runs.len() <= CHUNK_VOXELS, "a delta of {} runs", runs.len());
+    let runs_count = (runs.len() as u32).into();
+    put(
+        out,
+        &wire::DeltaHead { pos: pos.into(), runs: runs_count, from: from.into(), to: to.into(), tick: tick.into() },
+    );
+    for run in runs {
+        let (first, length, block) = (run.first.get().into(), run.length.into(), run.block.0.into());
+        put(out, &wire::RunEntry { first, length, block });
+    }
+}
+
+/// Appends the Delta frame of what changed; runs that touch and became the same block are joined.
+pub fn encode_delta(delta: &ChunkDelta, tick: u64, out: &mut Vec<u8>) {
+    let mut runs: Vec<DeltaRun> = Vec::with_capacity(delta.runs.len());
+    for run in &delta.runs {
+        match runs.last_mut() {
+            Some(last) if last.first.get() + last.length == run.first.get() && last.block == run.new => {
+                last.length += run.length;
+            }
+            _ => runs.push(DeltaRun { first: run.first, length: run.length, block: run.new }),
+        }
+    }
+    write_frame(Kind::Delta, out, |out| put_delta(delta.pos, (delta.from, delta.to), tick, &runs, out));
+}
+
+fn read_delta(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
+    let head: &wire::DeltaHead = payload.read("the head")?;
+    let count = payload.within(head.runs.get(), 0, CHUNK_VOXELS as u32, "number of runs")?;
+    let list: &[wire::RunEntry] = payload.list(count as usize, "the list of runs")?;
+    let mut runs = Vec::with_capacity(list.len());
+    let mut next = 0usize;
+    for run in list {
+        let first = payload.within(run.first.get(), next as i128, CHUNK_VOXELS as i128 - 1, "first index of a run")?;
+        let length =
+            payload.within(run.length.get(), 1, (CHUNK_VOXELS - usize::from(first)) as i128, "length of a run")?;
+        next = usize::from(first) + usize::from(length);
+        let first = LocalIndex::new(first).expect("checked above");
+        runs.push(DeltaRun { first, length, block: BlockId(run.block.get()) });
+    }
+    let (from, to, tick) = (head.from.get(), head.to.get(), head.tick.get());
+    Ok(ServerMessage::Delta { pos: payload.chunk(head.pos)?, from, to, tick, runs })
+}
+
+fn put_acknowledge(sequence: u64, tick: u64, refusals: &[RefusedInput], out: &mut Vec<u8>) {
+    assert!(refusals.len() <= REFUSALS_PENDING_MAX, "an acknowledgement of {} refusals", refusals.len());
+    let count = (refusals.len() as u16).into();
+    put(out, &wire::AcknowledgeHead { sequence: sequence.into(), tick: tick.into(), refusals: count, zero: [0; 6] });
+    for refusal in refusals {
+        let reason = (refusal.reason as u16).into();
+        put(out, &wire::RefusalEntry { sequence: refusal.sequence.into(), reason, zero: [0; 6] });
+    }
+}
+
+fn read_acknowledge(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
+    let head: &wire::AcknowledgeHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 18")?;
+    let list: &[wire::RefusalEntry] = payload.list(usize::from(head.refusals.get()), "the list of refusals")?;
+    let sequence = head.sequence.get();
+    let mut refusals = Vec::with_capacity(list.len());
+    for entry in list {
+        payload.zero(&entry.zero, "the field behind a reason")?;
+        let reason = payload.within(entry.reason.get(), 1, 4, "reason of a refusal")?;
+        refusals.push(RefusedInput {
+            sequence: payload.within(entry.sequence.get(), 1, sequence, "sequence of a refusal")?,
+            reason: Reason::from_number(reason).expect("checked above"),
+        });
+    }
+    Ok(ServerMessage::Acknowledge { sequence, tick: head.tick.get(), refusals })
+}
+
+fn read_refused(payload: &mut Payload<'_>) -> Result<Refused, ProtocolError> {
+    let head: &wire::RefusedHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 4")?;
+    let code = payload.within(head.code.get(), 1, 12, "code")?;
+    let text = payload.text(usize::from(head.text_bytes.get()), "text")?.to_owned();
+    Ok(Refused { code: RefusedCode::from_number(code).expect("checked above"), text })
+}

@@ -1,0 +1,226 @@
+//! What the server remembers of one client's side of a connection: bytes in, events out.
+
+use crate::PROTOCOL_VERSION;
+use crate::error::ProtocolError;
+use crate::frame::{FrameReader, Towards};
+use crate::interest::Shape;
+use crate::limits::{EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN};
+use crate::message::{ClientMessage, EditVoxel, Hello};
+use std::collections::VecDeque;
+use std::time::Duration;
+use terrane_world::limits::EDIT_VOXELS_MAX;
+use terrane_world::space::{SpaceError, VoxelPos};
+use terrane_world::step::VoxelEdit;
+
+/// What a client wants. Everything in it has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It introduced itself. Nothing more is read until [`Session::welcome`] is called.
+    Hello(Hello),
+    /// It wants these chunks instead of the ones before.
+    Subscribe {
+        /// Its number, larger than the one before.
+        subscription: u32,
+        /// Which chunks.
+        shape: Shape,
+    },
+    /// It changes voxels; the sequence is the one that was due.
+    Edit {
+        /// Input sequence.
+        sequence: u64,
+        /// 1 to 4,096 voxels.
+        voxels: Vec<VoxelEdit>,
+    },
+    /// The same with a voxel that the world does not have: to be refused with reason 2, and decided like any other.
+    EditOutside {
+        /// Input sequence.
+        sequence: u64,
+        /// The first such voxel.
+        error: SpaceError,
+    },
+    /// An input came again that has been decided: acknowledge again, up to `decided`.
+    Repeated {
+        /// Last decided sequence.
+        decided: u64,
+    },
+    /// It wants a Pong.
+    Ping {
+        /// To be sent back.
+        number: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    BeforeHello,
+    BeforeWelcome,
+    Open,
+    Ended,
+}
+
+/// The receiving half of a connection. The sending half is [`crate::stream::ChunkStream`].
+#[derive(Debug)]
+pub struct Session {
+    reader: FrameReader,
+    phase: Phase,
+    opened: Duration,
+    /// Last sequence that came.
+    received: u64,
+    /// Last sequence that is decided and durable.
+    decided: u64,
+    /// Sequence and voxel count of the edits between the two.
+    in_flight: VecDeque<(u64, usize)>,
+    in_flight_voxels: usize,
+    subscription: Option<u32>,
+}
+
+impl Session {
+    /// A connection that was opened at `now`, a time since any fixed point.
+    pub const fn new(now: Duration) -> Self {
+        Self {
+            reader: FrameReader::new(Towards::Server),
+            phase: Phase::BeforeHello,
+            opened: now,
+            received: 0,
+            decided: 0,
+            in_flight: VecDeque::new(),
+            in_flight_voxels: 0,
+            subscription: None,
+        }
+    }
+
+    /// Takes bytes off the front of `input` until there is an event. `None` means that the input is used up, or,
+    /// if bytes are left in it, that [`Session::can_receive`] is false and they must wait.
+    ///
+    /// After an error the connection has ended: send what [`crate::message::Refused`] makes of it, and close.
+    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Event>, ProtocolError> {
+        while self.can_receive() {
+            let message = match self.reader.next(input) {
+                Ok(None) => return Ok(None),
+                Ok(Some(frame)) => ClientMessage::decode(frame.kind, frame.payload),
+                Err(error) => Err(error),
+            };
+            match message.and_then(|message| self.judge(message)) {
+                Ok(None) => {}
+                Ok(Some(event)) => return Ok(Some(event)),
+                Err(error) => {
+                    self.phase = Phase::Ended;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether bytes would be taken now: not while Welcome is due, nor while too many edits are undecided.
+    pub fn can_receive(&self) -> bool {
+        match self.phase {
+            Phase::BeforeHello => true,
+            Phase::BeforeWelcome | Phase::Ended => false,
+            Phase::Open => {
+                self.in_flight.len() < EDITS_IN_FLIGHT_MAX
+                    && self.in_flight_voxels + EDIT_VOXELS_MAX <= EDIT_VOXELS_IN_FLIGHT_MAX
+            }
+        }
+    }
+
+    /// Opens the session after Hello. `acknowledged` is the last decided input of a resumed session, else 0.
+    ///
+    /// # Panics
+    /// If Hello was not the last event.
+    pub fn welcome(&mut self, acknowledged: u64) {
+        assert!(
+            self.phase == Phase::BeforeWelcome,
+            "welcome() answers the event Hello, but the phase is {:?}",
+            self.phase
+        );
+        self.phase = Phase::Open;
+        self.received = acknowledged;
+        self.decided = acknowledged;
+    }
+
+    /// Every input up to `sequence` is decided and durable.
+    ///
+    /// # Panics
+    /// If `sequence` has not come yet: that is our own error.
+    pub fn decided(&mut self, sequence: u64) {
+        assert!(sequence <= self.received, "input {sequence} is decided, but only {} have come", self.received);
+        self.decided = self.decided.max(sequence);
+        while let Some((first, voxels)) = self.in_flight.front().copied()
+            && first <= self.decided
+        {
+            self.in_flight.pop_front();
+            self.in_flight_voxels -= voxels;
+        }
+    }
+
+    /// Last decided input.
+    pub const fn acknowledged(&self) -> u64 {
+        self.decided
+    }
+
+    /// Whether Welcome has been said.
+    pub fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// An error once the client has kept the server waiting for Hello too long.
+    pub fn check_time(&mut self, now: Duration) -> Result<(), ProtocolError> {
+        if self.phase != Phase::BeforeHello || now.saturating_sub(self.opened) < HELLO_WITHIN {
+            return Ok(());
+        }
+        self.phase = Phase::Ended;
+        Err(ProtocolError::HelloLate { limit_ms: HELLO_WITHIN.as_millis() })
+    }
+
+    /// Bytes held of an unfinished frame.
+    pub const fn buffered_bytes(&self) -> usize {
+        self.reader.buffered_bytes()
+    }
+
+    fn judge(&mut self, message: ClientMessage) -> Result<Option<Event>, ProtocolError> {
+        match (self.phase, message) {
+            (Phase::BeforeHello, ClientMessage::Hello(hello)) => {
+                if !(hello.lowest..=hello.highest).contains(&PROTOCOL_VERSION) {
+                    return Err(ProtocolError::Version { lowest: hello.lowest, highest: hello.highest });
+                }
+                self.phase = Phase::BeforeWelcome;
+                Ok(Some(Event::Hello(hello)))
+            }
+            (Phase::BeforeHello, other) => Err(ProtocolError::HelloMissing { kind: other.kind() }),
+            (_, ClientMessage::Hello(_)) => Err(ProtocolError::HelloRepeated),
+            (_, ClientMessage::Subscribe { subscription, shape }) => match self.subscription.replace(subscription) {
+                Some(last) if subscription <= last => {
+                    Err(ProtocolError::SubscriptionOrder { found: subscription, last })
+                }
+                _ => Ok(Some(Event::Subscribe { subscription, shape })),
+            },
+            (_, ClientMessage::Edit { sequence, voxels }) => self.judge_edit(sequence, &voxels),
+            (_, ClientMessage::Ping { number }) => Ok(Some(Event::Ping { number })),
+        }
+    }
+
+    fn judge_edit(&mut self, sequence: u64, voxels: &[EditVoxel]) -> Result<Option<Event>, ProtocolError> {
+        if sequence <= self.decided {
+            return Ok(Some(Event::Repeated { decided: self.decided }));
+        }
+        if sequence <= self.received {
+            // Still under way: it is acknowledged when it is decided.
+            return Ok(None);
+        }
+        if sequence != self.received + 1 {
+            return Err(ProtocolError::SequenceGap { expected: self.received + 1, found: sequence });
+        }
+        self.received = sequence;
+        self.in_flight.push_back((sequence, voxels.len()));
+        self.in_flight_voxels += voxels.len();
+        let edits: Result<Vec<VoxelEdit>, SpaceError> = voxels
+            .iter()
+            .map(|v| Ok(VoxelEdit { pos: VoxelPos::try_from(v.pos)?, block: v.block, sparse: None }))
+            .collect();
+        Ok(Some(match edits {
+            Ok(voxels) => Event::Edit { sequence, voxels },
+            Err(error) => Event::EditOutside { sequence, error },
+        }))
+    }
+}

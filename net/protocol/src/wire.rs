@@ -1,0 +1,341 @@
+//! The layout of headers and payload heads, as docs/protocol.md draws it.
+//!
+//! Every type here is plain bytes with alignment 1: it can be read in place from any offset, and means the same
+//! on a big-endian machine. Padding is a named field, so that it can be checked.
+
+use bytemuck::{Pod, Zeroable};
+use terrane_world::chunk;
+use terrane_world::space::{ChunkPos, SpaceError, VoxelPos};
+
+macro_rules! little_endian {
+    ($name:ident, $int:ty) => {
+        #[doc = concat!("A little-endian `", stringify!($int), "` without alignment.")]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+        #[repr(transparent)]
+        pub struct $name([u8; size_of::<$int>()]);
+
+        impl $name {
+            /// The number.
+            pub const fn get(self) -> $int {
+                <$int>::from_le_bytes(self.0)
+            }
+        }
+
+        impl From<$int> for $name {
+            fn from(value: $int) -> Self {
+                Self(value.to_le_bytes())
+            }
+        }
+    };
+}
+
+little_endian!(U16, u16);
+little_endian!(U32, u32);
+little_endian!(U64, u64);
+little_endian!(I32, i32);
+
+/// Three coordinates x, y, z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Position([I32; 3]);
+
+impl Position {
+    /// `[x, y, z]`, whether the world has it or not.
+    pub fn to_array(self) -> [i32; 3] {
+        self.0.map(I32::get)
+    }
+
+    /// As a chunk's position, if the world has it.
+    pub fn chunk(self) -> Result<ChunkPos, SpaceError> {
+        ChunkPos::try_from(self.to_array())
+    }
+
+    /// As a voxel's position, if the world has it.
+    pub fn voxel(self) -> Result<VoxelPos, SpaceError> {
+        VoxelPos::try_from(self.to_array())
+    }
+}
+
+impl From<[i32; 3]> for Position {
+    fn from(value: [i32; 3]) -> Self {
+        Self(value.map(I32::from))
+    }
+}
+
+impl From<ChunkPos> for Position {
+    fn from(value: ChunkPos) -> Self {
+        value.to_array().into()
+    }
+}
+
+impl From<VoxelPos> for Position {
+    fn from(value: VoxelPos) -> Self {
+        value.to_array().into()
+    }
+}
+
+/// A chunk's version: count first, so that the eight bytes grow as one little-endian number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Pod, Zeroable)]
+#[repr(C)]
+pub struct Version {
+    /// Changes so far.
+    pub count: U32,
+    /// Fencing number of the owner.
+    pub epoch: U32,
+}
+
+impl Version {
+    /// As the world has it.
+    pub const fn get(self) -> chunk::Version {
+        chunk::Version { epoch: self.epoch.get(), count: self.count.get() }
+    }
+}
+
+impl From<chunk::Version> for Version {
+    fn from(value: chunk::Version) -> Self {
+        Self { count: value.count.into(), epoch: value.epoch.into() }
+    }
+}
+
+macro_rules! layout {
+    ($(#[$doc:meta])* $name:ident, $size:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+        const _: () = assert!(size_of::<$name>() == $size && align_of::<$name>() == 1);
+    };
+}
+
+layout!(
+    /// Before every payload.
+    FrameHeader, 8 {
+        /// Bytes of the payload.
+        length: U32,
+        /// See [`crate::frame::Kind`].
+        kind: U16,
+        /// 0 in version 1.
+        flags: U16,
+    }
+);
+layout!(
+    /// Hello; the name follows.
+    HelloHead, 26 {
+        /// Lowest protocol version the client speaks.
+        lowest: U16,
+        /// Highest.
+        highest: U16,
+        /// 0.
+        zero: U32,
+        /// The session to resume, or zeros.
+        session: [u8; 16],
+        /// Bytes of the name.
+        name_bytes: U16,
+    }
+);
+layout!(
+    /// Subscribe, whole.
+    SubscribeBody, 32 {
+        /// Chosen by the client, growing.
+        subscription: U32,
+        /// 0 box, 1 radius.
+        shape: U16,
+        /// 0.
+        zero: U16,
+        /// Box: first chunk. Radius: the centre.
+        first: Position,
+        /// Box: one past the last. Radius: horizontal, vertical, 0.
+        second: Position,
+    }
+);
+layout!(
+    /// Edit; the voxels follow.
+    EditHead, 16 {
+        /// Input sequence.
+        sequence: U64,
+        /// Number of voxels.
+        voxels: U16,
+        /// 0.
+        zero: [u8; 6],
+    }
+);
+layout!(
+    /// One voxel of an Edit.
+    EditVoxel, 16 {
+        /// Where.
+        pos: Position,
+        /// What it shall be.
+        block: U16,
+        /// 0.
+        zero: U16,
+    }
+);
+layout!(
+    /// Ping, whole.
+    PingBody, 8 {
+        /// Comes back in Pong.
+        number: U64,
+    }
+);
+layout!(
+    /// Welcome, whole.
+    WelcomeBody, 80 {
+        /// Protocol version chosen.
+        version: U16,
+        /// 1 if the session was resumed.
+        resumed: U16,
+        /// Epoch of the server.
+        epoch: U32,
+        /// Session id.
+        session: [u8; 16],
+        /// World id.
+        world: [u8; 16],
+        /// The tick.
+        tick: U64,
+        /// Acknowledged input sequence.
+        acknowledged: U64,
+        /// Length of a tick in microseconds.
+        tick_us: U32,
+        /// Blocks in the Registry frames behind.
+        blocks: U32,
+        /// Where a new player's feet stand.
+        spawn: Position,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// Registry; the blocks follow.
+    RegistryHead, 8 {
+        /// First block id.
+        first: U16,
+        /// Number of blocks.
+        count: U16,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// One block of a Registry; its name follows.
+    BlockHead, 8 {
+        /// Bit 0 solid, 1 opaque, 2 liquid, 3 pickable.
+        flags: u8,
+        /// Red, green, blue.
+        colour: [u8; 3],
+        /// Light given off, 0–15.
+        light: u8,
+        /// 0.
+        zero: u8,
+        /// Bytes of the name.
+        name_bytes: U16,
+    }
+);
+layout!(
+    /// Snapshot; the table and the voxels follow.
+    SnapshotHead, 40 {
+        /// The chunk.
+        pos: Position,
+        /// The subscription it answers.
+        subscription: U32,
+        /// Always (0, 0).
+        from: Version,
+        /// The version shown.
+        to: Version,
+        /// See `terrane_world::chunk::Form`.
+        form: U16,
+        /// Entries of the table.
+        table: U16,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// Delta; the runs follow.
+    DeltaHead, 40 {
+        /// The chunk.
+        pos: Position,
+        /// Number of runs.
+        runs: U32,
+        /// Version before.
+        from: Version,
+        /// Version after.
+        to: Version,
+        /// The tick that changed it.
+        tick: U64,
+    }
+);
+layout!(
+    /// One run of a Delta.
+    RunEntry, 6 {
+        /// First local index.
+        first: U16,
+        /// How many voxels.
+        length: U16,
+        /// What they are now.
+        block: U16,
+    }
+);
+layout!(
+    /// Forget, whole.
+    ForgetBody, 16 {
+        /// The chunk.
+        pos: Position,
+        /// The subscription that no longer has it.
+        subscription: U32,
+    }
+);
+layout!(
+    /// Acknowledge; the refusals follow.
+    AcknowledgeHead, 24 {
+        /// Every input up to this one is decided and durable.
+        sequence: U64,
+        /// The tick.
+        tick: U64,
+        /// Number of refusals.
+        refusals: U16,
+        /// 0.
+        zero: [u8; 6],
+    }
+);
+layout!(
+    /// One refusal of an Acknowledge.
+    RefusalEntry, 16 {
+        /// The input.
+        sequence: U64,
+        /// See [`crate::message::Reason`].
+        reason: U16,
+        /// 0.
+        zero: [u8; 6],
+    }
+);
+layout!(
+    /// Pong, whole.
+    PongBody, 16 {
+        /// The number from Ping.
+        number: U64,
+        /// The tick.
+        tick: U64,
+    }
+);
+layout!(
+    /// Caught up, whole.
+    CaughtUpBody, 8 {
+        /// Every chunk of this subscription has been sent once.
+        subscription: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// Refused; the text follows.
+    RefusedHead, 8 {
+        /// See [`crate::error::RefusedCode`].
+        code: U16,
+        /// Bytes of the text.
+        text_bytes: U16,
+        /// 0.
+        zero: U32,
+    }
+);

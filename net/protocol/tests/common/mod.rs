@@ -1,0 +1,222 @@
+//! What several tests need: messages at random, and a client that believes nothing.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::message::{
+    BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
+};
+use terrane_protocol::{ClientMessage, FrameReader, ServerMessage, Shape, Towards};
+use terrane_world::block::BlockId;
+use terrane_world::chunk::{Chunk, Version, new_blocks};
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+
+pub fn chunk_pos() -> impl Strategy<Value = ChunkPos> {
+    let (h, v) = (1 << 25, 64);
+    (-h..h, -v..v, -h..h).prop_map(|(x, y, z)| ChunkPos::new(x, y, z).unwrap())
+}
+
+pub fn version() -> impl Strategy<Value = Version> {
+    (any::<u32>(), any::<u32>()).prop_map(|(epoch, count)| Version { epoch, count })
+}
+
+/// A chunk of `kinds` blocks.
+pub fn varied_chunk(kinds: u32, seed: u32) -> Chunk {
+    let mut blocks = new_blocks();
+    for (i, block) in blocks.iter_mut().enumerate() {
+        *block = BlockId(((i as u32 ^ seed).wrapping_mul(2_654_435_761) >> 7) as u16 % kinds as u16 * 5 + 1);
+    }
+    Chunk::from_blocks(&blocks)
+}
+
+fn shape() -> impl Strategy<Value = Shape> {
+    let boxes = (-100i32..100, -9i32..9, -100i32..100, 0i32..20, 0i32..8, 0i32..20)
+        .prop_map(|(x, y, z, a, b, c)| Shape::new_box([x, y, z], [x + a, y + b, z + c]).unwrap());
+    let radii = (chunk_pos(), 0i32..=64, 0i32..=2).prop_map(|(at, r, v)| Shape::new_radius(at, r, v).unwrap());
+    prop_oneof![boxes, radii]
+}
+
+pub fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let hello = (any::<u16>(), any::<u16>(), any::<[u8; 16]>(), "\\PC{0,16}").prop_map(|(a, b, id, name)| {
+        let resume = (id[0] & 1 == 0 && id != [0; 16]).then_some(SessionId(id));
+        ClientMessage::Hello(Hello { lowest: a.min(b), highest: a.max(b), resume, name })
+    });
+    let voxel = (any::<[i32; 3]>(), any::<u16>()).prop_map(|(pos, block)| EditVoxel { pos, block: BlockId(block) });
+    prop_oneof![
+        hello,
+        (any::<u32>(), shape()).prop_map(|(subscription, shape)| ClientMessage::Subscribe { subscription, shape }),
+        (1u64.., vec(voxel, 1..40)).prop_map(|(sequence, voxels)| ClientMessage::Edit { sequence, voxels }),
+        any::<u64>().prop_map(|number| ClientMessage::Ping { number }),
+    ]
+}
+
+fn runs() -> impl Strategy<Value = Vec<DeltaRun>> {
+    vec((0u16..300, 1u16..300, any::<u16>()), 0..50).prop_map(|parts| {
+        let mut next = 0;
+        parts
+            .into_iter()
+            .map(|(gap, length, block)| {
+                let first = LocalIndex::new(next + gap).unwrap();
+                next += gap + length;
+                DeltaRun { first, length, block: BlockId(block) }
+            })
+            .collect()
+    })
+}
+
+fn welcome() -> impl Strategy<Value = ServerMessage> {
+    let ids = (any::<[u8; 16]>(), any::<[u8; 16]>(), any::<bool>());
+    (ids, any::<[u64; 2]>(), any::<[u32; 2]>(), 0u32..65_536, -2048i32..2048).prop_map(
+        |((session, world, resumed), [tick, acknowledged], [epoch, tick_us], blocks, y)| {
+            ServerMessage::Welcome(Welcome {
+                version: 1,
+                resumed,
+                epoch,
+                session: SessionId(session),
+                world,
+                tick,
+                acknowledged,
+                tick_us,
+                blocks,
+                spawn: VoxelPos::new(-(1 << 30), y, (1 << 30) - 1).unwrap(),
+            })
+        },
+    )
+}
+
+fn registry() -> impl Strategy<Value = ServerMessage> {
+    let block = ("[a-z_]{1,20}", any::<[bool; 4]>(), any::<[u8; 3]>(), 0u8..16).prop_map(
+        |(name, [solid, opaque, liquid, pickable], colour, light)| BlockInfo {
+            name: name.as_str().into(),
+            solid,
+            opaque,
+            liquid,
+            pickable,
+            colour,
+            light,
+        },
+    );
+    (0u16..60_000, vec(block, 0..20)).prop_map(|(first, blocks)| ServerMessage::Registry { first, blocks })
+}
+
+fn acknowledge() -> impl Strategy<Value = ServerMessage> {
+    (1_000u64.., any::<u64>(), vec((1u64..1_000, 1u16..5), 0..20)).prop_map(|(sequence, tick, refusals)| {
+        let refusals = refusals
+            .into_iter()
+            .map(|(sequence, reason)| RefusedInput { sequence, reason: Reason::from_number(reason).unwrap() })
+            .collect();
+        ServerMessage::Acknowledge { sequence, tick, refusals }
+    })
+}
+
+pub fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let kinds = prop_oneof![Just(1u32), Just(2), Just(16), Just(17), Just(256), Just(257), Just(4_000)];
+    let snapshot = (chunk_pos(), any::<u32>(), version(), kinds, any::<u32>()).prop_map(
+        |(pos, subscription, version, kinds, seed)| {
+            let chunk = Arc::new(varied_chunk(kinds, seed));
+            ServerMessage::Snapshot { pos, subscription, version, chunk }
+        },
+    );
+    let delta = (chunk_pos(), version(), version(), any::<u64>(), runs())
+        .prop_map(|(pos, from, to, tick, runs)| ServerMessage::Delta { pos, from, to, tick, runs });
+    let refused = (1u16..13, "\\PC{0,200}").prop_map(|(code, text)| {
+        ServerMessage::Refused(Refused { code: RefusedCode::from_number(code).unwrap(), text })
+    });
+    prop_oneof![
+        welcome(),
+        registry(),
+        snapshot,
+        delta,
+        acknowledge(),
+        refused,
+        (chunk_pos(), any::<u32>()).prop_map(|(pos, subscription)| ServerMessage::Forget { pos, subscription }),
+        any::<[u64; 2]>().prop_map(|[number, tick]| ServerMessage::Pong { number, tick }),
+        any::<u32>().prop_map(|subscription| ServerMessage::CaughtUp { subscription }),
+    ]
+}
+
+/// A client that checks every promise of the stream while it follows it.
+pub struct Client {
+    reader: FrameReader,
+    pub chunks: BTreeMap<ChunkPos, (Version, Chunk)>,
+    pub caught_up: Vec<u32>,
+    pub acknowledged: u64,
+    pub refusals: Vec<RefusedInput>,
+    pub pongs: Vec<u64>,
+    pub blocks: Vec<BlockInfo>,
+    pub refused: Option<Refused>,
+    pub snapshots_since_caught_up: BTreeSet<ChunkPos>,
+    pub kinds: Vec<terrane_protocol::Kind>,
+}
+
+impl Client {
+    pub fn new() -> Self {
+        Self {
+            reader: FrameReader::new(Towards::Client),
+            chunks: BTreeMap::new(),
+            caught_up: Vec::new(),
+            acknowledged: 0,
+            refusals: Vec::new(),
+            pongs: Vec::new(),
+            blocks: Vec::new(),
+            refused: None,
+            snapshots_since_caught_up: BTreeSet::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    /// Takes bytes in pieces of `piece` and calls `seen` after each message.
+    pub fn receive(&mut self, bytes: &[u8], piece: usize, mut seen: impl FnMut(&Self, &ServerMessage)) {
+        for mut part in bytes.chunks(piece.max(1)) {
+            loop {
+                let message = match self.reader.next(&mut part).unwrap() {
+                    None => break,
+                    Some(frame) => ServerMessage::decode(frame.kind, frame.payload).unwrap(),
+                };
+                self.apply(&message);
+                seen(self, &message);
+            }
+        }
+    }
+
+    fn apply(&mut self, message: &ServerMessage) {
+        assert!(self.refused.is_none(), "nothing comes behind Refused");
+        self.kinds.push(message.kind());
+        match message {
+            ServerMessage::Welcome(_) => assert_eq!(self.kinds.len(), 1),
+            ServerMessage::Registry { first, blocks } => {
+                assert_eq!(usize::from(*first), self.blocks.len());
+                self.blocks.extend(blocks.iter().cloned());
+            }
+            ServerMessage::Snapshot { pos, version, chunk, .. } => {
+                let before = self.chunks.insert(*pos, (*version, (**chunk).clone()));
+                assert!(before.is_none_or(|(before, _)| before <= *version), "a version went back");
+                self.snapshots_since_caught_up.insert(*pos);
+            }
+            ServerMessage::Delta { pos, from, to, runs, .. } => {
+                let (version, chunk) = self.chunks.get_mut(pos).expect("deltas are for chunks that are held");
+                assert_eq!(version, from, "a gap");
+                for run in runs {
+                    for index in run.first.get()..run.first.get() + run.length {
+                        chunk.set(LocalIndex::new(index).unwrap(), run.block);
+                    }
+                }
+                *version = *to;
+            }
+            ServerMessage::Forget { pos, .. } => {
+                self.chunks.remove(pos).expect("what is forgotten was held");
+            }
+            ServerMessage::Acknowledge { sequence, refusals, .. } => {
+                assert!(*sequence >= self.acknowledged);
+                self.acknowledged = *sequence;
+                self.refusals.extend(refusals);
+            }
+            ServerMessage::Pong { number, .. } => self.pongs.push(*number),
+            ServerMessage::CaughtUp { subscription } => self.caught_up.push(*subscription),
+            ServerMessage::Refused(refused) => self.refused = Some(refused.clone()),
+        }
+    }
+}

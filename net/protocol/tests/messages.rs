@@ -1,0 +1,202 @@
+//! Every message survives the way there and back, and no bytes at all make a reader panic or hoard memory.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use common::{client_message, server_message};
+use proptest::prelude::*;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::limits::{HEADER_BYTES, PAYLOAD_TO_SERVER_BYTES_MAX};
+use terrane_protocol::message::{EditVoxel, Refused};
+use terrane_protocol::{ClientMessage, FrameReader, Kind, MAGIC, ProtocolError, ServerMessage, Shape, Towards};
+use terrane_world::block::BlockId;
+
+/// Reads a whole stream in pieces, and gives what was read with the error that ended it.
+fn read<M>(
+    towards: Towards,
+    stream: &[u8],
+    pieces: &[usize],
+    decode: fn(Kind, &[u8]) -> Result<M, ProtocolError>,
+) -> (Vec<M>, Option<ProtocolError>) {
+    let mut reader = FrameReader::new(towards);
+    let mut messages = Vec::new();
+    let mut rest = stream;
+    let mut pieces = pieces.iter().copied().cycle();
+    while !rest.is_empty() {
+        let (mut piece, after) = rest.split_at(pieces.next().unwrap_or(1).clamp(1, rest.len()));
+        rest = after;
+        loop {
+            let message = match reader.next(&mut piece) {
+                Ok(None) => break,
+                Ok(Some(frame)) => decode(frame.kind, frame.payload),
+                Err(error) => return (messages, Some(error)),
+            };
+            match message {
+                Ok(message) => messages.push(message),
+                Err(error) => return (messages, Some(error)),
+            }
+        }
+        assert!(piece.is_empty());
+        assert!(reader.buffered_bytes() <= HEADER_BYTES + towards.payload_bytes_max());
+    }
+    (messages, None)
+}
+
+fn to_server(stream: &[u8], pieces: &[usize]) -> (Vec<ClientMessage>, Option<ProtocolError>) {
+    read(Towards::Server, stream, pieces, ClientMessage::decode)
+}
+
+fn to_client(stream: &[u8], pieces: &[usize]) -> (Vec<ServerMessage>, Option<ProtocolError>) {
+    read(Towards::Client, stream, pieces, ServerMessage::decode)
+}
+
+/// A frame with any header and payload, behind the magic.
+fn raw(length: u32, kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+    [&MAGIC[..], &length.to_le_bytes(), &kind.to_le_bytes(), &flags.to_le_bytes(), payload].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn client_messages_come_back_whatever_the_pieces(
+        messages in prop::collection::vec(client_message(), 1..6),
+        pieces in prop::collection::vec(1usize..500, 1..10),
+    ) {
+        let mut stream = MAGIC.to_vec();
+        messages.iter().for_each(|message| message.encode(&mut stream));
+        prop_assert_eq!(to_server(&stream, &pieces), (messages, None));
+    }
+
+    #[test]
+    fn server_messages_come_back_whatever_the_pieces(
+        messages in prop::collection::vec(server_message(), 1..4),
+        pieces in prop::collection::vec(1usize..9_000, 1..10),
+    ) {
+        let mut stream = MAGIC.to_vec();
+        messages.iter().for_each(|message| message.encode(&mut stream));
+        prop_assert_eq!(to_client(&stream, &pieces), (messages, None));
+    }
+
+    #[test]
+    fn damaged_streams_end_in_a_typed_error_or_in_other_messages(
+        from_client in client_message(),
+        from_server in server_message(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), 0u8..8), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (mut towards_server, mut towards_client) = (MAGIC.to_vec(), MAGIC.to_vec());
+        from_client.encode(&mut towards_server);
+        from_server.encode(&mut towards_client);
+        for (stream, client) in [(towards_server, false), (towards_client, true)] {
+            let mut damaged = stream.clone();
+            for (at, bit) in &damage {
+                damaged[at.index(stream.len())] ^= 1 << bit;
+            }
+            damaged.truncate(cut.index(stream.len()) + 1);
+            let error = if client { to_client(&damaged, &[64]).1 } else { to_server(&damaged, &[64]).1 };
+            if let Some(error) = error {
+                prop_assert!(!error.to_string().is_empty());
+                prop_assert!((1..=8).contains(&error.code().number()));
+            }
+        }
+    }
+
+    #[test]
+    fn noise_behind_the_magic_never_panics(noise in prop::collection::vec(any::<u8>(), 0..400)) {
+        let stream = [&MAGIC[..], &noise].concat();
+        to_server(&stream, &[7]);
+        to_client(&stream, &[7]);
+        for kind in Kind::ALL {
+            let _ = ClientMessage::decode(kind, &noise);
+            let _ = ServerMessage::decode(kind, &noise);
+        }
+    }
+
+    #[test]
+    fn a_payload_one_byte_short_or_long_is_refused(message in server_message(), longer in any::<bool>()) {
+        let mut frame = Vec::new();
+        message.encode(&mut frame);
+        let mut payload = frame.split_off(HEADER_BYTES);
+        if longer { payload.push(0) } else { payload.pop(); }
+        let error = ServerMessage::decode(message.kind(), &payload).unwrap_err();
+        prop_assert_eq!(error.code(), RefusedCode::BadPayload);
+    }
+}
+
+#[test]
+fn each_broken_rule_has_its_code() {
+    let edit = |count: u16, sequence: u64, tail: u8| {
+        let mut payload = [&sequence.to_le_bytes()[..], &count.to_le_bytes(), &[0; 6]].concat();
+        payload.extend([0; 15]);
+        payload.push(tail);
+        payload
+    };
+    let subscribe = |shape: u16, second: [i32; 3]| {
+        let mut payload = [&7u32.to_le_bytes()[..], &shape.to_le_bytes(), &[0; 14]].concat();
+        second.iter().for_each(|value| payload.extend(value.to_le_bytes()));
+        payload
+    };
+    let cases: Vec<(&str, Vec<u8>, RefusedCode)> = vec![
+        ("magic", b"TRNX".to_vec(), RefusedCode::BadMagic),
+        ("an HTTP request", b"GET / HTTP/1.1\r\n".to_vec(), RefusedCode::BadMagic),
+        ("length", raw(PAYLOAD_TO_SERVER_BYTES_MAX as u32 + 1, 3, 0, &[]), RefusedCode::FrameTooLong),
+        ("largest length", raw(u32::MAX, 3, 0, &[]), RefusedCode::FrameTooLong),
+        ("kind", raw(8, 9, 0, &[0; 8]), RefusedCode::UnknownKind),
+        ("direction", raw(16, 0x8007, 0, &[0; 16]), RefusedCode::UnknownKind),
+        ("flags", raw(8, 4, 1, &[0; 8]), RefusedCode::BadPayload),
+        ("short ping", raw(7, 4, 0, &[0; 7]), RefusedCode::BadPayload),
+        ("long ping", raw(9, 4, 0, &[0; 9]), RefusedCode::BadPayload),
+        ("no voxels", raw(32, 3, 0, &edit(0, 1, 0)), RefusedCode::OutOfBounds),
+        ("too many voxels", raw(32, 3, 0, &edit(4_097, 1, 0)), RefusedCode::OutOfBounds),
+        ("fewer voxels than stated", raw(32, 3, 0, &edit(2, 1, 0)), RefusedCode::BadPayload),
+        ("sequence 0", raw(32, 3, 0, &edit(1, 0, 0)), RefusedCode::OutOfBounds),
+        ("reserved", raw(32, 3, 0, &edit(1, 1, 1)), RefusedCode::BadPayload),
+        ("shape", raw(32, 2, 0, &subscribe(2, [0; 3])), RefusedCode::OutOfBounds),
+        ("radius", raw(32, 2, 0, &subscribe(1, [65, 0, 0])), RefusedCode::OutOfBounds),
+        ("radius tail", raw(32, 2, 0, &subscribe(1, [1, 0, 1])), RefusedCode::BadPayload),
+        ("box", raw(32, 2, 0, &subscribe(0, [300, 64, 300])), RefusedCode::OutOfBounds),
+        ("box outside", raw(32, 2, 0, &subscribe(0, [i32::MAX, 1, 1])), RefusedCode::OutOfBounds),
+    ];
+    for (name, stream, code) in cases {
+        let error = to_server(&stream, &[3]).1.unwrap_or_else(|| panic!("{name} was accepted"));
+        assert_eq!(error.code(), code, "{name}: {error}");
+        let whole = to_server(&stream, &[stream.len()]).1.unwrap();
+        assert_eq!(whole.code(), code, "{name}: the pieces made a difference");
+    }
+}
+
+#[test]
+fn a_stated_length_costs_no_memory() {
+    let mut reader = FrameReader::new(Towards::Server);
+    let stream = raw(PAYLOAD_TO_SERVER_BYTES_MAX as u32, 3, 0, &[1, 2, 3]);
+    assert_eq!(reader.next(&mut &stream[..]), Ok(None));
+    assert_eq!(reader.buffered_bytes(), HEADER_BYTES + 3);
+}
+
+#[test]
+fn the_largest_edit_fits_its_frame() {
+    let voxels = vec![EditVoxel { pos: [1, 2, 3], block: BlockId(4) }; 4_096];
+    let message = ClientMessage::Edit { sequence: 1, voxels };
+    let mut stream = MAGIC.to_vec();
+    message.encode(&mut stream);
+    assert_eq!(stream.len(), MAGIC.len() + HEADER_BYTES + PAYLOAD_TO_SERVER_BYTES_MAX);
+    assert_eq!(to_server(&stream, &[1_000]), (vec![message], None));
+}
+
+#[test]
+fn a_long_text_is_cut_between_characters() {
+    let text = "é".repeat(2_000);
+    let mut stream = MAGIC.to_vec();
+    ServerMessage::Refused(Refused { code: RefusedCode::Stopping, text }).encode(&mut stream);
+    let (messages, error) = to_client(&stream, &[100]);
+    assert_eq!(error, None);
+    let ServerMessage::Refused(refused) = &messages[0] else { panic!("{messages:?}") };
+    assert_eq!(refused.text, "é".repeat(512));
+}
+
+#[test]
+fn an_empty_box_is_a_subscription_to_nothing() {
+    let shape = Shape::new_box([3, 3, 3], [3, 3, 3]).unwrap();
+    assert!(shape.chunks().is_empty());
+}

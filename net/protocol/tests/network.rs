@@ -1,0 +1,414 @@
+//! A stream and a client with a slow link between them: whatever is dropped, the client ends where the world is.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use common::Client;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::limits::{
+    DELTA_FRAME_BYTES_MAX, OUTPUT_ANSWER_BYTES_MAX, PONGS_PENDING_MAX, REFUSALS_PENDING_MAX,
+};
+use terrane_protocol::message::{Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
+use terrane_protocol::stream::registry_frames;
+use terrane_protocol::{ChunkStream, DeltaFrame, Kind, ServerMessage, Shape};
+use terrane_world::block::{BlockId, Registry};
+use terrane_world::chunk::{Chunk, Version};
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::step::{ActorId, Cause, CauseKind, ChunkDelta, Held, Run};
+
+const TRANSPORT: usize = DELTA_FRAME_BYTES_MAX;
+const QUEUE: usize = 80 << 10;
+
+fn at(x: i32, y: i32, z: i32) -> ChunkPos {
+    ChunkPos::new(x, y, z).unwrap()
+}
+
+/// A world that only knows how to change.
+#[derive(Default)]
+struct World {
+    chunks: BTreeMap<ChunkPos, Held>,
+    tick: u64,
+}
+
+impl World {
+    fn held(&self, pos: ChunkPos) -> Held {
+        let generated = || Held { chunk: Arc::new(Chunk::uniform(BlockId(1))), version: Version::GENERATED };
+        self.chunks.get(&pos).cloned().unwrap_or_else(generated)
+    }
+
+    /// Changes `count` voxels `stride` apart; with a count of 0 only the version moves, as sparse data makes it.
+    fn edit(&mut self, pos: ChunkPos, count: u16, stride: u16, block: u16) -> ChunkDelta {
+        self.tick += 1;
+        let held = self.held(pos);
+        let mut chunk = (*held.chunk).clone();
+        let mut runs = Vec::new();
+        for i in 0..count {
+            let first = LocalIndex::new(i * stride % 32_768).unwrap();
+            let new = BlockId(block ^ (i & 3));
+            let old = chunk.set(first, new);
+            if old != new && runs.last().is_none_or(|run: &Run| run.first < first) {
+                runs.push(Run { first, length: 1, old, new });
+            }
+        }
+        let to = held.version.next(7);
+        self.chunks.insert(pos, Held { chunk: Arc::new(chunk), version: to });
+        let cause = Cause { kind: CauseKind::Edit, actor: ActorId(1), root: self.tick };
+        ChunkDelta { pos, from: held.version, to, cause, runs, sparse: Vec::new() }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Action {
+    Subscribe { centre: (i32, i32), radius: i32, vertical: i32 },
+    Box { min: (i32, i32), size: (i32, i32) },
+    Edit { pos: (i32, i32, i32), count: u16, stride: u16, block: u16 },
+    Send { budget_bytes: usize },
+    Flush { share: u8 },
+    Ping,
+    Hide { pos: (i32, i32, i32), hidden: bool },
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let pos = || (-3i32..3, -1i32..1, -3i32..3);
+    prop_oneof![
+        1 => ((-3i32..3, -3i32..3), 0i32..3, 0i32..2)
+            .prop_map(|(centre, radius, vertical)| Action::Subscribe { centre, radius, vertical }),
+        1 => ((-3i32..3, -3i32..3), (0i32..4, 0i32..4)).prop_map(|(min, size)| Action::Box { min, size }),
+        8 => (pos(), prop_oneof![Just(0u16), 1u16..40, 1_000u16..8_000], 1u16..5, any::<u16>())
+            .prop_map(|(pos, count, stride, block)| Action::Edit { pos, count, stride, block }),
+        5 => prop_oneof![0usize..3_000, 0usize..400_000].prop_map(|budget_bytes| Action::Send { budget_bytes }),
+        3 => any::<u8>().prop_map(|share| Action::Flush { share }),
+        1 => Just(Action::Ping),
+        1 => (pos(), any::<bool>()).prop_map(|(pos, hidden)| Action::Hide { pos, hidden }),
+    ]
+}
+
+/// The whole network: a world, a stream, a client, and what each input changed.
+struct Network {
+    world: World,
+    stream: ChunkStream,
+    client: Client,
+    hidden: BTreeSet<ChunkPos>,
+    subscription: u32,
+    shape: Shape,
+    sequence: u64,
+    changed: Vec<(u64, ChunkPos, Version)>,
+    pings: u64,
+}
+
+impl Network {
+    fn new() -> Self {
+        Self {
+            world: World::default(),
+            stream: ChunkStream::new(TRANSPORT, QUEUE),
+            client: Client::new(),
+            hidden: BTreeSet::new(),
+            subscription: 0,
+            shape: Shape::new_box([0; 3], [0; 3]).unwrap(),
+            sequence: 0,
+            changed: Vec::new(),
+            pings: 0,
+        }
+    }
+
+    fn subscribe(&mut self, shape: Shape) {
+        self.subscription += 1;
+        self.shape = shape;
+        self.stream.subscribe(self.subscription, shape);
+    }
+
+    fn edit(&mut self, pos: ChunkPos, count: u16, stride: u16, block: u16) {
+        let delta = self.world.edit(pos, count, stride, block);
+        self.sequence += 1;
+        self.changed.push((self.sequence, pos, delta.to));
+        self.stream.offer(&DeltaFrame::new(&delta, self.world.tick));
+        let refusals = match self.sequence % 5 {
+            0 => vec![RefusedInput { sequence: self.sequence, reason: Reason::Unreadable }],
+            _ => vec![],
+        };
+        self.stream.acknowledge(self.sequence, self.world.tick, &refusals).unwrap();
+    }
+
+    fn send(&mut self, budget_bytes: usize) -> usize {
+        // Nothing is offered during the call, so what is not wanted now is not wanted at any moment of it.
+        let wanted: BTreeSet<ChunkPos> = self.stream.wanted().collect();
+        let (world, hidden) = (&self.world, &self.hidden);
+        let unsent = self.stream.unsent_bytes();
+        let mut out = Vec::new();
+        let sent =
+            self.stream.next(budget_bytes, &mut out, &mut |pos| (!hidden.contains(&pos)).then(|| world.held(pos)));
+        assert_eq!(sent, out.len());
+        assert!(sent <= budget_bytes || unsent == 0, "{sent} bytes sent on a budget of {budget_bytes}");
+        let changed = &self.changed;
+        self.client.receive(&out, 1 + budget_bytes % 977, |client, message| {
+            if let ServerMessage::Acknowledge { sequence, .. } = message {
+                for (_, pos, version) in changed.iter().filter(|(input, ..)| input <= sequence) {
+                    let told = client.chunks.get(pos).is_none_or(|(held, _)| held >= version);
+                    assert!(told || wanted.contains(pos), "{pos:?} was acknowledged before it was told");
+                }
+            }
+        });
+        self.check();
+        sent
+    }
+
+    fn check(&self) {
+        assert!(self.stream.unsent_bytes() <= TRANSPORT);
+        assert!(self.stream.held_bytes() <= TRANSPORT + QUEUE + OUTPUT_ANSWER_BYTES_MAX);
+    }
+
+    fn run(&mut self, action: &Action) {
+        match *action {
+            Action::Subscribe { centre: (x, z), radius, vertical } => {
+                self.subscribe(Shape::new_radius(at(x, 0, z), radius, vertical).unwrap());
+            }
+            Action::Box { min: (x, z), size: (a, b) } => {
+                self.subscribe(Shape::new_box([x, -1, z], [x + a, 1, z + b]).unwrap());
+            }
+            Action::Edit { pos: (x, y, z), count, stride, block } => self.edit(at(x, y, z), count, stride, block),
+            Action::Send { budget_bytes } => drop(self.send(budget_bytes)),
+            Action::Flush { share } => {
+                self.stream.flushed(self.stream.unsent_bytes() * usize::from(share) / 255);
+            }
+            Action::Ping => {
+                self.pings += 1;
+                let _ = self.stream.pong(self.pings, self.world.tick);
+            }
+            Action::Hide { pos: (x, y, z), hidden: true } => drop(self.hidden.insert(at(x, y, z))),
+            Action::Hide { pos: (x, y, z), hidden: false } => drop(self.hidden.remove(&at(x, y, z))),
+        }
+        self.check();
+    }
+
+    /// Lets everything through that is left.
+    fn settle(&mut self) {
+        self.hidden.clear();
+        for _ in 0..10_000 {
+            self.stream.flushed(self.stream.unsent_bytes());
+            if self.send(1 << 20) == 0 {
+                assert!(!self.stream.has_more());
+                return;
+            }
+        }
+        panic!("the stream never falls silent");
+    }
+
+    fn assert_equal(&self) {
+        let mut expected = self.shape.chunks();
+        expected.sort_unstable();
+        assert_eq!(self.client.chunks.keys().copied().collect::<Vec<_>>(), expected);
+        for (pos, (version, chunk)) in &self.client.chunks {
+            let held = self.world.held(*pos);
+            assert_eq!(*version, held.version, "{pos:?}");
+            assert_eq!(chunk.compacted(), held.chunk.compacted(), "{pos:?}");
+        }
+        assert_eq!(self.client.acknowledged, self.sequence);
+        let refused: Vec<u64> = self.client.refusals.iter().map(|refusal| refusal.sequence).collect();
+        assert_eq!(refused, (1..=self.sequence).filter(|s| s % 5 == 0).collect::<Vec<_>>());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn the_client_always_ends_where_the_world_is(actions in prop::collection::vec(action(), 1..150)) {
+        let mut network = Network::new();
+        actions.iter().for_each(|action| network.run(action));
+        network.settle();
+        network.assert_equal();
+        if network.subscription > 0 {
+            prop_assert_eq!(network.client.caught_up.last(), Some(&network.subscription));
+        }
+        prop_assert!(network.client.pongs.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}
+
+fn whole(network: &mut Network) {
+    network.subscribe(Shape::new_box([-2, -1, -2], [2, 1, 2]).unwrap());
+    network.settle();
+}
+
+#[test]
+fn a_client_that_stopped_reading_costs_no_more_than_the_bound_and_is_whole_again_afterwards() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    for round in 0..2_000u16 {
+        network.edit(at(i32::from(round % 4) - 2, 0, 0), 500, 3, round);
+        network.send(1 << 20);
+        assert!(network.stream.held_bytes() <= TRANSPORT + QUEUE);
+    }
+    network.settle();
+    network.assert_equal();
+    let snapshots = network.client.kinds.iter().filter(|kind| **kind == Kind::Snapshot).count();
+    assert!((1..200).contains(&snapshots), "{snapshots} snapshots for 4 chunks");
+}
+
+#[test]
+fn a_chunk_whose_deltas_did_not_fit_does_not_take_others_with_it() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    network.edit(at(0, 0, 0), 10, 1, 40);
+    for round in 0..5 {
+        network.edit(at(1, 0, 0), 8_000, 2, 50 + round * 8);
+    }
+    assert_eq!(network.stream.wanted().collect::<Vec<_>>(), [at(1, 0, 0)]);
+    network.settle();
+    network.assert_equal();
+    let count = |kind| network.client.kinds.iter().filter(|k| **k == kind).count();
+    assert_eq!((count(Kind::Snapshot), count(Kind::Delta)), (1, 1));
+}
+
+#[test]
+fn the_nearest_chunk_comes_first_and_caught_up_last() {
+    let mut network = Network::new();
+    network.subscribe(Shape::new_radius(at(1, 0, 1), 2, 1).unwrap());
+    let order = network.shape.chunks();
+    let mut out = Vec::new();
+    let world = &network.world;
+    network.stream.next(1 << 20, &mut out, &mut |pos| Some(world.held(pos)));
+    let mut seen = Vec::new();
+    network.client.receive(&out, 100, |_, message| match message {
+        ServerMessage::Snapshot { pos, subscription: 1, .. } => seen.push(*pos),
+        ServerMessage::CaughtUp { subscription: 1 } => assert_eq!(seen.len(), order.len()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(seen, order);
+    assert_eq!(network.client.caught_up, [1]);
+}
+
+#[test]
+fn what_is_kept_is_not_sent_again_and_what_is_left_is_forgotten() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    network.subscribe(Shape::new_box([-1, -1, -2], [3, 1, 2]).unwrap());
+    network.settle();
+    network.assert_equal();
+    let count = |kind| network.client.kinds.iter().filter(|k| **k == kind).count();
+    assert_eq!((count(Kind::Snapshot), count(Kind::Forget), count(Kind::CaughtUp)), (8, 8, 1));
+}
+
+#[test]
+fn a_delta_of_data_that_clients_do_not_see_keeps_the_chain() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    network.edit(at(0, 0, 0), 0, 1, 0);
+    network.edit(at(0, 0, 0), 3, 1, 9);
+    network.settle();
+    network.assert_equal();
+    assert!(!network.client.kinds.contains(&Kind::Snapshot));
+}
+
+#[test]
+fn a_snapshot_that_is_newer_than_the_deltas_offered_later_swallows_them() {
+    let mut network = Network::new();
+    let first = network.world.edit(at(0, 0, 0), 5, 1, 3);
+    let second = network.world.edit(at(0, 0, 0), 5, 1, 4);
+    whole(&mut network);
+    network.stream.offer_delta(&first, 1);
+    network.stream.offer_delta(&second, 2);
+    assert!(!network.stream.has_more());
+    network.assert_equal();
+}
+
+#[test]
+fn deltas_that_never_end_do_not_starve_snapshots() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.subscribe(Shape::new_box([-2, -1, -2], [6, 1, 2]).unwrap());
+    for round in 0..400u16 {
+        network.edit(at(i32::from(round % 4) - 2, 0, 0), 4_000, 3, round);
+        // A link that carries less than the deltas need.
+        let unsent = network.stream.unsent_bytes();
+        network.stream.flushed(unsent.min(10_000));
+        network.send(1 << 20);
+    }
+    assert_eq!(network.client.caught_up.last(), Some(&2));
+}
+
+#[test]
+fn the_connection_begins_with_welcome_and_the_registry() {
+    let mut network = Network::new();
+    let blocks = block_infos(&Registry::built_in(), 0);
+    let welcome = Welcome {
+        version: 1,
+        resumed: false,
+        epoch: 7,
+        session: SessionId([1; 16]),
+        world: [2; 16],
+        tick: 3,
+        acknowledged: 0,
+        tick_us: 50_000,
+        blocks: blocks.len() as u32,
+        spawn: VoxelPos::new(0, 64, 0).unwrap(),
+    };
+    network.stream.welcome(&welcome);
+    network.stream.registry(&registry_frames(0, &blocks));
+    whole(&mut network);
+    assert_eq!(network.client.kinds[..2], [Kind::Welcome, Kind::Registry]);
+    assert_eq!(network.client.blocks, blocks);
+    assert_eq!(&*blocks[0].name, "air");
+}
+
+#[test]
+fn a_registry_of_the_largest_size_travels_in_frames() {
+    let name = "x".repeat(256);
+    let air = block_infos(&Registry::built_in(), 0).remove(0);
+    let block = terrane_protocol::message::BlockInfo { name: name.as_str().into(), ..air };
+    let blocks = vec![block; 65_535];
+    let mut network = Network::new();
+    network.stream.registry(&registry_frames(0, &blocks));
+    network.settle();
+    assert!(network.client.blocks == blocks);
+}
+
+#[test]
+fn who_asks_without_reading_is_told_so() {
+    let mut stream = ChunkStream::default();
+    for number in 0..PONGS_PENDING_MAX as u64 {
+        stream.pong(number, 1).unwrap();
+    }
+    assert_eq!(stream.pong(99, 1).unwrap_err().code(), RefusedCode::OutOfBounds);
+    let mut sequence = 0;
+    let error = loop {
+        sequence += 1;
+        let refusal = RefusedInput { sequence, reason: Reason::UnknownBlock };
+        match stream.acknowledge(sequence, 1, &[refusal]) {
+            Ok(()) => assert!(stream.held_bytes() < 128 << 10),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(sequence as usize, REFUSALS_PENDING_MAX + 1);
+    stream.refuse(&Refused::from(&error));
+    let mut out = Vec::new();
+    stream.next(0, &mut out, &mut |_| None);
+    stream.flushed(out.len());
+    stream.next(1 << 20, &mut out, &mut |_| None);
+    let mut client = Client::new();
+    client.receive(&out, 10, |_, _| {});
+    assert_eq!(client.kinds, [Kind::Refused]);
+    assert!(client.refused.unwrap().text.contains("read what comes"));
+    assert!(stream.has_ended() && !stream.has_more());
+}
+
+#[test]
+fn chunks_that_are_not_at_hand_do_not_hold_up_the_others() {
+    let mut network = Network::new();
+    network.hidden = (0..4).map(|x| at(x, 0, 0)).collect();
+    network.subscribe(Shape::new_box([0, 0, 0], [64, 1, 32]).unwrap());
+    for _ in 0..10 {
+        network.send(1 << 20);
+        network.stream.flushed(network.stream.unsent_bytes());
+    }
+    assert_eq!(network.client.chunks.len(), 64 * 32 - 4);
+    assert!(network.client.caught_up.is_empty());
+    network.settle();
+    network.assert_equal();
+}

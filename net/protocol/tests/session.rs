@@ -1,0 +1,168 @@
+//! The receiving half: the handshake, and inputs that come twice, too early or too fast.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+use std::time::Duration;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::limits::{EDITS_IN_FLIGHT_MAX, HELLO_WITHIN};
+use terrane_protocol::message::{EditVoxel, Hello, SessionId};
+use terrane_protocol::{ClientMessage, Event, MAGIC, ProtocolError, Session, Shape};
+use terrane_world::block::BlockId;
+
+fn hello() -> ClientMessage {
+    ClientMessage::Hello(Hello { lowest: 1, highest: 3, resume: Some(SessionId([9; 16])), name: "Ada".into() })
+}
+
+fn edit(sequence: u64) -> ClientMessage {
+    ClientMessage::Edit { sequence, voxels: vec![EditVoxel { pos: [1, 2, 3], block: BlockId(4) }] }
+}
+
+fn bytes(messages: &[ClientMessage]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    messages.iter().for_each(|message| message.encode(&mut bytes));
+    bytes
+}
+
+fn open(acknowledged: u64) -> Session {
+    let mut session = Session::new(Duration::ZERO);
+    let stream = [&MAGIC[..], &bytes(&[hello()])].concat();
+    let event = session.receive(&mut &stream[..]).unwrap();
+    assert!(matches!(event, Some(Event::Hello(_))));
+    session.welcome(acknowledged);
+    session
+}
+
+fn receive(session: &mut Session, messages: &[ClientMessage]) -> Result<Vec<Event>, ProtocolError> {
+    let stream = bytes(messages);
+    let mut input = &stream[..];
+    let mut events = Vec::new();
+    while let Some(event) = session.receive(&mut input)? {
+        events.push(event);
+    }
+    Ok(events)
+}
+
+fn sequences(events: &[Event]) -> Vec<u64> {
+    events
+        .iter()
+        .map(|event| match event {
+            Event::Edit { sequence, .. } => *sequence,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn nothing_is_read_between_hello_and_welcome() {
+    let mut session = Session::new(Duration::ZERO);
+    let stream = [&MAGIC[..], &bytes(&[hello(), ClientMessage::Ping { number: 5 }])].concat();
+    let mut input = &stream[..];
+    assert!(matches!(session.receive(&mut input), Ok(Some(Event::Hello(_)))));
+    let left = input.len();
+    assert_eq!(session.receive(&mut input), Ok(None));
+    assert_eq!(input.len(), left);
+    session.welcome(0);
+    assert_eq!(session.receive(&mut input), Ok(Some(Event::Ping { number: 5 })));
+    assert_eq!(session.receive(&mut input), Ok(None));
+}
+
+#[test]
+fn hello_comes_first_once_and_in_time() {
+    let mut session = Session::new(Duration::ZERO);
+    let stream = [&MAGIC[..], &bytes(&[edit(1)])].concat();
+    assert_eq!(session.receive(&mut &stream[..]).unwrap_err().code(), RefusedCode::Hello);
+    assert!(!session.can_receive());
+
+    let error = receive(&mut open(0), &[hello()]).unwrap_err();
+    assert_eq!(error, ProtocolError::HelloRepeated);
+
+    let start = Duration::from_secs(100);
+    let mut session = Session::new(start);
+    assert_eq!(session.check_time(start + HELLO_WITHIN - Duration::from_millis(1)), Ok(()));
+    assert_eq!(session.check_time(start + HELLO_WITHIN).unwrap_err().code(), RefusedCode::Hello);
+    assert_eq!(open(0).check_time(Duration::MAX), Ok(()));
+}
+
+#[test]
+fn a_client_of_another_version_is_told_so() {
+    let hello = ClientMessage::Hello(Hello { lowest: 2, highest: 5, resume: None, name: String::new() });
+    let stream = [&MAGIC[..], &bytes(&[hello])].concat();
+    let error = Session::new(Duration::ZERO).receive(&mut &stream[..]).unwrap_err();
+    assert_eq!(error, ProtocolError::Version { lowest: 2, highest: 5 });
+}
+
+#[test]
+fn a_decided_input_is_acknowledged_again_and_one_under_way_is_not() {
+    let mut session = open(0);
+    assert_eq!(sequences(&receive(&mut session, &[edit(1), edit(2), edit(3)]).unwrap()), [1, 2, 3]);
+    session.decided(2);
+    let events = receive(&mut session, &[edit(1), edit(3), edit(2), edit(4)]).unwrap();
+    assert_eq!(events[..2], [Event::Repeated { decided: 2 }, Event::Repeated { decided: 2 }]);
+    assert_eq!(sequences(&events[2..]), [4]);
+}
+
+#[test]
+fn a_gap_ends_the_connection() {
+    let mut session = open(0);
+    let error = receive(&mut session, &[edit(1), edit(3)]).unwrap_err();
+    assert_eq!(error, ProtocolError::SequenceGap { expected: 2, found: 3 });
+    assert!(!session.can_receive());
+}
+
+#[test]
+fn a_resumed_session_goes_on_behind_what_was_acknowledged() {
+    let mut session = open(41);
+    let events = receive(&mut session, &[edit(40), edit(41), edit(42)]).unwrap();
+    assert_eq!(events[..2], [Event::Repeated { decided: 41 }, Event::Repeated { decided: 41 }]);
+    assert_eq!(sequences(&events[2..]), [42]);
+}
+
+#[test]
+fn a_voxel_outside_the_world_refuses_the_edit_and_not_the_connection() {
+    let mut session = open(0);
+    let outside =
+        ClientMessage::Edit { sequence: 1, voxels: vec![EditVoxel { pos: [0, 2_048, 0], block: BlockId(1) }] };
+    let events = receive(&mut session, &[outside, edit(2)]).unwrap();
+    assert!(matches!(&events[0], Event::EditOutside { sequence: 1, error } if error.to_string().contains("2048")));
+    assert_eq!(sequences(&events[1..]), [2]);
+}
+
+#[test]
+fn subscription_numbers_grow() {
+    let subscribe =
+        |subscription| ClientMessage::Subscribe { subscription, shape: Shape::new_box([0; 3], [1; 3]).unwrap() };
+    let mut session = open(0);
+    assert_eq!(receive(&mut session, &[subscribe(0), subscribe(7)]).unwrap().len(), 2);
+    let error = receive(&mut session, &[subscribe(7)]).unwrap_err();
+    assert_eq!(error, ProtocolError::SubscriptionOrder { found: 7, last: 7 });
+}
+
+#[test]
+fn who_sends_faster_than_ticks_decide_has_to_wait() {
+    let mut session = open(0);
+    let all: Vec<_> = (1..=EDITS_IN_FLIGHT_MAX as u64 + 10).map(edit).collect();
+    let stream = bytes(&all);
+    let mut input = &stream[..];
+    let mut count = 0;
+    while session.receive(&mut input).unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, EDITS_IN_FLIGHT_MAX);
+    assert!(!input.is_empty() && !session.can_receive());
+    session.decided(5);
+    for _ in 0..5 {
+        assert!(session.receive(&mut input).unwrap().is_some());
+    }
+    assert_eq!(session.receive(&mut input), Ok(None));
+
+    // The same by voxels: edits of the largest size.
+    let large = |sequence| {
+        let voxels = vec![EditVoxel { pos: [0; 3], block: BlockId(1) }; 4_096];
+        ClientMessage::Edit { sequence, voxels }
+    };
+    let stream = bytes(&(1..=20).map(large).collect::<Vec<_>>());
+    let (mut session, mut input, mut count) = (open(0), &stream[..], 0);
+    while session.receive(&mut input).unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 16);
+}

@@ -1,0 +1,286 @@
+//! The files in sdk/vectors, which every client's tests read too.
+//!
+//! `TERRANE_WRITE_VECTORS=1 cargo test -p terrane-protocol --test vectors` writes them; without it they are compared.
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
+mod common;
+
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::sync::Arc;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::limits::HEADER_BYTES;
+use terrane_protocol::message::{
+    BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
+};
+use terrane_protocol::{ClientMessage, FrameReader, Kind, MAGIC, ServerMessage, Shape, Towards};
+use terrane_world::block::BlockId;
+use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+
+fn directory() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sdk/vectors")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn version_json(version: Version) -> Value {
+    json!({ "epoch": version.epoch, "count": version.count })
+}
+
+/// Everything the frame says, under the names of docs/protocol.md.
+fn client_json(message: &ClientMessage) -> Value {
+    match message {
+        ClientMessage::Hello(hello) => json!({
+            "kind": Kind::Hello.number(),
+            "lowest": hello.lowest,
+            "highest": hello.highest,
+            "session": hex(&hello.resume.map_or([0; 16], |id| id.0)),
+            "name": hello.name,
+        }),
+        ClientMessage::Subscribe { subscription, shape } => {
+            let (number, first, second) = shape.to_wire();
+            let mut value = json!({ "kind": Kind::Subscribe.number(), "subscription": subscription, "shape": number });
+            let fields = value.as_object_mut().unwrap();
+            if number == 0 {
+                fields.insert("first".into(), json!(first));
+                fields.insert("past_last".into(), json!(second));
+            } else {
+                fields.insert("centre".into(), json!(first));
+                fields.insert("horizontal_radius".into(), json!(second[0]));
+                fields.insert("vertical_radius".into(), json!(second[1]));
+            }
+            value
+        }
+        ClientMessage::Edit { sequence, voxels } => json!({
+            "kind": Kind::Edit.number(),
+            "sequence": sequence.to_string(),
+            "voxels": voxels.iter().map(|v| json!({ "pos": v.pos, "block": v.block.0 })).collect::<Vec<_>>(),
+        }),
+        ClientMessage::Ping { number } => json!({ "kind": Kind::Ping.number(), "number": number.to_string() }),
+    }
+}
+
+fn welcome_json(welcome: &Welcome) -> Value {
+    json!({
+        "kind": Kind::Welcome.number(),
+        "version": welcome.version,
+        "resumed": u8::from(welcome.resumed),
+        "epoch": welcome.epoch,
+        "session": hex(&welcome.session.0),
+        "world": hex(&welcome.world),
+        "tick": welcome.tick.to_string(),
+        "acknowledged": welcome.acknowledged.to_string(),
+        "tick_us": welcome.tick_us,
+        "blocks": welcome.blocks,
+        "spawn": welcome.spawn.to_array(),
+    })
+}
+
+fn registry_json(first: u16, blocks: &[BlockInfo]) -> Value {
+    let blocks: Vec<Value> = blocks
+        .iter()
+        .enumerate()
+        .map(|(index, block)| {
+            json!({
+                "id": usize::from(first) + index,
+                "name": &*block.name,
+                "solid": block.solid,
+                "opaque": block.opaque,
+                "liquid": block.liquid,
+                "pickable": block.pickable,
+                "colour": block.colour,
+                "light": block.light,
+            })
+        })
+        .collect();
+    json!({ "kind": Kind::Registry.number(), "first": first, "count": blocks.len(), "blocks": blocks })
+}
+
+fn snapshot_json(pos: ChunkPos, subscription: u32, version: Version, chunk: &Chunk) -> Value {
+    let samples: serde_json::Map<String, Value> = [0u16, 1, 31, 32, 1_024, 12_345, 20_001, 32_767]
+        .into_iter()
+        .map(|index| (index.to_string(), json!(chunk.get(LocalIndex::new(index).unwrap()).0)))
+        .collect();
+    json!({
+        "kind": Kind::Snapshot.number(),
+        "pos": pos.to_array(),
+        "subscription": subscription,
+        "from": version_json(Version::NONE),
+        "to": version_json(version),
+        "form": chunk.form() as u8,
+        "table": chunk.table().iter().map(|block| block.0).collect::<Vec<_>>(),
+        "voxel_samples": samples,
+    })
+}
+
+fn server_json(message: &ServerMessage) -> Value {
+    let kind = message.kind().number();
+    match message {
+        ServerMessage::Welcome(welcome) => welcome_json(welcome),
+        ServerMessage::Registry { first, blocks } => registry_json(*first, blocks),
+        ServerMessage::Snapshot { pos, subscription, version, chunk } => {
+            snapshot_json(*pos, *subscription, *version, chunk)
+        }
+        ServerMessage::Delta { pos, from, to, tick, runs } => json!({
+            "kind": kind,
+            "pos": pos.to_array(),
+            "from": version_json(*from),
+            "to": version_json(*to),
+            "tick": tick.to_string(),
+            "runs": runs
+                .iter()
+                .map(|run| json!({ "first": run.first.get(), "length": run.length, "block": run.block.0 }))
+                .collect::<Vec<_>>(),
+        }),
+        ServerMessage::Forget { pos, subscription } => {
+            json!({ "kind": kind, "pos": pos.to_array(), "subscription": subscription })
+        }
+        ServerMessage::Acknowledge { sequence, tick, refusals } => json!({
+            "kind": kind,
+            "sequence": sequence.to_string(),
+            "tick": tick.to_string(),
+            "refusals": refusals
+                .iter()
+                .map(|refusal| json!({ "sequence": refusal.sequence.to_string(), "reason": refusal.reason as u16 }))
+                .collect::<Vec<_>>(),
+        }),
+        ServerMessage::Pong { number, tick } => {
+            json!({ "kind": kind, "number": number.to_string(), "tick": tick.to_string() })
+        }
+        ServerMessage::CaughtUp { subscription } => json!({ "kind": kind, "subscription": subscription }),
+        ServerMessage::Refused(refused) => {
+            json!({ "kind": kind, "code": refused.code.number(), "text": refused.text })
+        }
+    }
+}
+
+fn client_messages() -> Vec<(&'static str, ClientMessage)> {
+    let session = SessionId(std::array::from_fn(|i| (i * 17) as u8));
+    let hello = Hello { lowest: 1, highest: 2, resume: Some(session), name: "Ada Łovelace ☃".into() };
+    let shape_box = Shape::new_box([-3, -2, -33_554_432], [4, 2, -33_554_430]).unwrap();
+    let centre = ChunkPos::new(-7, 3, 33_554_431).unwrap();
+    let shape_radius = Shape::new_radius(centre, 12, 4).unwrap();
+    let voxels = vec![
+        EditVoxel { pos: [1, -2, 3], block: BlockId(0) },
+        EditVoxel { pos: [-1_073_741_824, 2_047, 1_073_741_823], block: BlockId(65_534) },
+        EditVoxel { pos: [1, -2, 3], block: BlockId(7) },
+    ];
+    vec![
+        ("hello", ClientMessage::Hello(hello)),
+        ("subscribe_box", ClientMessage::Subscribe { subscription: 4_000_000_000, shape: shape_box }),
+        ("subscribe_radius", ClientMessage::Subscribe { subscription: 2, shape: shape_radius }),
+        ("edit", ClientMessage::Edit { sequence: 9_007_199_254_740_993, voxels }),
+        ("ping", ClientMessage::Ping { number: 0xfedc_ba98_7654_3210 }),
+    ]
+}
+
+fn block(name: &str, flags: [bool; 4], colour: [u8; 3], light: u8) -> BlockInfo {
+    let [solid, opaque, liquid, pickable] = flags;
+    BlockInfo { name: name.into(), solid, opaque, liquid, pickable, colour, light }
+}
+
+fn snapshots() -> Vec<(&'static str, ServerMessage)> {
+    let snapshot = |pos: [i32; 3], count, chunk: Chunk| {
+        let pos = ChunkPos::try_from(pos).unwrap();
+        let version = Version { epoch: 3, count };
+        ServerMessage::Snapshot { pos, subscription: 5, version, chunk: Arc::new(chunk) }
+    };
+    let cases = vec![
+        ("snapshot_uniform", snapshot([0, 63, 0], 1, Chunk::uniform(BlockId(300))), Form::Uniform),
+        ("snapshot_u4", snapshot([-1, -64, 2], 70_000, common::varied_chunk(11, 1)), Form::U4),
+        ("snapshot_u8", snapshot([33_554_431, 0, -33_554_432], 2, common::varied_chunk(200, 2)), Form::U8),
+        ("snapshot_u16", snapshot([5, 6, 7], u32::MAX, common::varied_chunk(5_000, 3)), Form::U16),
+    ];
+    cases
+        .into_iter()
+        .map(|(name, message, form)| {
+            assert!(matches!(&message, ServerMessage::Snapshot { chunk, .. } if chunk.form() == form));
+            (name, message)
+        })
+        .collect()
+}
+
+fn server_messages() -> Vec<(&'static str, ServerMessage)> {
+    let welcome = Welcome {
+        version: 1,
+        resumed: true,
+        epoch: 4_294_967_295,
+        session: SessionId(std::array::from_fn(|i| 255 - i as u8)),
+        world: std::array::from_fn(|i| i as u8 + 1),
+        tick: 9_007_199_254_740_995,
+        acknowledged: 17,
+        tick_us: 50_000,
+        blocks: 3,
+        spawn: VoxelPos::new(-12, 71, 1_000_000_000).unwrap(),
+    };
+    let blocks = vec![
+        block("stone", [true, true, false, true], [125, 126, 127], 0),
+        block("water[level=0]", [false, false, true, false], [47, 67, 244], 0),
+        block("oak_stairs[facing=north,half=bottom]", [true, false, false, true], [162, 130, 78], 15),
+    ];
+    let run = |first, length, block| DeltaRun { first: LocalIndex::new(first).unwrap(), length, block: BlockId(block) };
+    let delta = ServerMessage::Delta {
+        pos: ChunkPos::new(-5, 2, 9).unwrap(),
+        from: Version { epoch: 0, count: 1 },
+        to: Version { epoch: 3, count: 2 },
+        tick: 1 << 60,
+        runs: vec![run(0, 1, 0), run(1, 31, 7), run(4_000, 1_000, 65_534), run(32_767, 1, 2)],
+    };
+    let refusals = vec![
+        RefusedInput { sequence: 3, reason: Reason::UnknownBlock },
+        RefusedInput { sequence: 9_007_199_254_740_993, reason: Reason::ReadOnly },
+    ];
+    let refused = Refused { code: RefusedCode::SequenceGap, text: "sequence 9 came where 8 was due – send 8".into() };
+    let mut messages = vec![
+        ("welcome", ServerMessage::Welcome(welcome)),
+        ("registry", ServerMessage::Registry { first: 258, blocks }),
+        ("delta", delta),
+        ("forget", ServerMessage::Forget { pos: ChunkPos::new(1, -2, 3).unwrap(), subscription: 6 }),
+        ("acknowledge", ServerMessage::Acknowledge { sequence: 9_007_199_254_740_997, tick: 12, refusals }),
+        ("pong", ServerMessage::Pong { number: 0xfedc_ba98_7654_3210, tick: 13 }),
+        ("caught_up", ServerMessage::CaughtUp { subscription: 4_000_000_000 }),
+        ("refused", ServerMessage::Refused(refused)),
+    ];
+    messages.extend(snapshots());
+    messages
+}
+
+fn check(name: &str, frame: &[u8], value: &Value) {
+    let directory = directory();
+    let (bin, text) = (directory.join(format!("{name}.bin")), directory.join(format!("{name}.json")));
+    let json = format!("{value:#}\n");
+    if std::env::var_os("TERRANE_WRITE_VECTORS").is_some() {
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(&bin, frame).unwrap();
+        std::fs::write(&text, &json).unwrap();
+    }
+    let stored = std::fs::read(&bin).unwrap_or_else(|error| panic!("{}: {error}", bin.display()));
+    assert!(
+        stored == frame,
+        "{name}.bin is not what this crate writes: if the protocol was meant to change, write it anew"
+    );
+    let stored: Value = serde_json::from_slice(&std::fs::read(&text).unwrap()).unwrap();
+    assert_eq!(&stored, value, "{name}.json");
+}
+
+#[test]
+fn the_files_that_clients_read_are_what_this_crate_writes_and_reads() {
+    for (name, message) in client_messages() {
+        let mut stream = MAGIC.to_vec();
+        message.encode(&mut stream);
+        let mut reader = FrameReader::new(Towards::Server);
+        let mut input = &stream[..];
+        let frame = reader.next(&mut input).unwrap().unwrap();
+        assert_eq!(ClientMessage::decode(frame.kind, frame.payload).as_ref(), Ok(&message));
+        check(name, &stream[MAGIC.len()..], &client_json(&message));
+    }
+    for (name, message) in server_messages() {
+        let mut frame = Vec::new();
+        message.encode(&mut frame);
+        assert_eq!(ServerMessage::decode(message.kind(), &frame[HEADER_BYTES..]).as_ref(), Ok(&message));
+        check(name, &frame, &server_json(&message));
+    }
+}
