@@ -409,7 +409,7 @@ impl Registry {
     /// Makes the rule of a block that is only a colour, `vox:rrggbb`: the plain block in that colour, offered by pickers.
     fn colour_rule(&mut self, name: &str) -> Option<u32> {
         let colour = named_colour(name)?;
-        self.rules.push(BlockRule { pickable: true, colour, ..unknown_rule() });
+        self.rules.push(BlockRule { pickable: true, colour, ..self.rules[0].clone() });
         Some(self.rules.len() as u32 - 1)
     }
 
