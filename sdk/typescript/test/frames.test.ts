@@ -64,7 +64,7 @@ const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ["unknown kind", spoiled("ping", 4, 0x55), /kind 0x0055/],
   ["too long", spoiled("pong", 0, 0, 0, 0x20), /at most 1048576/],
   ["reserved bytes", spoiled("edit", 8 + 12, 1), /reserved bytes must be 0/],
-  ["radius", spoiled("subscribe", 8 + 20, 0xff), /empty|outside|chunks/],
+  ["empty box", spoiled("subscribe", 8 + 20, 0xfd, 0xff, 0xff, 0xff), /the box is empty/],
   ["snapshot form", spoiled("snapshot", 8 + 32, 9), /unknown snapshot form 9/],
   ["snapshot table", spoiled("snapshot", 8 + 34, 1), /table of 1 for form 2/],
   ["table index", spoiled("snapshot", 8 + 44, 0x70), /table index 7/],
