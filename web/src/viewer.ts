@@ -145,7 +145,7 @@ export class Viewer {
     this.move(seconds);
     this.placeCamera();
     this.subscribeAround();
-    this.world.pump(this.chunk());
+    this.world.setCenter(this.chunk());
     this.lookAround();
     this.draw(nowMs);
     this.refreshHud(nowMs);

@@ -106,7 +106,7 @@ out float occlusion;
 flat out vec4 color;
 flat out vec4 under;
 flat out int direction;
-flat out vec3 normal;
+flat out vec3 faceNormal;
 
 const ivec3 AXES[6] = ivec3[6](ivec3(0,2,1), ivec3(0,2,1), ivec3(1,0,2), ivec3(1,0,2), ivec3(2,0,1), ivec3(2,0,1));
 
@@ -118,8 +118,8 @@ vec3 faceCorner(int corner, vec2 size) {
   offset[axes.x] = (direction & 1) == 0 ? 1.0 : 0.0;
   offset[axes.y] = s;
   offset[axes.z] = t;
-  normal = vec3(0.0);
-  normal[axes.x] = (direction & 1) == 0 ? 1.0 : -1.0;
+  faceNormal = vec3(0.0);
+  faceNormal[axes.x] = (direction & 1) == 0 ? 1.0 : -1.0;
   return offset;
 }
 
@@ -127,7 +127,7 @@ vec3 plantCorner(int corner) {
   float s = (corner == 1 || corner == 2) ? 0.9 : 0.1;
   float t = corner >= 2 ? 0.92 : 0.0;
   bool isOther = direction >= 8;
-  normal = vec3(0.0, 1.0, 0.0);
+  faceNormal = vec3(0.0, 1.0, 0.0);
   return vec3(s, t, isOther ? 1.0 - s : s);
 }
 
@@ -162,16 +162,16 @@ in float occlusion;
 flat in vec4 color;
 flat in vec4 under;
 flat in int direction;
-flat in vec3 normal;
+flat in vec3 faceNormal;
 out vec4 pixel;
 
 vec3 toLinear(vec3 encoded) {
   return pow(encoded, vec3(2.2));
 }
 
-vec3 lightOn(vec3 normal, float open) {
-  vec3 sky = mix(vec3(0.30, 0.29, 0.30), vec3(0.52, 0.62, 0.80), normal.y * 0.5 + 0.5);
-  vec3 sun = vec3(1.05, 0.93, 0.74) * max(dot(normal, sunDirection), 0.0) * 1.12;
+vec3 lightOn(vec3 facing, float open) {
+  vec3 sky = mix(vec3(0.30, 0.29, 0.30), vec3(0.52, 0.62, 0.80), facing.y * 0.5 + 0.5);
+  vec3 sun = vec3(1.05, 0.93, 0.74) * max(dot(facing, sunDirection), 0.0) * 1.12;
   float shade = mix(0.30, 1.0, open) ;
   return (sky + sun * mix(0.55, 1.0, open)) * shade;
 }
@@ -198,7 +198,7 @@ void cutBlades(vec3 inside, ivec3 cell) {
 }
 
 void main() {
-  vec3 face = place - normal * 0.04;
+  vec3 face = place - faceNormal * 0.04;
   if (direction >= 6) {
     face = place;
   }
@@ -221,7 +221,7 @@ void main() {
     + block * 0.13 * visibleDetail(1.0) + broad * 0.24;
   base *= 1.0 + variation;
   base.r *= 1.0 + broad * 0.16;
-  vec3 lit = base * lightOn(normal, occlusion);
+  vec3 lit = base * lightOn(faceNormal, occlusion);
   lit = mix(lit, base * 1.9, color.a);
   pixel = vec4(encode(withFog(lit, place - cameraPosition)), 1.0);
 }
@@ -246,14 +246,14 @@ void main() {
   vec3 base = toLinear(color.rgb);
   bool isLiquid = under.a > 0.5;
   float open = mix(0.75, 1.0, occlusion);
-  vec3 facing = normal;
+  vec3 facing = faceNormal;
   if (isLiquid && direction == 2) {
     facing = waveNormal(place.xz);
   }
   float grazing = 1.0 - abs(dot(eye, facing));
   float fresnel = 0.03 + 0.97 * pow(grazing, 5.0);
   vec3 mirrored = skyColor(normalize(reflect(eye, facing) * vec3(1.0, isLiquid ? 1.0 : 0.6, 1.0)));
-  vec3 body = base * lightOn(normal, occlusion) * (isLiquid ? 0.85 : 1.0);
+  vec3 body = base * lightOn(faceNormal, occlusion) * (isLiquid ? 0.85 : 1.0);
   vec3 lit = mix(body, mirrored, fresnel * 0.75);
   float alpha = isLiquid ? mix(0.62, 0.95, grazing * grazing) : mix(0.28, 0.7, fresnel);
   if (isLiquid && direction == 2) {

@@ -1,6 +1,6 @@
 /** The world as the viewer holds it: the client's chunks, what must be meshed, and what is on the screen. */
 import {
-  chunkKey, Client, Connection, shapeHolds, type BlockEntry, type ClientEvent, type ConnectionState,
+  chunkKey, Client, Connection, shapeHolds, type BlockEntry, type Chunk, type ClientEvent, type ConnectionState,
   type Position, type Shape, type Welcome,
 } from "@terrane/client";
 import { DrawClass, type ChunkMesh } from "../mesh/layout.ts";
@@ -18,9 +18,11 @@ export interface WorldListener {
   onNotice(text: string, isError: boolean): void;
 }
 
+/** The six of `neighboursOf` that share a face with the chunk. */
+const FACE_NEIGHBOURS = [4, 10, 12, 13, 15, 21] as const;
 const EMPTY_MESH: ChunkMesh = { filled: new Uint32Array(0), translucent: new Uint32Array(0) };
-/** Padding chunks is the main thread's work; so many a frame leave it time to draw. */
-const CHUNKS_PER_FRAME = 6;
+/** Padding chunks is the main thread's work; so many at a time leave it time to draw. */
+const CHUNKS_PER_PUMP = 6;
 
 /** Ties client, mesh queue, workers and scene together. */
 export class WorldView {
@@ -33,11 +35,15 @@ export class WorldView {
   private readonly meshedWithout = new Map<string, ReadonlySet<string>>();
   private classes = new Uint8Array(1);
   private shape: Shape | null = null;
+  private center: Position = [0, 0, 0];
 
   constructor(url: string, private readonly materials: Materials, private readonly listener: WorldListener) {
     this.scene = new ChunkScene(materials);
     const workerCount = Math.max(1, Math.min(2, (navigator.hardwareConcurrency || 2) - 1));
-    this.pool = new MeshPool(workerCount, (ticket, mesh) => this.meshed(ticket, mesh));
+    this.pool = new MeshPool(workerCount, (ticket, mesh) => {
+      this.meshed(ticket, mesh);
+      this.pump();
+    });
     this.connection = new Connection(url, this.client, (event) => this.handle(event), (state) => this.stateChanged(state));
   }
 
@@ -86,11 +92,17 @@ export class WorldView {
     return sequence !== null;
   }
 
+  /** Says where the player is: the nearest chunks come first. */
+  setCenter(center: Position): void {
+    this.center = center;
+    this.pump();
+  }
+
   /** Hands the most urgent chunks to the workers. */
-  pump(center: Position): void {
+  private pump(): void {
     let handed = 0;
-    while (this.pool.hasRoom && handed < CHUNKS_PER_FRAME) {
-      const next = this.queue.next(center, this);
+    while (this.pool.hasRoom && handed < CHUNKS_PER_PUMP) {
+      const next = this.queue.next(this.center, this);
       if (next === null) {
         return;
       }
@@ -171,8 +183,7 @@ export class WorldView {
   /** Returns whether a worker was needed. */
   private startMesh(ticket: number, position: Position): boolean {
     const chunk = this.client.chunkAt(position);
-    const uniform = chunk?.uniform ?? null;
-    if (chunk === null || (uniform !== null && this.classes[uniform] === DrawClass.nothing)) {
+    if (chunk === null || this.uniformClass(chunk) === DrawClass.nothing) {
       this.meshedWithout.set(chunkKey(position), new Set());
       this.meshed(ticket, EMPTY_MESH);
       return false;
@@ -181,8 +192,18 @@ export class WorldView {
     const around = neighbours.map((neighbour) => this.client.chunkAt(neighbour));
     const missing = neighbours.filter((_, place) => around[place] === null).map(chunkKey);
     this.meshedWithout.set(chunkKey(position), new Set(missing));
+    const isFilled = (held: Chunk | null) => held === null || this.uniformClass(held) === DrawClass.filled;
+    if (isFilled(chunk) && FACE_NEIGHBOURS.every((place) => isFilled(around[place]!))) {
+      this.meshed(ticket, EMPTY_MESH);
+      return false;
+    }
     this.pool.mesh(ticket, padChunk([...around.slice(0, 13), chunk, ...around.slice(13)]));
     return true;
+  }
+
+  /** The drawing class of a chunk of one block; null for any other chunk. */
+  private uniformClass(chunk: Chunk): number | null {
+    return chunk.uniform === null ? null : this.classes[chunk.uniform] ?? DrawClass.nothing;
   }
 
   private meshed(ticket: number, mesh: ChunkMesh): void {
