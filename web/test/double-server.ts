@@ -14,11 +14,10 @@ import {
   type Edit, type Frame, type Hello, type Position, type Refusal, type Shape, type Subscribe,
 } from "@terrane/client";
 import { WebSocketServer, type WebSocket } from "ws";
-import { DOUBLE_BLOCKS, generateChunk, groundHeight } from "./double-world.ts";
+import { DOUBLE_BLOCKS, generateChunk, groundHeight, WATER_LEVEL } from "./double-world.ts";
 
 const TICK_MS = 50;
 const SNAPSHOTS_PER_TURN = 24;
-const SPAWN_COLUMN = [8, 8] as const;
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css",
 };
@@ -158,7 +157,7 @@ export class DoubleServer {
     session.shape = null;
     session.sent.clear();
     session.toSend = [];
-    const [x, z] = SPAWN_COLUMN;
+    const [x, z] = spawnColumn();
     this.send(session, {
       kind: "welcome", version: 1, resumed: known !== undefined, epoch: this.saved.epoch, session: session.id,
       world: new Uint8Array(16).fill(0xdd), tick: this.tickNumber, acknowledged: session.decided,
@@ -292,6 +291,15 @@ export class DoubleServer {
       }
     }
   }
+}
+
+/** The first dry column to the east of the origin. */
+function spawnColumn(): readonly [number, number] {
+  let x = 8;
+  while (groundHeight(x, 8) <= WATER_LEVEL + 1) {
+    x += 1;
+  }
+  return [x, 8];
 }
 
 function faultOf(edit: Edit): number {

@@ -146,7 +146,7 @@ void main() {
   under = texelFetch(palette, texel + ivec2(0, 256), 0);
   occlusion = float((quad.y >> (16u + 2u * uint(corner))) & 3u) / 3.0;
 #ifdef TRANSLUCENT
-  if (direction == 2 && under.a > 0.5) {
+  if (direction == 2 && under.a > 0.75) {
     local.y -= 0.11;
   }
 #endif
@@ -209,9 +209,10 @@ void main() {
     cutBlades(inside, cell);
     base *= 0.62 + 0.55 * inside.y;
   } else if (direction != 2) {
-    float fringe = 0.16 + 0.18 * hash(ivec3(ivec2(floor((face.xz) * 8.0)), cell.y));
+    float fringe = 0.2 + 0.26 * hash(ivec3(ivec2(floor(face.xz * 8.0)), cell.y));
     bool isFringe = direction != 3 && inside.y > 1.0 - fringe;
-    base = isFringe ? base : toLinear(under.rgb);
+    vec3 soil = mix(mix(base, toLinear(under.rgb), 0.5), toLinear(under.rgb), visibleDetail(0.5));
+    base = isFringe ? base : soil;
   }
   float grain = hash(ivec3(floor(face * 8.0))) - 0.5;
   float patches = hash(ivec3(floor(face * 4.0)) + 91) - 0.5;
@@ -219,8 +220,14 @@ void main() {
   float broad = smoothNoise(face.xz * 0.043 + face.y * 0.05) - 0.5;
   float variation = grain * 0.17 * visibleDetail(0.125) + patches * 0.12 * visibleDetail(0.25)
     + block * 0.13 * visibleDetail(1.0) + broad * 0.24;
+  bool isFoliage = under.a > 0.25 && direction < 6;
+  if (isFoliage) {
+    float pit = smoothstep(0.12, 0.42, patches + grain * 0.7 + 0.42);
+    variation += (pit - 0.8) * 0.75 * visibleDetail(0.2) + block * 0.26 + grain * 0.2 * visibleDetail(0.125);
+  }
   base *= 1.0 + variation;
-  base.r *= 1.0 + broad * 0.16;
+  base.r *= 1.0 + broad * 0.22;
+  base = mix(base, vec3(dot(base, vec3(0.3, 0.59, 0.11))), 0.10);
   vec3 lit = base * lightOn(faceNormal, occlusion);
   lit = mix(lit, base * 1.9, color.a);
   pixel = vec4(encode(withFog(lit, place - cameraPosition)), 1.0);
@@ -244,7 +251,7 @@ void main() {
   vec3 fromCamera = place - cameraPosition;
   vec3 eye = normalize(fromCamera);
   vec3 base = toLinear(color.rgb);
-  bool isLiquid = under.a > 0.5;
+  bool isLiquid = under.a > 0.75;
   float open = mix(0.75, 1.0, occlusion);
   vec3 facing = faceNormal;
   if (isLiquid && direction == 2) {

@@ -33,7 +33,7 @@ export function drawClasses(blocks: readonly BlockEntry[]): Uint8Array<ArrayBuff
 
 /**
  * Two RGBA squares of 256×256 ids, one above the other: first the colour with the light in alpha
- * (17 per step), then the colour of the sides below the fringe with 255 in alpha for liquids.
+ * (17 per step), then the colour of the sides below the fringe with the surface in alpha.
  */
 export function buildPalette(blocks: readonly BlockEntry[]): Uint8Array<ArrayBuffer> {
   const half = 4 * PALETTE_SIDE * PALETTE_SIDE;
@@ -43,9 +43,17 @@ export function buildPalette(blocks: readonly BlockEntry[]): Uint8Array<ArrayBuf
     const isTurf = soil !== undefined && /(^|:)(grass|grass_block|turf)$/.test(plainName(block.name));
     palette.set([...block.color, block.light * 17], 4 * id);
     palette.set(isTurf ? soil.color : block.color, half + 4 * id);
-    palette[half + 4 * id + 3] = block.flags & BlockFlag.liquid ? 255 : 0;
+    palette[half + 4 * id + 3] = surfaceOf(block);
   });
   return palette;
+}
+
+/** The shaders' kinds of surface: 255 liquid, 128 foliage (solid, yet one could see through), 0 any other. */
+function surfaceOf({ flags, name }: BlockEntry): number {
+  if (flags & BlockFlag.liquid) {
+    return 255;
+  }
+  return !(flags & BlockFlag.opaque) && /leaves|foliage|bush/.test(plainName(name)) ? 128 : 0;
 }
 
 /** A block's colour for style sheets. */
