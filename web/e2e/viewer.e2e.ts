@@ -12,7 +12,7 @@ async function dryGroundNear(page: Page, [x, , z]: Place): Promise<Place> {
       for (let y = 250; y > -250; y -= 1) {
         const name = window.terrane.block(cx, y, cz);
         if (name !== null && name !== "air") {
-          return { y, isDry: !/water|lava/.test(name) };
+          return { y, isDry: !/water|lava|tall|short|flower|poppy|fern/.test(name) };
         }
       }
       return null;
@@ -92,6 +92,43 @@ test("two windows share one world that survives the server's death", async () =>
     await waitForLive(b);
     await lookDownAt(b, hole);
     expect(await blockAt(b, hole)).toBe("air");
+    expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});
+
+test("the keys: borders, help, all blocks, a search that fills the slot", async () => {
+  const server = makeServer(7_783);
+  const browser = await openBrowser(1_100, 640);
+  const faults: string[] = [];
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=3&look=30,-25`, faults);
+    await settled(page);
+    await page.evaluate(() => {
+      const [x, y, z] = window.terrane.state().position;
+      window.terrane.teleport(x, y + 18, z, 30, -25);
+    });
+    await settled(page);
+    for (const mode of ["chunk", "region", "column"]) {
+      await page.keyboard.press("b");
+      expect(await page.textContent(".legend")).toContain(mode);
+      await page.waitForTimeout(600);
+      await screenshot(page, `borders-${mode}`);
+    }
+    await page.keyboard.press("b");
+    expect(await page.isVisible(".legend")).toBe(false);
+    await page.keyboard.press("h");
+    expect(await page.isVisible(".help")).toBe(true);
+    await page.keyboard.press("h");
+    await page.keyboard.press("e");
+    await page.waitForTimeout(600);
+    await screenshot(page, "picker");
+    await page.keyboard.type("sand");
+    await page.keyboard.press("Enter");
+    expect(await page.textContent(".slot-name")).toContain("sand");
     expect(faults).toEqual([]);
   } finally {
     await browser.close();

@@ -50,8 +50,8 @@ export const BACKOFF_BASE_MS = 500;
 export const BACKOFF_CAP_MS = 15_000;
 /** Time between two Pings; it also finds connections that died without a word. */
 export const PING_INTERVAL_MS = 5_000;
-/** A connection on which nothing came for so long is given up. */
-export const SILENCE_LIMIT_MS = 15_000;
+/** A connection on which nothing came for so long after a Ping is given up. */
+export const SILENCE_LIMIT_MS = 12_000;
 
 /** Exponential backoff with full jitter: anywhere between 0 and base · 2^attempt, capped. */
 export function backoffMs(attempt: number, random: number): number {
@@ -63,7 +63,8 @@ export class Connection {
   private socket: Socket | null = null;
   private current: ConnectionState = { phase: "connecting" };
   private attempt = 0;
-  private heardAtMs = 0;
+  /** When the oldest Ping went out behind which nothing has come; null if something has. */
+  private unansweredSinceMs: number | null = null;
   private refusal: { code: number; text: string } | null = null;
   private cancelTimer: () => void = () => {};
 
@@ -132,12 +133,12 @@ export class Connection {
     if (socket !== this.socket) {
       return;
     }
-    this.heardAtMs = this.surroundings.nowMs();
+    this.unansweredSinceMs = null;
     try {
       if (!(data instanceof ArrayBuffer)) {
         throw new ProtocolError("a text message; only binary messages count", "WebSocket", 0);
       }
-      this.client.receive(this.heardAtMs, new Uint8Array(data));
+      this.client.receive(this.surroundings.nowMs(), new Uint8Array(data));
     } catch (error) {
       this.damaged(socket, error);
     }
@@ -166,16 +167,21 @@ export class Connection {
     }
   }
 
-  /** One timer per connection: pings while it stands, gives it up when it went silent. */
+  /**
+   * One timer per connection: pings while it stands, gives it up when a Ping stayed unanswered. What
+   * counts is the time since the Ping, since browsers hold back the timers of hidden pages.
+   */
   private watch(socket: Socket): void {
-    this.heardAtMs = this.surroundings.nowMs();
+    this.unansweredSinceMs = this.surroundings.nowMs();
     const look = () => {
-      if (this.surroundings.nowMs() - this.heardAtMs > SILENCE_LIMIT_MS) {
+      const nowMs = this.surroundings.nowMs();
+      if (this.unansweredSinceMs !== null && nowMs - this.unansweredSinceMs > SILENCE_LIMIT_MS) {
         this.lost(socket, "the server went silent");
         socket.close();
         return;
       }
-      this.client.ping(this.surroundings.nowMs());
+      this.unansweredSinceMs ??= nowMs;
+      this.client.ping(nowMs);
       this.flush();
       this.cancelTimer = this.surroundings.later(PING_INTERVAL_MS, look);
     };
