@@ -14,7 +14,7 @@ test.each(PLACES)("%s", async (name, query) => {
   const faults: string[] = [];
   try {
     await server.start();
-    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&${query}`, faults);
+    const page = await openViewer(browser.context, `${server.origin}/?${query}&test=1&fly=1`, faults);
     await settled(page);
     await page.waitForTimeout(1_500);
     await screenshot(page, name);

@@ -20,6 +20,7 @@ export class ChunkScene {
   private readonly frustum = new THREE.Frustum();
   private readonly projection = new THREE.Matrix4();
   private readonly box = new THREE.Box3();
+  private readonly middle = new THREE.Vector3();
 
   constructor(private readonly materials: Materials) {}
 
@@ -58,7 +59,7 @@ export class ChunkScene {
       );
       this.box.max.copy(corner).addScalar(CHUNK_SIDE);
       const isVisible = this.frustum.intersectsBox(this.box);
-      const distance = this.box.getCenter(new THREE.Vector3()).distanceTo(camera.position);
+      const distance = this.box.getCenter(this.middle).distanceTo(camera.position);
       for (const mesh of [filled, translucent]) {
         if (mesh !== null) {
           mesh.visible = isVisible;

@@ -78,6 +78,9 @@ export class Borders {
         const own = dx === 0 && dz === 0;
         const place: Position = [corner[0] + dx * size[0], isTall ? LOWEST_VOXEL : corner[1], corner[2] + dz * size[2]];
         this.group.add(lineBox(place, size, BORDER_COLORS[this.mode], own ? 1 : 0.35, own));
+        if (own) {
+          this.group.add(fence(place, size, BORDER_COLORS[this.mode]));
+        }
       }
     }
   }
@@ -89,7 +92,7 @@ export function boxCorner([x, y, z]: Position, size: Position): Position {
   return [floorTo(x, size[0]), floorTo(y, size[1]), floorTo(z, size[2])];
 }
 
-/** A box's edges; the player's own has rungs every quarter of its height, at most 16 voxels apart. */
+/** A box's edges; the player's own has rungs every quarter of its height, at most 32 voxels apart. */
 function lineBox(corner: Position, [width, height, depth]: Position, color: string, opacity: number, hasRungs: boolean): THREE.LineSegments {
   const points: number[] = [];
   const ring = (y: number) => points.push(
@@ -101,6 +104,22 @@ function lineBox(corner: Position, [width, height, depth]: Position, color: stri
   for (const [x, z] of [[0, 0], [width, 0], [width, depth], [0, depth]] as const) {
     points.push(x, 0, z, x, height, z);
   }
+  return lineSegments(points, corner, color, opacity);
+}
+
+/** Faint posts along a box's four sides, so that a border is seen where it crosses the ground. */
+function fence(corner: Position, [width, height, depth]: Position, color: string): THREE.LineSegments {
+  const points: number[] = [];
+  const gap = Math.max(8, width / 8);
+  for (let along = gap; along < width; along += gap) {
+    for (const [x, z] of [[along, 0], [along, depth], [0, along], [width, along]] as const) {
+      points.push(x, 0, z, x, height, z);
+    }
+  }
+  return lineSegments(points, corner, color, 0.4);
+}
+
+function lineSegments(points: number[], corner: Position, color: string, opacity: number): THREE.LineSegments {
   const geometry = new THREE.BufferGeometry();
   geometry.setAttribute("position", new THREE.Float32BufferAttribute(points, 3));
   const lines = new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ color, opacity, transparent: true }));
