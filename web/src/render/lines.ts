@@ -121,10 +121,28 @@ function fence(corner: Position, [width, height, depth]: Position, color: string
 
 function lineSegments(points: number[], corner: Position, color: string, opacity: number): THREE.LineSegments {
   const geometry = new THREE.BufferGeometry();
-  geometry.setAttribute("position", new THREE.Float32BufferAttribute(points, 3));
+  geometry.setAttribute("position", new THREE.Float32BufferAttribute(inPieces(points), 3));
   const lines = new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ color, opacity, transparent: true }));
   lines.position.set(...(corner as [number, number, number]));
   lines.frustumCulled = false;
   lines.renderOrder = 1e7;
   return lines;
+}
+
+/** Longest piece of a line: some rasterizers drop a line whole that reaches far behind the camera. */
+const LONGEST_PIECE = 16;
+
+/** The same lines, cut into short pieces; six coordinates a line. */
+function inPieces(points: readonly number[]): number[] {
+  const pieces: number[] = [];
+  for (let at = 0; at < points.length; at += 6) {
+    const [from, to] = [points.slice(at, at + 3), points.slice(at + 3, at + 6)];
+    const length = Math.hypot(...to.map((value, axis) => value - from[axis]!));
+    const count = Math.max(1, Math.ceil(length / LONGEST_PIECE));
+    const place = (part: number) => from.map((value, axis) => value + ((to[axis]! - value) * part) / count);
+    for (let part = 0; part < count; part += 1) {
+      pieces.push(...place(part), ...place(part + 1));
+    }
+  }
+  return pieces;
 }
