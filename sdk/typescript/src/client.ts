@@ -1,0 +1,372 @@
+/**
+ * The client as a pure state machine: bytes in, events and bytes out.
+ *
+ * It owns no socket and no clock. A shell calls `opened`, `receive` and `closed`, then drains
+ * `pollOutput` and `pollEvent`.
+ */
+import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
+import { ProtocolError } from "./bytes.ts";
+import {
+  encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds,
+  type Acknowledge, type BlockEntry, type Delta, type EditVoxel, type Forget, type Frame, type Position,
+  type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
+} from "./frames.ts";
+import { MAGIC, MAX_EDIT_VOXELS_PER_FRAME, PROTOCOL_VERSION } from "./limits.ts";
+import { FrameReader } from "./reader.ts";
+
+/** A chunk as the client holds it. */
+export interface HeldChunk {
+  readonly position: Position;
+  readonly chunk: Chunk;
+  version: Version;
+  /** False after a reconnect, until the server has sent it or left it as it was. */
+  confirmed: boolean;
+}
+
+/** What a client tells its owner. */
+export type ClientEvent =
+  | { readonly kind: "welcome"; readonly welcome: Welcome }
+  | { readonly kind: "registry"; readonly blocks: readonly BlockEntry[] }
+  | { readonly kind: "chunkReplaced"; readonly position: Position }
+  | { readonly kind: "chunkChanged"; readonly position: Position; readonly runs: Uint16Array }
+  | { readonly kind: "chunkForgotten"; readonly position: Position }
+  | { readonly kind: "caughtUp" }
+  | { readonly kind: "acknowledged"; readonly sequence: bigint; readonly refusals: readonly Refusal[] }
+  | { readonly kind: "editsLost"; readonly count: number }
+  | { readonly kind: "versionMismatch"; readonly position: Position }
+  | { readonly kind: "roundTrip"; readonly milliseconds: number }
+  | { readonly kind: "refused"; readonly code: number; readonly text: string };
+
+const NEW_SESSION = new Uint8Array(16);
+const NOTHING_HELD: Version = { epoch: 0, count: 0 };
+
+/** After these the session is of no use: resuming it would break the same rule again. */
+const CODES_THAT_END_THE_SESSION: readonly number[] = [
+  RefusedCode.frameTooLong, RefusedCode.payloadDoesNotFit, RefusedCode.helloMissingOrRepeated,
+  RefusedCode.valueOutOfBounds, RefusedCode.sequenceGap, RefusedCode.sessionInUse,
+];
+
+/** One client of one world, across reconnects. */
+export class Client {
+  private reader = new FrameReader("server");
+  private readonly output: Uint8Array[] = [];
+  private readonly events: ClientEvent[] = [];
+  private readonly held = new Map<string, HeldChunk>();
+  private readonly unacknowledged = new Map<bigint, readonly EditVoxel[]>();
+  private session: Uint8Array = NEW_SESSION;
+  private nextSequence = 1n;
+  private subscription = 0;
+  private shape: Shape | null = null;
+  private blocks: BlockEntry[] = [];
+  private latestTick = 0n;
+  private tickSeenAtMs = 0;
+  private tickMicroseconds = 50_000;
+  private isOpen = false;
+  private welcomed = false;
+  private isCaughtUp = false;
+
+  constructor(private readonly name: string) {}
+
+  // What the owner may look at
+
+  /** Whether the server has welcomed this connection. */
+  get isLive(): boolean {
+    return this.welcomed;
+  }
+
+  /** Whether each chunk of the current subscription has been sent once. */
+  get caughtUp(): boolean {
+    return this.isCaughtUp;
+  }
+
+  /** Edits that the server has not decided yet. */
+  get unacknowledgedCount(): number {
+    return this.unacknowledged.size;
+  }
+
+  /** All blocks known so far; the index is the id. */
+  get registry(): readonly BlockEntry[] {
+    return this.blocks;
+  }
+
+  /** All chunks held. */
+  get chunks(): ReadonlyMap<string, HeldChunk> {
+    return this.held;
+  }
+
+  /** The tick at `now`, carried on from the last one that the server named. */
+  tickAt(nowMs: number): bigint {
+    if (!this.welcomed) {
+      return this.latestTick;
+    }
+    const passed = Math.max(0, nowMs - this.tickSeenAtMs) * 1_000;
+    return this.latestTick + BigInt(Math.floor(passed / this.tickMicroseconds));
+  }
+
+  /** The chunk at a chunk position, if held. */
+  chunkAt(position: Position): Chunk | null {
+    return this.held.get(chunkKey(position))?.chunk ?? null;
+  }
+
+  /** The block id of a voxel; null where its chunk is not held. */
+  blockAt([x, y, z]: Position): number | null {
+    const chunk = this.chunkAt(chunkOfVoxel([x, y, z]));
+    return chunk === null ? null : chunk.get(localIndex(x, y, z));
+  }
+
+  // What the shell calls
+
+  /** The connection stands: the magic and Hello go out. */
+  opened(): void {
+    this.reader = new FrameReader("server");
+    this.isOpen = true;
+    this.output.push(MAGIC, encodeFrame({
+      kind: "hello",
+      lowestVersion: PROTOCOL_VERSION,
+      highestVersion: PROTOCOL_VERSION,
+      session: this.session,
+      name: this.name,
+    }));
+  }
+
+  /** The connection is gone. Chunks and unacknowledged edits stay. */
+  closed(): void {
+    this.isOpen = false;
+    this.welcomed = false;
+    this.isCaughtUp = false;
+    this.output.length = 0;
+  }
+
+  /** Takes the next bytes of the stream. Throws ProtocolError; the shell then closes the connection. */
+  receive(nowMs: number, bytes: Uint8Array): void {
+    for (const frame of this.reader.push(bytes)) {
+      this.handle(nowMs, frame);
+    }
+  }
+
+  /** The next bytes to send, or null. */
+  pollOutput(): Uint8Array | null {
+    return this.output.shift() ?? null;
+  }
+
+  /** The next event, or null. */
+  pollEvent(): ClientEvent | null {
+    return this.events.shift() ?? null;
+  }
+
+  /** A damaged stream may have damaged what is held: the next connection starts a new session. */
+  abandonSession(): void {
+    this.session = NEW_SESSION;
+  }
+
+  // What the owner asks for
+
+  /** Replaces the subscription. Before Welcome it is kept and sent then. */
+  subscribe(shape: Shape): void {
+    this.shape = shape;
+    if (this.welcomed) {
+      this.sendSubscribe(shape);
+    }
+  }
+
+  /** Asks for voxels to change, all in one tick. Returns the input sequence, or null for an impossible edit. */
+  edit(voxels: readonly EditVoxel[]): bigint | null {
+    const isPossible = voxels.length >= 1 && voxels.length <= MAX_EDIT_VOXELS_PER_FRAME
+      && voxels.every(({ position, block }) => isVoxelPosition(position) && block < this.blocks.length);
+    if (!isPossible) {
+      return null;
+    }
+    const sequence = this.nextSequence;
+    this.nextSequence += 1n;
+    this.unacknowledged.set(sequence, voxels);
+    if (this.welcomed) {
+      this.output.push(encodeFrame({ kind: "edit", sequence, voxels }));
+    }
+    return sequence;
+  }
+
+  /** Sends a Ping whose number is the time, so that its Pong gives the round trip. */
+  ping(nowMs: number): void {
+    if (this.welcomed) {
+      this.output.push(encodeFrame({ kind: "ping", number: BigInt(Math.round(nowMs)) }));
+    }
+  }
+
+  // Frames
+
+  private handle(nowMs: number, frame: Frame): void {
+    if (!this.isOpen) {
+      return;
+    }
+    if (!this.welcomed && frame.kind !== "welcome" && frame.kind !== "refused") {
+      throw new ProtocolError(`${frame.kind} came before Welcome`, "stream", 0);
+    }
+    switch (frame.kind) {
+      case "welcome": return this.handleWelcome(nowMs, frame);
+      case "registry": return this.handleRegistry(frame);
+      case "snapshot": return this.handleSnapshot(frame);
+      case "delta": return this.handleDelta(nowMs, frame);
+      case "forget": return this.handleForget(frame);
+      case "acknowledge": return this.handleAcknowledge(nowMs, frame);
+      case "caughtUp": return this.handleCaughtUp(frame.subscription);
+      case "refused": return this.handleRefused(frame);
+      case "pong":
+        this.noteTick(nowMs, frame.tick);
+        this.events.push({ kind: "roundTrip", milliseconds: Math.round(nowMs) - Number(frame.number) });
+        return;
+      default:
+        throw new ProtocolError(`${frame.kind} is not for a client`, "stream", 0);
+    }
+  }
+
+  private noteTick(nowMs: number, tick: bigint): void {
+    if (tick >= this.latestTick) {
+      this.latestTick = tick;
+      this.tickSeenAtMs = nowMs;
+    }
+  }
+
+  private handleWelcome(nowMs: number, welcome: Welcome): void {
+    if (this.welcomed || welcome.version !== PROTOCOL_VERSION) {
+      throw new ProtocolError(`an unexpected Welcome for version ${welcome.version}`, "welcome", 0);
+    }
+    this.welcomed = true;
+    this.session = welcome.session;
+    this.latestTick = welcome.tick;
+    this.tickSeenAtMs = nowMs;
+    this.tickMicroseconds = Math.max(1, welcome.tickMicroseconds);
+    this.events.push({ kind: "welcome", welcome });
+    if (welcome.resumed) {
+      this.resume(welcome);
+    } else {
+      this.startAfresh();
+    }
+    if (this.shape !== null) {
+      this.sendSubscribe(this.shape);
+    }
+  }
+
+  private resume(welcome: Welcome): void {
+    this.dropAcknowledged(welcome.acknowledged);
+    this.held.forEach((held) => {
+      held.confirmed = false;
+    });
+    for (const [sequence, voxels] of this.unacknowledged) {
+      this.output.push(encodeFrame({ kind: "edit", sequence, voxels }));
+    }
+  }
+
+  private startAfresh(): void {
+    this.blocks = [];
+    this.nextSequence = 1n;
+    if (this.unacknowledged.size > 0) {
+      this.events.push({ kind: "editsLost", count: this.unacknowledged.size });
+      this.unacknowledged.clear();
+    }
+    this.dropChunks(() => true);
+  }
+
+  private handleRegistry({ firstBlock, blocks }: Registry): void {
+    if (firstBlock > this.blocks.length) {
+      throw new ProtocolError(`blocks from ${firstBlock} on, ${this.blocks.length} known`, "registry", 0);
+    }
+    blocks.forEach((block, offset) => {
+      this.blocks[firstBlock + offset] = block;
+    });
+    this.events.push({ kind: "registry", blocks: this.blocks });
+  }
+
+  private handleSnapshot(snapshot: Snapshot): void {
+    this.held.set(chunkKey(snapshot.chunk), {
+      position: snapshot.chunk,
+      chunk: Chunk.fromSnapshot(snapshot),
+      version: snapshot.to,
+      confirmed: true,
+    });
+    this.events.push({ kind: "chunkReplaced", position: snapshot.chunk });
+  }
+
+  private handleDelta(nowMs: number, delta: Delta): void {
+    this.noteTick(nowMs, delta.tick);
+    const held = this.held.get(chunkKey(delta.chunk));
+    if (!sameVersion(held?.version ?? NOTHING_HELD, delta.from) || held === undefined) {
+      this.subscribeAnew(delta.chunk);
+      return;
+    }
+    held.chunk.applyRuns(delta.runs);
+    held.version = delta.to;
+    held.confirmed = true;
+    this.events.push({ kind: "chunkChanged", position: delta.chunk, runs: delta.runs });
+  }
+
+  /**
+   * The server sends nothing again for a chunk that it believes held, so a plain Subscribe would not
+   * repair it. Narrowing to one other chunk first makes it forget the damaged one.
+   */
+  private subscribeAnew(damaged: Position): void {
+    this.events.push({ kind: "versionMismatch", position: damaged });
+    this.dropChunks((held) => chunkKey(held.position) === chunkKey(damaged));
+    if (this.shape === null) {
+      return;
+    }
+    const [x, y, z] = damaged;
+    const other: Position = [x > 0 ? x - 1 : x + 1, y, z];
+    this.sendSubscribe({ form: "box", first: other, end: [other[0] + 1, y + 1, z + 1] });
+    this.sendSubscribe(this.shape);
+  }
+
+  private handleForget(forget: Forget): void {
+    if (this.held.delete(chunkKey(forget.chunk))) {
+      this.events.push({ kind: "chunkForgotten", position: forget.chunk });
+    }
+  }
+
+  private handleAcknowledge(nowMs: number, { sequence, tick, refusals }: Acknowledge): void {
+    if (sequence >= this.nextSequence) {
+      throw new ProtocolError(`sequence ${sequence} was never sent`, "acknowledge", 0);
+    }
+    this.noteTick(nowMs, tick);
+    this.dropAcknowledged(sequence);
+    this.events.push({ kind: "acknowledged", sequence, refusals });
+  }
+
+  private handleCaughtUp(subscription: number): void {
+    if (subscription !== this.subscription || this.shape === null) {
+      return;
+    }
+    const shape = this.shape;
+    this.isCaughtUp = true;
+    this.dropChunks((held) => !held.confirmed && !shapeHolds(shape, held.position));
+    this.events.push({ kind: "caughtUp" });
+  }
+
+  private handleRefused({ code, text }: Refused): void {
+    if (CODES_THAT_END_THE_SESSION.includes(code)) {
+      this.abandonSession();
+    }
+    this.events.push({ kind: "refused", code, text });
+  }
+
+  private dropAcknowledged(sequence: bigint): void {
+    for (const pending of this.unacknowledged.keys()) {
+      if (pending <= sequence) {
+        this.unacknowledged.delete(pending);
+      }
+    }
+  }
+
+  private dropChunks(isDropped: (held: HeldChunk) => boolean): void {
+    for (const [key, held] of this.held) {
+      if (isDropped(held)) {
+        this.held.delete(key);
+        this.events.push({ kind: "chunkForgotten", position: held.position });
+      }
+    }
+  }
+
+  private sendSubscribe(shape: Shape): void {
+    this.subscription += 1;
+    this.isCaughtUp = false;
+    this.output.push(encodeFrame({ kind: "subscribe", subscription: this.subscription, shape }));
+  }
+}

@@ -1,0 +1,721 @@
+/**
+ * Every frame of the client protocol: its type, its encoder and its decoder.
+ *
+ * Pure functions over bytes. Lengths, counts and positions are checked before they are used; what
+ * breaks a rule is thrown as a ProtocolError that says what and where.
+ */
+import { ByteReader, ByteWriter, ProtocolError, utf8 } from "./bytes.ts";
+import * as limits from "./limits.ts";
+
+
+/** x, y, z of a voxel or of a chunk; y is up. */
+export type Position = readonly [x: number, y: number, z: number];
+
+/** Version of a chunk: grows by count within an epoch; (0, 0) means that nothing is held. */
+export interface Version {
+  readonly epoch: number;
+  readonly count: number;
+}
+
+/** The shape of a subscription, in chunks. */
+export type Shape =
+  | { readonly form: "box"; readonly first: Position; readonly end: Position }
+  | {
+      readonly form: "radius";
+      readonly center: Position;
+      readonly horizontal: number;
+      readonly vertical: number;
+    };
+
+/** One voxel of an Edit. */
+export interface EditVoxel {
+  readonly position: Position;
+  readonly block: number;
+}
+
+/** A registry entry as it travels. */
+export interface BlockEntry {
+  readonly name: string;
+  /** See BlockFlag. */
+  readonly flags: number;
+  /** Red, green, blue, 0–255. */
+  readonly color: readonly [number, number, number];
+  /** Light given off, 0–15. */
+  readonly light: number;
+}
+
+/** Bits of a block's flags. */
+export const BlockFlag = { solid: 1, opaque: 2, liquid: 4, picker: 8 } as const;
+
+/** How a snapshot holds its voxels; the numbers are the wire's. */
+export const SnapshotForm = { uniform: 1, u4: 2, u8: 3, u16: 4 } as const;
+
+export interface Hello {
+  readonly kind: "hello";
+  readonly lowestVersion: number;
+  readonly highestVersion: number;
+  /** 16 bytes; zeros for a new session. */
+  readonly session: Uint8Array;
+  readonly name: string;
+}
+export interface Subscribe {
+  readonly kind: "subscribe";
+  readonly subscription: number;
+  readonly shape: Shape;
+}
+export interface Edit {
+  readonly kind: "edit";
+  readonly sequence: bigint;
+  readonly voxels: readonly EditVoxel[];
+}
+export interface Ping {
+  readonly kind: "ping";
+  readonly number: bigint;
+}
+export interface Welcome {
+  readonly kind: "welcome";
+  readonly version: number;
+  readonly resumed: boolean;
+  readonly epoch: number;
+  readonly session: Uint8Array;
+  readonly world: Uint8Array;
+  readonly tick: bigint;
+  readonly acknowledged: bigint;
+  readonly tickMicroseconds: number;
+  readonly blockCount: number;
+  readonly spawn: Position;
+}
+export interface Registry {
+  readonly kind: "registry";
+  readonly firstBlock: number;
+  readonly blocks: readonly BlockEntry[];
+}
+export interface Snapshot {
+  readonly kind: "snapshot";
+  readonly chunk: Position;
+  readonly subscription: number;
+  readonly from: Version;
+  readonly to: Version;
+  /** See SnapshotForm. */
+  readonly form: number;
+  readonly table: Uint16Array;
+  /** Raw voxel bytes as the form says; empty for a uniform chunk. */
+  readonly voxels: Uint8Array;
+}
+export interface Delta {
+  readonly kind: "delta";
+  readonly chunk: Position;
+  readonly from: Version;
+  readonly to: Version;
+  readonly tick: bigint;
+  /** Three values a run: first local index, length, new block id. */
+  readonly runs: Uint16Array;
+}
+export interface Forget {
+  readonly kind: "forget";
+  readonly chunk: Position;
+  readonly subscription: number;
+}
+/** An input that the server refused. */
+export interface Refusal {
+  readonly sequence: bigint;
+  /** See REFUSAL_REASONS. */
+  readonly reason: number;
+}
+export interface Acknowledge {
+  readonly kind: "acknowledge";
+  readonly sequence: bigint;
+  readonly tick: bigint;
+  readonly refusals: readonly Refusal[];
+}
+export interface Pong {
+  readonly kind: "pong";
+  readonly number: bigint;
+  readonly tick: bigint;
+}
+export interface CaughtUp {
+  readonly kind: "caughtUp";
+  readonly subscription: number;
+}
+export interface Refused {
+  readonly kind: "refused";
+  readonly code: number;
+  readonly text: string;
+}
+
+export type ClientFrame = Hello | Subscribe | Edit | Ping;
+export type ServerFrame =
+  | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | Refused;
+export type Frame = ClientFrame | ServerFrame;
+
+/** Why an input was refused, for a person. */
+export const REFUSAL_REASONS: Readonly<Record<number, string>> = {
+  1: "unknown block",
+  2: "outside the world's bounds",
+  3: "the chunk could not be read",
+  4: "the world is read-only",
+};
+
+/** Refused codes that the client acts on. */
+export const RefusedCode = {
+  noCommonVersion: 1,
+  frameTooLong: 3,
+  payloadDoesNotFit: 5,
+  helloMissingOrRepeated: 6,
+  valueOutOfBounds: 7,
+  sequenceGap: 8,
+  sessionInUse: 11,
+} as const;
+
+const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
+  hello: 0x0001,
+  subscribe: 0x0002,
+  edit: 0x0003,
+  ping: 0x0004,
+  welcome: 0x8001,
+  registry: 0x8002,
+  snapshot: 0x8003,
+  delta: 0x8004,
+  forget: 0x8005,
+  acknowledge: 0x8006,
+  pong: 0x8007,
+  caughtUp: 0x8008,
+  refused: 0x80ff,
+};
+
+const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteReader) => Frame]>> = {
+  0x0001: ["hello", decodeHello],
+  0x0002: ["subscribe", decodeSubscribe],
+  0x0003: ["edit", decodeEdit],
+  0x0004: ["ping", decodePing],
+  0x8001: ["welcome", decodeWelcome],
+  0x8002: ["registry", decodeRegistry],
+  0x8003: ["snapshot", decodeSnapshot],
+  0x8004: ["delta", decodeDelta],
+  0x8005: ["forget", decodeForget],
+  0x8006: ["acknowledge", decodeAcknowledge],
+  0x8007: ["pong", decodePong],
+  0x8008: ["caughtUp", decodeCaughtUp],
+  0x80ff: ["refused", decodeRefused],
+};
+
+/** Kinds from 0x8000 on travel from the server to the client. */
+export function isServerKind(kindNumber: number): boolean {
+  return kindNumber >= 0x8000;
+}
+
+/** Whether a kind number is known at all. */
+export function isKnownKind(kindNumber: number): boolean {
+  return DECODERS[kindNumber] !== undefined;
+}
+
+/** Decodes one payload. Throws ProtocolError. */
+export function decodePayload(kindNumber: number, payload: Uint8Array): Frame {
+  const entry = DECODERS[kindNumber];
+  if (entry === undefined) {
+    throw new ProtocolError(`unknown kind 0x${kindNumber.toString(16)}`, "frame header", 4);
+  }
+  const reader = new ByteReader(payload, entry[0]);
+  const frame = entry[1](reader);
+  reader.end();
+  return frame;
+}
+
+/** One whole frame, header included. Throws ProtocolError for a value that the protocol does not allow. */
+export function encodeFrame(frame: Frame): Uint8Array {
+  const writer = new ByteWriter();
+  writer.zeros(limits.HEADER_BYTES);
+  encodePayload(writer, frame);
+  const bytes = writer.finish();
+  const payloadBytes = bytes.length - limits.HEADER_BYTES;
+  const kindNumber = KIND_NUMBERS[frame.kind];
+  const limit = isServerKind(kindNumber)
+    ? limits.MAX_PAYLOAD_TO_CLIENT_BYTES
+    : limits.MAX_PAYLOAD_TO_SERVER_BYTES;
+  require(payloadBytes <= limit, `${payloadBytes} bytes of payload, at most ${limit}`, frame.kind);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, payloadBytes, true);
+  view.setUint16(4, kindNumber, true);
+  return bytes;
+}
+
+function encodePayload(writer: ByteWriter, frame: Frame): void {
+  switch (frame.kind) {
+    case "hello": return encodeHello(writer, frame);
+    case "subscribe": return encodeSubscribe(writer, frame);
+    case "edit": return encodeEdit(writer, frame);
+    case "ping": return writer.u64(frame.number);
+    case "welcome": return encodeWelcome(writer, frame);
+    case "registry": return encodeRegistry(writer, frame);
+    case "snapshot": return encodeSnapshot(writer, frame);
+    case "delta": return encodeDelta(writer, frame);
+    case "forget": return encodeForget(writer, frame);
+    case "acknowledge": return encodeAcknowledge(writer, frame);
+    case "pong": return encodePong(writer, frame);
+    case "caughtUp": return encodeCaughtUp(writer, frame);
+    case "refused": return encodeRefused(writer, frame);
+  }
+}
+
+function require(holds: boolean, what: string, where: string): void {
+  if (!holds) {
+    throw new ProtocolError(what, where, 0);
+  }
+}
+
+// Positions and versions
+
+/** Whether a voxel position lies in the world. */
+export function isVoxelPosition([x, y, z]: Position): boolean {
+  return inside(x, limits.VOXEL_SIDE_LIMIT) && inside(y, limits.VOXEL_HEIGHT_LIMIT)
+    && inside(z, limits.VOXEL_SIDE_LIMIT);
+}
+
+/** Whether a chunk position lies in the world. */
+export function isChunkPosition([x, y, z]: Position): boolean {
+  return inside(x, limits.CHUNK_SIDE_LIMIT) && inside(y, limits.CHUNK_HEIGHT_LIMIT)
+    && inside(z, limits.CHUNK_SIDE_LIMIT);
+}
+
+function inside(value: number, limit: number): boolean {
+  return Number.isInteger(value) && value >= -limit && value < limit;
+}
+
+function readPosition(reader: ByteReader): Position {
+  return [reader.i32(), reader.i32(), reader.i32()];
+}
+
+function readVoxelPosition(reader: ByteReader): Position {
+  const position = readPosition(reader);
+  if (!isVoxelPosition(position)) {
+    throw reader.fail(`voxel ${position.join(", ")} lies outside the world`);
+  }
+  return position;
+}
+
+function readChunkPosition(reader: ByteReader): Position {
+  const position = readPosition(reader);
+  if (!isChunkPosition(position)) {
+    throw reader.fail(`chunk ${position.join(", ")} lies outside the world`);
+  }
+  return position;
+}
+
+function writePosition(writer: ByteWriter, position: Position): void {
+  for (const coordinate of position) {
+    writer.i32(coordinate);
+  }
+}
+
+function readVersion(reader: ByteReader): Version {
+  const count = reader.u32();
+  return { epoch: reader.u32(), count };
+}
+
+function writeVersion(writer: ByteWriter, version: Version): void {
+  writer.u32(version.count);
+  writer.u32(version.epoch);
+}
+
+/** Whether two versions are the same. */
+export function sameVersion(a: Version, b: Version): boolean {
+  return a.epoch === b.epoch && a.count === b.count;
+}
+
+// From the client
+
+function decodeHello(reader: ByteReader): Hello {
+  const lowestVersion = reader.u16();
+  const highestVersion = reader.u16();
+  reader.zeros(4);
+  const session = reader.take(16);
+  const nameBytes = reader.u16();
+  if (nameBytes > limits.MAX_NAME_BYTES) {
+    throw reader.fail(`a name of ${nameBytes} bytes, at most ${limits.MAX_NAME_BYTES}`);
+  }
+  return { kind: "hello", lowestVersion, highestVersion, session, name: reader.text(nameBytes) };
+}
+
+function encodeHello(writer: ByteWriter, hello: Hello): void {
+  const name = utf8(hello.name);
+  require(name.length <= limits.MAX_NAME_BYTES, `a name of ${name.length} bytes`, "hello");
+  require(hello.session.length === 16, "a session id has 16 bytes", "hello");
+  writer.u16(hello.lowestVersion);
+  writer.u16(hello.highestVersion);
+  writer.zeros(4);
+  writer.put(hello.session);
+  writer.u16(name.length);
+  writer.put(name);
+}
+
+/** Chunks that a shape holds, world borders not considered. */
+export function shapeChunkCount(shape: Shape): number {
+  if (shape.form === "box") {
+    return [0, 1, 2].reduce((n, axis) => n * (shape.end[axis]! - shape.first[axis]!), 1);
+  }
+  let footprint = 0;
+  for (let dx = -shape.horizontal; dx <= shape.horizontal; dx += 1) {
+    footprint += 2 * Math.floor(Math.sqrt(shape.horizontal ** 2 - dx * dx)) + 1;
+  }
+  return footprint * (2 * shape.vertical + 1);
+}
+
+/** Whether a chunk lies in a shape. */
+export function shapeHolds(shape: Shape, [x, y, z]: Position): boolean {
+  if (shape.form === "box") {
+    const chunk = [x, y, z];
+    return chunk.every((value, axis) => value >= shape.first[axis]! && value < shape.end[axis]!);
+  }
+  const [dx, dy, dz] = [x - shape.center[0], y - shape.center[1], z - shape.center[2]];
+  return dx * dx + dz * dz <= shape.horizontal ** 2 && Math.abs(dy) <= shape.vertical;
+}
+
+/** What is wrong with a shape, or null. */
+function shapeFault(shape: Shape): string | null {
+  if (shape.form === "radius") {
+    const radii = [shape.horizontal, shape.vertical];
+    if (!radii.every((radius) => Number.isInteger(radius) && radius >= 0 && radius <= limits.MAX_RADIUS_CHUNKS)) {
+      return `radii ${radii.join(", ")} must lie in 0..=${limits.MAX_RADIUS_CHUNKS}`;
+    }
+    if (!isChunkPosition(shape.center)) {
+      return `centre chunk ${shape.center.join(", ")} lies outside the world`;
+    }
+  } else {
+    const last: Position = [shape.end[0] - 1, shape.end[1] - 1, shape.end[2] - 1];
+    if (!isChunkPosition(shape.first) || !isChunkPosition(last)) {
+      return "the box reaches outside the world";
+    }
+    if (!shape.first.every((value, axis) => value < shape.end[axis]!)) {
+      return "the box is empty";
+    }
+  }
+  const count = shapeChunkCount(shape);
+  return count <= limits.MAX_SUBSCRIPTION_CHUNKS
+    ? null
+    : `${count} chunks, at most ${limits.MAX_SUBSCRIPTION_CHUNKS}`;
+}
+
+function decodeSubscribe(reader: ByteReader): Subscribe {
+  const subscription = reader.u32();
+  const form = reader.u16();
+  reader.zeros(2);
+  if (form > 1) {
+    throw reader.fail(`shape ${form} is neither box (0) nor radius (1)`);
+  }
+  const start = readPosition(reader);
+  const [a, b, c] = readPosition(reader);
+  if (form === 1 && c !== 0) {
+    throw reader.fail("the field behind the radii must be 0");
+  }
+  const shape: Shape = form === 0
+    ? { form: "box", first: start, end: [a, b, c] }
+    : { form: "radius", center: start, horizontal: a, vertical: b };
+  const fault = shapeFault(shape);
+  if (fault !== null) {
+    throw reader.fail(fault);
+  }
+  return { kind: "subscribe", subscription, shape };
+}
+
+function encodeSubscribe(writer: ByteWriter, { subscription, shape }: Subscribe): void {
+  const fault = shapeFault(shape);
+  require(fault === null, fault ?? "", "subscribe");
+  writer.u32(subscription);
+  writer.u16(shape.form === "box" ? 0 : 1);
+  writer.zeros(2);
+  writePosition(writer, shape.form === "box" ? shape.first : shape.center);
+  writePosition(writer, shape.form === "box" ? shape.end : [shape.horizontal, shape.vertical, 0]);
+}
+
+function decodeEdit(reader: ByteReader): Edit {
+  const sequence = reader.u64();
+  const count = reader.u16();
+  reader.zeros(6);
+  if (sequence === 0n) {
+    throw reader.fail("input sequences start at 1");
+  }
+  if (count < 1 || count > limits.MAX_EDIT_VOXELS) {
+    throw reader.fail(`${count} voxels, 1 to ${limits.MAX_EDIT_VOXELS} allowed`);
+  }
+  const voxels: EditVoxel[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const position = readPosition(reader);
+    const block = reader.u16();
+    reader.zeros(2);
+    voxels.push({ position, block });
+  }
+  return { kind: "edit", sequence, voxels };
+}
+
+function encodeEdit(writer: ByteWriter, { sequence, voxels }: Edit): void {
+  require(voxels.length >= 1 && voxels.length <= limits.MAX_EDIT_VOXELS_PER_FRAME,
+    `${voxels.length} voxels, 1 to ${limits.MAX_EDIT_VOXELS_PER_FRAME} allowed`, "edit");
+  writer.u64(sequence);
+  writer.u16(voxels.length);
+  writer.zeros(6);
+  for (const { position, block } of voxels) {
+    writePosition(writer, position);
+    writer.u16(block);
+    writer.zeros(2);
+  }
+}
+
+function decodePing(reader: ByteReader): Ping {
+  return { kind: "ping", number: reader.u64() };
+}
+
+// From the server
+
+function decodeWelcome(reader: ByteReader): Welcome {
+  const version = reader.u16();
+  const resumed = reader.u16();
+  if (resumed > 1) {
+    throw reader.fail(`resumed is ${resumed}, not 0 or 1`);
+  }
+  const epoch = reader.u32();
+  const session = reader.take(16);
+  const world = reader.take(16);
+  const tick = reader.u64();
+  const acknowledged = reader.u64();
+  const tickMicroseconds = reader.u32();
+  const blockCount = reader.u32();
+  const spawn = readVoxelPosition(reader);
+  reader.zeros(4);
+  return {
+    kind: "welcome", version, resumed: resumed === 1, epoch, session, world, tick, acknowledged,
+    tickMicroseconds, blockCount, spawn,
+  };
+}
+
+function encodeWelcome(writer: ByteWriter, welcome: Welcome): void {
+  require(welcome.session.length === 16 && welcome.world.length === 16, "ids have 16 bytes", "welcome");
+  writer.u16(welcome.version);
+  writer.u16(welcome.resumed ? 1 : 0);
+  writer.u32(welcome.epoch);
+  writer.put(welcome.session);
+  writer.put(welcome.world);
+  writer.u64(welcome.tick);
+  writer.u64(welcome.acknowledged);
+  writer.u32(welcome.tickMicroseconds);
+  writer.u32(welcome.blockCount);
+  writePosition(writer, welcome.spawn);
+  writer.zeros(4);
+}
+
+function decodeRegistry(reader: ByteReader): Registry {
+  const firstBlock = reader.u16();
+  const count = reader.u16();
+  reader.zeros(4);
+  if (firstBlock + count > 65_536) {
+    throw reader.fail(`${count} blocks from id ${firstBlock} on pass the last id`);
+  }
+  const blocks: BlockEntry[] = [];
+  for (let index = 0; index < count; index += 1) {
+    blocks.push(decodeBlock(reader));
+  }
+  if (firstBlock === 0 && count > 0 && blocks[0]!.name !== "air") {
+    throw reader.fail(`block 0 is ${blocks[0]!.name}, not air`);
+  }
+  return { kind: "registry", firstBlock, blocks };
+}
+
+function decodeBlock(reader: ByteReader): BlockEntry {
+  const flags = reader.u8();
+  const color = [reader.u8(), reader.u8(), reader.u8()] as const;
+  const light = reader.u8();
+  if (light > 15) {
+    throw reader.fail(`light ${light}, at most 15`);
+  }
+  reader.zeros(1);
+  return { flags, color, light, name: reader.text(reader.u16()) };
+}
+
+function encodeRegistry(writer: ByteWriter, { firstBlock, blocks }: Registry): void {
+  writer.u16(firstBlock);
+  writer.u16(blocks.length);
+  writer.zeros(4);
+  for (const block of blocks) {
+    const name = utf8(block.name);
+    writer.u8(block.flags);
+    block.color.forEach((channel) => writer.u8(channel));
+    writer.u8(block.light);
+    writer.zeros(1);
+    writer.u16(name.length);
+    writer.put(name);
+  }
+}
+
+/** Smallest and largest table, and voxel bytes, by form. */
+const SNAPSHOT_FORMS: Readonly<Record<number, readonly [number, number, number]>> = {
+  [SnapshotForm.uniform]: [1, 1, 0],
+  [SnapshotForm.u4]: [2, 16, 16_384],
+  [SnapshotForm.u8]: [1, 256, 32_768],
+  [SnapshotForm.u16]: [0, 0, 65_536],
+};
+
+function decodeSnapshot(reader: ByteReader): Snapshot {
+  const chunk = readChunkPosition(reader);
+  const subscription = reader.u32();
+  const from = readVersion(reader);
+  if (from.epoch !== 0 || from.count !== 0) {
+    throw reader.fail("a snapshot's from version must be (0, 0)");
+  }
+  const to = readVersion(reader);
+  const form = reader.u16();
+  const tableLength = reader.u16();
+  reader.zeros(4);
+  const rule = SNAPSHOT_FORMS[form];
+  if (rule === undefined) {
+    throw reader.fail(`unknown snapshot form ${form}`);
+  }
+  if (tableLength < rule[0] || tableLength > rule[1]) {
+    throw reader.fail(`a table of ${tableLength} for form ${form}, ${rule[0]} to ${rule[1]} allowed`);
+  }
+  const table = reader.u16Array(tableLength);
+  const voxels = reader.take(rule[2]);
+  const fault = tableIndexFault(form, tableLength, voxels);
+  if (fault !== null) {
+    throw reader.fail(fault);
+  }
+  return { kind: "snapshot", chunk, subscription, from, to, form, table, voxels };
+}
+
+/** A table index past the table's end would be a hole in the world, so it is refused here. */
+function tableIndexFault(form: number, tableLength: number, voxels: Uint8Array): string | null {
+  if (form !== SnapshotForm.u4 && form !== SnapshotForm.u8) {
+    return null;
+  }
+  let largest = 0;
+  for (const byte of voxels) {
+    const index = form === SnapshotForm.u8 ? byte : Math.max(byte & 15, byte >> 4);
+    largest = index > largest ? index : largest;
+  }
+  return largest < tableLength ? null : `table index ${largest} in a table of ${tableLength}`;
+}
+
+function encodeSnapshot(writer: ByteWriter, snapshot: Snapshot): void {
+  writePosition(writer, snapshot.chunk);
+  writer.u32(snapshot.subscription);
+  writeVersion(writer, snapshot.from);
+  writeVersion(writer, snapshot.to);
+  writer.u16(snapshot.form);
+  writer.u16(snapshot.table.length);
+  writer.zeros(4);
+  writer.u16Array(snapshot.table);
+  writer.put(snapshot.voxels);
+}
+
+function decodeDelta(reader: ByteReader): Delta {
+  const chunk = readChunkPosition(reader);
+  const count = reader.u32();
+  if (count < 1 || count > limits.CHUNK_VOXELS) {
+    throw reader.fail(`${count} runs, 1 to ${limits.CHUNK_VOXELS} allowed`);
+  }
+  const from = readVersion(reader);
+  const to = readVersion(reader);
+  const tick = reader.u64();
+  const runs = reader.u16Array(3 * count);
+  const fault = runsFault(runs);
+  if (fault !== null) {
+    throw reader.fail(fault);
+  }
+  return { kind: "delta", chunk, from, to, tick, runs };
+}
+
+function runsFault(runs: Uint16Array): string | null {
+  let next = 0;
+  for (let at = 0; at < runs.length; at += 3) {
+    const [first, length] = [runs[at]!, runs[at + 1]!];
+    if (length < 1) {
+      return `run ${at / 3} has no length`;
+    }
+    if (first < next) {
+      return `run ${at / 3} starts at ${first}, before ${next}`;
+    }
+    next = first + length;
+    if (next > limits.CHUNK_VOXELS) {
+      return `run ${at / 3} ends at ${next}, outside the chunk`;
+    }
+  }
+  return null;
+}
+
+function encodeDelta(writer: ByteWriter, delta: Delta): void {
+  writePosition(writer, delta.chunk);
+  writer.u32(delta.runs.length / 3);
+  writeVersion(writer, delta.from);
+  writeVersion(writer, delta.to);
+  writer.u64(delta.tick);
+  writer.u16Array(delta.runs);
+}
+
+function decodeForget(reader: ByteReader): Forget {
+  return { kind: "forget", chunk: readChunkPosition(reader), subscription: reader.u32() };
+}
+
+function encodeForget(writer: ByteWriter, { chunk, subscription }: Forget): void {
+  writePosition(writer, chunk);
+  writer.u32(subscription);
+}
+
+function decodeAcknowledge(reader: ByteReader): Acknowledge {
+  const sequence = reader.u64();
+  const tick = reader.u64();
+  const count = reader.u16();
+  reader.zeros(6);
+  const refusals: Refusal[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const refused = reader.u64();
+    const reason = reader.u16();
+    reader.zeros(6);
+    refusals.push({ sequence: refused, reason });
+  }
+  return { kind: "acknowledge", sequence, tick, refusals };
+}
+
+function encodeAcknowledge(writer: ByteWriter, { sequence, tick, refusals }: Acknowledge): void {
+  writer.u64(sequence);
+  writer.u64(tick);
+  writer.u16(refusals.length);
+  writer.zeros(6);
+  for (const refusal of refusals) {
+    writer.u64(refusal.sequence);
+    writer.u16(refusal.reason);
+    writer.zeros(6);
+  }
+}
+
+function decodePong(reader: ByteReader): Pong {
+  return { kind: "pong", number: reader.u64(), tick: reader.u64() };
+}
+
+function encodePong(writer: ByteWriter, { number, tick }: Pong): void {
+  writer.u64(number);
+  writer.u64(tick);
+}
+
+function decodeCaughtUp(reader: ByteReader): CaughtUp {
+  const subscription = reader.u32();
+  reader.zeros(4);
+  return { kind: "caughtUp", subscription };
+}
+
+function encodeCaughtUp(writer: ByteWriter, { subscription }: CaughtUp): void {
+  writer.u32(subscription);
+  writer.zeros(4);
+}
+
+function decodeRefused(reader: ByteReader): Refused {
+  const code = reader.u16();
+  const byteCount = reader.u16();
+  reader.zeros(4);
+  return { kind: "refused", code, text: reader.text(byteCount) };
+}
+
+function encodeRefused(writer: ByteWriter, { code, text }: Refused): void {
+  const bytes = utf8(text);
+  writer.u16(code);
+  writer.u16(bytes.length);
+  writer.zeros(4);
+  writer.put(bytes);
+}

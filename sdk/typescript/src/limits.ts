@@ -1,0 +1,37 @@
+/** Every maximum of the client protocol, as `docs/protocol.md` states it. */
+
+/** The four bytes that both sides send first: `TRNE`. */
+export const MAGIC = Uint8Array.of(0x54, 0x52, 0x4e, 0x45);
+/** The one protocol version that this SDK speaks. */
+export const PROTOCOL_VERSION = 1;
+/** Bytes of a frame's header: length, kind, flags. */
+export const HEADER_BYTES = 8;
+/** Largest payload towards the server. */
+export const MAX_PAYLOAD_TO_SERVER_BYTES = 65_536;
+/** Largest payload towards the client. */
+export const MAX_PAYLOAD_TO_CLIENT_BYTES = 1_048_576;
+/** Largest name in a Hello. */
+export const MAX_NAME_BYTES = 64;
+/** Most chunks that one subscription may hold. */
+export const MAX_SUBSCRIPTION_CHUNKS = 65_536;
+/** Largest radius, in chunks. */
+export const MAX_RADIUS_CHUNKS = 64;
+/** Most voxels in an Edit by the page's own count. */
+export const MAX_EDIT_VOXELS = 4_096;
+/** Most voxels that fit into a payload towards the server: 16 bytes go to the Edit's own fields. */
+export const MAX_EDIT_VOXELS_PER_FRAME = Math.min(
+  MAX_EDIT_VOXELS,
+  Math.floor((MAX_PAYLOAD_TO_SERVER_BYTES - 16) / 16),
+);
+/** Voxels along one side of a chunk. */
+export const CHUNK_SIDE = 32;
+/** Voxels in a chunk. */
+export const CHUNK_VOXELS = 32_768;
+/** x and z of a voxel lie in [−2³⁰, 2³⁰). */
+export const VOXEL_SIDE_LIMIT = 2 ** 30;
+/** y of a voxel lies in [−2048, 2048). */
+export const VOXEL_HEIGHT_LIMIT = 2_048;
+/** x and z of a chunk lie in [−2²⁵, 2²⁵). */
+export const CHUNK_SIDE_LIMIT = 2 ** 25;
+/** y of a chunk lies in [−64, 64). */
+export const CHUNK_HEIGHT_LIMIT = 64;

@@ -1,0 +1,102 @@
+/** Frames: each survives encode and decode, in pieces of any size, and each broken rule is named. */
+import {
+  decodeFrame, encodeFrame, FrameReader, MAGIC, MAX_EDIT_VOXELS_PER_FRAME, ProtocolError, type Frame,
+} from "../src/index.ts";
+
+const id = Uint8Array.from({ length: 16 }, (_, index) => index * 7);
+const FRAMES: readonly Frame[] = [
+  { kind: "hello", lowestVersion: 1, highestVersion: 3, session: id, name: "Zoë" },
+  { kind: "subscribe", subscription: 7, shape: { form: "box", first: [-2, -1, 0], end: [3, 2, 1] } },
+  { kind: "subscribe", subscription: 8, shape: { form: "radius", center: [5, -3, 9], horizontal: 6, vertical: 4 } },
+  { kind: "edit", sequence: 9n, voxels: [{ position: [-5, 70, 12], block: 513 }] },
+  { kind: "ping", number: 2n ** 63n },
+  {
+    kind: "welcome", version: 1, resumed: true, epoch: 4, session: id, world: id, tick: 99n, acknowledged: 12n,
+    tickMicroseconds: 50_000, blockCount: 2, spawn: [0, 64, -1],
+  },
+  {
+    kind: "registry", firstBlock: 0,
+    blocks: [
+      { name: "air", flags: 0, color: [0, 0, 0], light: 0 },
+      { name: "lamp[lit=true]", flags: 11, color: [255, 220, 90], light: 15 },
+    ],
+  },
+  {
+    kind: "snapshot", chunk: [1, 2, -3], subscription: 8, from: { epoch: 0, count: 0 }, to: { epoch: 1, count: 2 },
+    form: 2, table: Uint16Array.of(0, 5), voxels: new Uint8Array(16_384).fill(0x10),
+  },
+  {
+    kind: "delta", chunk: [1, 2, -3], from: { epoch: 1, count: 2 }, to: { epoch: 1, count: 3 }, tick: 100n,
+    runs: Uint16Array.of(0, 4, 1, 32_767, 1, 0),
+  },
+  { kind: "forget", chunk: [1, 2, -3], subscription: 9 },
+  { kind: "acknowledge", sequence: 9n, tick: 101n, refusals: [{ sequence: 8n, reason: 2 }] },
+  { kind: "pong", number: 1n, tick: 101n },
+  { kind: "caughtUp", subscription: 9 },
+  { kind: "refused", code: 8, text: "sequence 5 came after 3" },
+];
+
+test.each(FRAMES)("$kind survives encode and decode", (frame) => {
+  expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
+});
+
+test.each([1, 3, 4_097])("a stream in pieces of %i bytes gives the same frames", (pieceBytes) => {
+  const serverFrames = FRAMES.filter((frame) => encodeFrame(frame)[5] === 0x80);
+  const stream = Buffer.concat([MAGIC, ...serverFrames.map(encodeFrame)]);
+  const reader = new FrameReader("server");
+  const frames: Frame[] = [];
+  for (let at = 0; at < stream.length; at += pieceBytes) {
+    frames.push(...reader.push(stream.subarray(at, at + pieceBytes)));
+  }
+  expect(frames).toEqual(serverFrames);
+  expect(reader.pendingBytes).toBe(0);
+});
+
+/** A good frame with some payload or header bytes overwritten. */
+function spoiled(kind: Frame["kind"], offset: number, ...bytes: number[]): Uint8Array {
+  const frame = encodeFrame(FRAMES.find((candidate) => candidate.kind === kind)!);
+  frame.set(bytes, offset);
+  return frame;
+}
+
+const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
+  ["flags", spoiled("ping", 6, 1), /flags 1 must be 0/],
+  ["unknown kind", spoiled("ping", 4, 0x55), /kind 0x0055/],
+  ["too long", spoiled("pong", 0, 0, 0, 0x20), /at most 1048576/],
+  ["reserved bytes", spoiled("edit", 8 + 12, 1), /reserved bytes must be 0/],
+  ["empty box", spoiled("subscribe", 8 + 20, 0xfd, 0xff, 0xff, 0xff), /the box is empty/],
+  ["snapshot form", spoiled("snapshot", 8 + 32, 9), /unknown snapshot form 9/],
+  ["snapshot table", spoiled("snapshot", 8 + 34, 1), /table of 1 for form 2/],
+  ["table index", spoiled("snapshot", 8 + 44, 0x70), /table index 7/],
+  ["chunk position", spoiled("forget", 8 + 4, 100), /outside the world/],
+  ["run order", spoiled("delta", 8 + 46, 1, 0), /run 1 starts at 1/],
+  ["run end", spoiled("delta", 8 + 48, 2), /outside the chunk/],
+  ["light", spoiled("registry", 8 + 12, 16), /light 16/],
+  ["UTF-8", spoiled("refused", 8 + 8, 0xff), /not UTF-8/],
+];
+
+test.each(BROKEN)("%s is refused by name", (_, bytes, message) => {
+  const attempt = () => decodeFrame(bytes);
+  expect(attempt).toThrow(ProtocolError);
+  expect(attempt).toThrow(message);
+});
+
+test("every truncation of every frame is an error or incomplete, never a crash", () => {
+  for (const frame of FRAMES) {
+    const bytes = encodeFrame(frame);
+    const step = Math.max(1, bytes.length >> 6);
+    for (let length = 0; length < bytes.length; length += step) {
+      expect(() => decodeFrame(bytes.subarray(0, length))).toThrow(ProtocolError);
+    }
+  }
+});
+
+test("a wrong magic is refused", () => {
+  expect(() => new FrameReader("server").push(Buffer.from("HTTP"))).toThrow(/TRNE/);
+});
+
+test("an edit that does not fit into a frame is not encoded", () => {
+  const voxels = Array.from({ length: MAX_EDIT_VOXELS_PER_FRAME }, () => ({ position: [0, 0, 0], block: 1 }) as const);
+  expect(encodeFrame({ kind: "edit", sequence: 1n, voxels }).length).toBeLessThanOrEqual(65_544);
+  expect(() => encodeFrame({ kind: "edit", sequence: 1n, voxels: [...voxels, voxels[0]!] })).toThrow(ProtocolError);
+});

@@ -1,0 +1,38 @@
+/**
+ * `window.terrane`: what tests and the curious may ask of the page.
+ *
+ * | call | gives |
+ * |---|---|
+ * | `state()` | connection phase, tick, chunks held and meshed, caught up, unacknowledged edits, position |
+ * | `block(x, y, z)` | the block's name; null where its chunk is not held |
+ * | `edit(x, y, z, name)` | asks for a voxel to change; false if it cannot be asked for |
+ * | `teleport(x, y, z, yaw, pitch)` | puts the feet there and looks along the angles, in degrees |
+ * | `settled()` | a promise: everything subscribed to has come and is drawn |
+ */
+import type { Position } from "@terrane/client";
+
+/** What `state()` gives. */
+export interface PageState {
+  readonly connection: string;
+  readonly tick: number;
+  readonly chunksHeld: number;
+  readonly chunksMeshed: number;
+  readonly caughtUp: boolean;
+  readonly unacknowledged: number;
+  readonly position: Position;
+}
+
+/** The hooks themselves. */
+export interface TestHooks {
+  state(): PageState;
+  block(x: number, y: number, z: number): string | null;
+  edit(x: number, y: number, z: number, name: string): boolean;
+  teleport(x: number, y: number, z: number, yaw: number, pitch: number): void;
+  settled(): Promise<void>;
+}
+
+declare global {
+  interface Window {
+    terrane: TestHooks;
+  }
+}

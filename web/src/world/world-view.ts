@@ -1,0 +1,215 @@
+/** The world as the viewer holds it: the client's chunks, what must be meshed, and what is on the screen. */
+import {
+  chunkKey, Client, Connection, shapeHolds, type BlockEntry, type Chunk, type ClientEvent, type ConnectionState,
+  type Position, type Shape, type Welcome,
+} from "@terrane/client";
+import { DrawClass, type ChunkMesh } from "../mesh/layout.ts";
+import { padChunk } from "../mesh/pad.ts";
+import { MeshPool } from "../mesh/pool.ts";
+import { ChunkScene } from "../render/chunk-scene.ts";
+import type { Materials } from "../render/materials.ts";
+import { drawClasses } from "./appearance.ts";
+import { MeshQueue, neighboursOf, neighboursTouched } from "./mesh-queue.ts";
+
+/** What the page wants to hear. */
+export interface WorldListener {
+  onWelcome(welcome: Welcome): void;
+  onBlocks(blocks: readonly BlockEntry[]): void;
+  onNotice(text: string, isError: boolean): void;
+}
+
+/** The six of `neighboursOf` that share a face with the chunk. */
+const FACE_NEIGHBOURS = [4, 10, 12, 13, 15, 21] as const;
+const EMPTY_MESH: ChunkMesh = { filled: new Uint32Array(0), translucent: new Uint32Array(0) };
+/** Padding chunks is the main thread's work; so many at a time leave it time to draw. */
+const CHUNKS_PER_PUMP = 6;
+
+/** Ties client, mesh queue, workers and scene together. */
+export class WorldView {
+  readonly client = new Client("viewer");
+  readonly scene: ChunkScene;
+  roundTripMs: number | null = null;
+  private readonly connection: Connection;
+  private readonly queue = new MeshQueue();
+  private readonly pool: MeshPool;
+  private readonly meshedWithout = new Map<string, ReadonlySet<string>>();
+  private classes = new Uint8Array(1);
+  private shape: Shape | null = null;
+  private center: Position = [0, 0, 0];
+
+  constructor(url: string, private readonly materials: Materials, private readonly listener: WorldListener) {
+    this.scene = new ChunkScene(materials);
+    const workerCount = Math.max(1, Math.min(2, (navigator.hardwareConcurrency || 2) - 1));
+    this.pool = new MeshPool(workerCount, (ticket, mesh) => {
+      this.meshed(ticket, mesh);
+      this.pump();
+    });
+    this.connection = new Connection(url, this.client, (event) => this.handle(event), (state) => this.stateChanged(state));
+  }
+
+  /** Starts to connect. */
+  open(): void {
+    this.connection.open();
+  }
+
+  get connectionState(): ConnectionState {
+    return this.connection.state;
+  }
+
+  /** Chunks that have been drawn at least once. */
+  get meshedCount(): number {
+    return this.queue.meshedCount;
+  }
+
+  /** Whether everything subscribed to has come and is drawn. */
+  get isSettled(): boolean {
+    return this.client.isLive && this.client.caughtUp && this.queue.isIdle;
+  }
+
+  /** The drawing class of a voxel; null where its chunk is not held. */
+  classAt(x: number, y: number, z: number): number | null {
+    const block = this.client.blockAt([x, y, z]);
+    return block === null ? null : this.classes[block] ?? DrawClass.nothing;
+  }
+
+  /** A block's flags at a voxel; null where its chunk is not held. */
+  blockAt(x: number, y: number, z: number): BlockEntry | null {
+    const block = this.client.blockAt([x, y, z]);
+    return block === null ? null : this.client.registry[block] ?? null;
+  }
+
+  /** Subscribes to the chunks around a centre. */
+  subscribe(shape: Shape): void {
+    this.shape = shape;
+    this.client.subscribe(shape);
+    this.connection.flush();
+  }
+
+  /** Asks for one voxel to change. Returns whether it could be asked for. */
+  edit(position: Position, block: number): boolean {
+    const sequence = this.client.edit([{ position, block }]);
+    this.connection.flush();
+    return sequence !== null;
+  }
+
+  /** Says where the player is: the nearest chunks come first. */
+  setCenter(center: Position): void {
+    this.center = center;
+    this.pump();
+  }
+
+  /** Hands the most urgent chunks to the workers. */
+  private pump(): void {
+    let handed = 0;
+    while (this.pool.hasRoom && handed < CHUNKS_PER_PUMP) {
+      const next = this.queue.next(this.center, this);
+      if (next === null) {
+        return;
+      }
+      handed += this.startMesh(next.ticket, next.position) ? 1 : 0;
+    }
+  }
+
+  /** Whether no neighbour of a chunk is still to come. */
+  isReady(position: Position): boolean {
+    return this.client.caughtUp || neighboursOf(position).every((neighbour) =>
+      this.client.chunkAt(neighbour) !== null || this.shape === null || !shapeHolds(this.shape, neighbour));
+  }
+
+  private stateChanged(state: ConnectionState): void {
+    if (state.phase === "reconnecting" || state.phase === "refused") {
+      this.listener.onNotice(state.reason, true);
+    }
+  }
+
+  private handle(event: ClientEvent): void {
+    switch (event.kind) {
+      case "welcome": return this.listener.onWelcome(event.welcome);
+      case "registry": return this.registryGrew(event.blocks);
+      case "chunkReplaced": return this.chunkReplaced(event.position);
+      case "chunkChanged": return this.chunkChanged(event.position, event.runs);
+      case "chunkForgotten": return this.chunkForgotten(event.position);
+      case "roundTrip":
+        this.roundTripMs = event.milliseconds;
+        return;
+      case "acknowledged":
+        for (const { reason } of event.refusals) {
+          this.listener.onNotice(`The server refused an edit (reason ${reason}).`, true);
+        }
+        return;
+      case "editsLost":
+        return this.listener.onNotice(`The session ended; ${event.count} edits may not have been applied.`, true);
+      case "versionMismatch":
+        return this.listener.onNotice("A change did not fit what was held; loading anew.", true);
+      default:
+        return;
+    }
+  }
+
+  private registryGrew(blocks: readonly BlockEntry[]): void {
+    this.classes = drawClasses(blocks);
+    this.pool.setClasses(this.classes);
+    this.materials.setBlocks(blocks);
+    this.listener.onBlocks(blocks);
+  }
+
+  private chunkReplaced(position: Position): void {
+    const key = chunkKey(position);
+    const wasMeshed = this.meshedWithout.has(key);
+    this.queue.mark(position, wasMeshed);
+    for (const neighbour of neighboursOf(position)) {
+      const missing = this.meshedWithout.get(chunkKey(neighbour));
+      if (missing !== undefined && (wasMeshed || missing.has(key))) {
+        this.queue.mark(neighbour, false);
+      }
+    }
+  }
+
+  private chunkChanged(position: Position, runs: Uint16Array): void {
+    this.queue.mark(position, true);
+    for (const neighbour of neighboursTouched(position, runs)) {
+      if (this.client.chunkAt(neighbour) !== null) {
+        this.queue.mark(neighbour, true);
+      }
+    }
+  }
+
+  private chunkForgotten(position: Position): void {
+    this.queue.forget(position);
+    this.scene.remove(position);
+    this.meshedWithout.delete(chunkKey(position));
+  }
+
+  /** Returns whether a worker was needed. */
+  private startMesh(ticket: number, position: Position): boolean {
+    const chunk = this.client.chunkAt(position);
+    if (chunk === null || this.uniformClass(chunk) === DrawClass.nothing) {
+      this.meshedWithout.set(chunkKey(position), new Set());
+      this.meshed(ticket, EMPTY_MESH);
+      return false;
+    }
+    const neighbours = neighboursOf(position);
+    const around = neighbours.map((neighbour) => this.client.chunkAt(neighbour));
+    const missing = neighbours.filter((_, place) => around[place] === null).map(chunkKey);
+    this.meshedWithout.set(chunkKey(position), new Set(missing));
+    const isFilled = (held: Chunk | null) => held === null || this.uniformClass(held) === DrawClass.filled;
+    if (isFilled(chunk) && FACE_NEIGHBOURS.every((place) => isFilled(around[place]!))) {
+      this.meshed(ticket, EMPTY_MESH);
+      return false;
+    }
+    this.pool.mesh(ticket, padChunk([...around.slice(0, 13), chunk, ...around.slice(13)]));
+    return true;
+  }
+
+  /** The drawing class of a chunk of one block; null for any other chunk. */
+  private uniformClass(chunk: Chunk): number | null {
+    return chunk.uniform === null ? null : this.classes[chunk.uniform] ?? DrawClass.nothing;
+  }
+
+  private meshed(ticket: number, mesh: ChunkMesh): void {
+    const position = this.queue.finished(ticket);
+    if (position !== null) {
+      this.scene.replace(position, mesh);
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/** How the viewer is built and tested. The SDK is taken from its source beside this folder. */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const sdk = fileURLToPath(new URL("../sdk/typescript", import.meta.url));
+
+export default defineConfig({
+  base: "./",
+  resolve: { alias: { "@terrane/client": `${sdk}/src/index.ts` } },
+  build: { target: "es2022", chunkSizeWarningLimit: 1_000 },
+  worker: { format: "es" },
+  server: { fs: { allow: [".", sdk] }, proxy: { "/ws": { target: "ws://127.0.0.1:7700", ws: true } } },
+  test: {
+    globals: true,
+    dir: "..",
+    include: ["web/test/**/*.test.ts", "sdk/typescript/test/**/*.test.ts"],
+  },
+});
