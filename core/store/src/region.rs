@@ -190,8 +190,63 @@ pub struct RegionFile {
     directory: Directory,
     /// The extents that the other directory names, if it is valid.
     older: Option<Directory>,
-    /// By index in the region, filled when the slot's checksum has been found right: the table of its indexes.
-    tables: Box<[OnceLock<Box<[BlockId]>>; REGION_CHUNKS]>,
+    /// By index in the region, filled when the slot's checksum has been found right.
+    lines: Box<[Line; REGION_CHUNKS]>,
+}
+
+/// What reading one voxel of a chunk needs, in one line of the processor's cache.
+#[repr(align(64))]
+struct Line(OnceLock<Readable>);
+
+const _: () = assert!(size_of::<Line>() == 64, "one line");
+
+/// No block has this id (see `limits::BLOCKS_MAX`).
+const NO_BLOCK: BlockId = BlockId(u16::MAX);
+
+/// How to get at the voxels of one chunk. Uniform chunks are read like those with half-byte indexes, only that place
+/// and index come out as 0: where one kind follows the other at random, a branch would be guessed wrong each time.
+struct Readable {
+    /// First byte of the indexes.
+    place: usize,
+    /// What of half the local index counts: all bits of it, or none.
+    span: u16,
+    /// What of the half-byte counts.
+    mask: u8,
+    /// The blocks of half-byte indexes, then `NO_BLOCK`.
+    table: [BlockId; 16],
+    /// Instead of all that, for chunks that have no half-byte indexes.
+    wide: Option<Box<Wide>>,
+}
+
+/// The rarer forms of chunks.
+enum Wide {
+    NotStored,
+    U8(Box<[BlockId]>),
+    U16,
+}
+
+impl Readable {
+    fn new(entry: &Entry, table: &[BlockId]) -> Self {
+        let wide = match entry.form {
+            Some(Form::Uniform | Form::U4) => None,
+            Some(Form::U8) => Some(Wide::U8(table.into())),
+            Some(Form::U16) => Some(Wide::U16),
+            None => Some(Wide::NotStored),
+        };
+        let mut readable = Self { place: 0, span: 0, mask: 0, table: [NO_BLOCK; 16], wide: wide.map(Box::new) };
+        match entry.form {
+            Some(Form::Uniform) => readable.table[0] = BlockId(entry.table),
+            Some(form) => {
+                readable.place = entry.place as usize;
+                if form == Form::U4 {
+                    (readable.span, readable.mask) = (u16::MAX, 15);
+                    readable.table[..table.len()].copy_from_slice(table);
+                }
+            }
+            None => {}
+        }
+        readable
+    }
 }
 
 impl RegionFile {
@@ -237,8 +292,8 @@ impl RegionFile {
         let (first, second) = (read.next().flatten(), read.next().flatten());
         let (directory, older) = if current == 0 { (first, second) } else { (second, first) };
         let directory = directory.expect("the newer one was checked");
-        let tables = Box::new([const { OnceLock::new() }; REGION_CHUNKS]);
-        Ok(Self { name, map, current, directory, older, tables })
+        let lines = Box::new([const { Line(OnceLock::new()) }; REGION_CHUNKS]);
+        Ok(Self { name, map, current, directory, older, lines })
     }
 
     /// The path in the world's folder.
@@ -309,35 +364,62 @@ impl RegionFile {
     /// The slot's checksum is compared at the first read of the slot, not at each.
     #[inline]
     pub fn voxel(&self, index: usize, local: LocalIndex) -> Result<Option<BlockId>, StoreError> {
-        let entry = &self.directory.entries[index];
-        let Some(form) = entry.form else { return Ok(None) };
-        if form == Form::Uniform {
-            return Ok(Some(BlockId(entry.table)));
-        }
-        let table = match self.tables[index].get() {
-            Some(table) => table,
+        let readable = match self.lines[index].0.get() {
+            Some(readable) => readable,
             None => self.verify(index)?,
         };
-        let (place, local) = (entry.place as usize, local.index());
-        let block = match form {
-            Form::U4 => table.get(usize::from(self.map.byte(place + local / 2) >> (4 * (local & 1)) & 15)).copied(),
-            Form::U8 => table.get(usize::from(self.map.byte(place + local))).copied(),
-            _ => Some(BlockId(self.map.u16(place + 2 * local))),
-        };
-        if self.map.failed() {
-            return Err(self.cut_short(entry.place));
+        if let Some(wide) = &readable.wide {
+            return self.wide_voxel(index, wide, readable.place, local);
         }
-        block.map(Some).ok_or_else(|| StoreError::corrupt(&self.name, entry.place, "an index points behind the table"))
+        let half = self.map.byte(readable.place + usize::from(local.get() / 2 & readable.span));
+        let block = readable.table[usize::from(half >> (4 * (local.get() & 1)) & readable.mask & 15)];
+        self.checked(index, block).map(Some)
     }
 
-    /// Compares a slot with its checksum and keeps its table.
+    fn wide_voxel(
+        &self,
+        index: usize,
+        wide: &Wide,
+        place: usize,
+        local: LocalIndex,
+    ) -> Result<Option<BlockId>, StoreError> {
+        let block = match wide {
+            Wide::NotStored => return Ok(None),
+            Wide::U8(table) => {
+                table.get(usize::from(self.map.byte(place + local.index()))).copied().unwrap_or(NO_BLOCK)
+            }
+            Wide::U16 => BlockId(self.map.u16(place + 2 * local.index())),
+        };
+        self.checked(index, block).map(Some)
+    }
+
+    /// A block that was read from the map, if the file was still there.
+    #[inline]
+    fn checked(&self, index: usize, block: BlockId) -> Result<BlockId, StoreError> {
+        if self.map.failed() {
+            return Err(self.cut_short(self.entry(index).place));
+        }
+        if block == NO_BLOCK {
+            let what = "a voxel's index points behind the table";
+            return Err(StoreError::corrupt(&self.name, self.entry(index).place, what));
+        }
+        Ok(block)
+    }
+
+    /// Compares a slot with its checksum and keeps what reading its voxels needs.
     #[cold]
-    fn verify(&self, index: usize) -> Result<&[BlockId], StoreError> {
+    fn verify(&self, index: usize) -> Result<&Readable, StoreError> {
         let entry = self.entry(index);
-        let bytes = self.slot_bytes(entry)?;
-        let chunk = slot::decode(entry, &bytes)
-            .map_err(|error| StoreError::corrupt(&self.name, entry.place, error.to_string()))?;
-        Ok(self.tables[index].get_or_init(|| chunk.table().into()))
+        let table = match entry.form {
+            None | Some(Form::Uniform) => Vec::new(),
+            Some(_) => {
+                let bytes = self.slot_bytes(entry)?;
+                let chunk = slot::decode(entry, &bytes)
+                    .map_err(|error| StoreError::corrupt(&self.name, entry.place, error.to_string()))?;
+                chunk.table().to_vec()
+            }
+        };
+        Ok(self.lines[index].0.get_or_init(|| Readable::new(entry, &table)))
     }
 }
 
