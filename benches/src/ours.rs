@@ -49,9 +49,13 @@ pub fn close(store: Arc<Store>) {
 pub fn write(folder: &Path, content: &Content, count: usize) -> Arc<Store> {
     create(folder);
     let store = open(folder, Access::Write);
+    let batch = |first: usize| content.chunks(first.min(count)..count.min(first + BATCH));
+    let mut chunks = batch(0);
     for first in (0..count).step_by(BATCH) {
-        let chunks = content.chunks(first..count.min(first + BATCH));
-        store.load(chunks, Load::OnlyNew, 0).expect("the world is new");
+        // While the disk is busy with one batch, the next one is packed.
+        let load = || store.load(chunks, Load::OnlyNew, 0).expect("the world is new");
+        let (_, next) = rayon::join(load, || batch(first + BATCH));
+        chunks = next;
     }
     store.sync().expect("the disk works");
     store
