@@ -19,7 +19,7 @@ mod shell;
 mod slots;
 mod websocket;
 
-pub use http::{Asset, Cache};
+pub use http::{Asset, Cache, Page};
 pub use shell::{Config, Handler, Shell, ShellError, StatusHandle, Waker};
 pub use slots::ConnectionId;
 

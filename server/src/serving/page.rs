@@ -1,7 +1,7 @@
 //! The page for browsers, from the executable itself.
 
 use std::collections::HashMap;
-use terrane_net::{Asset, Cache};
+use terrane_net::{Asset, Cache, Page};
 
 mod built {
     include!(concat!(env!("OUT_DIR"), "/page.rs"));
@@ -13,11 +13,11 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Terrane</titl
 <p>Facts are at <a href=/status>/status</a>.</p>";
 
 /// What a path of the page stands for.
-pub fn page() -> Box<dyn Fn(&str) -> Option<Asset> + Send> {
+pub fn page() -> Box<Page> {
     let mut assets: HashMap<String, Asset> = HashMap::new();
     for (name, bytes) in built::FILES {
         // The build puts a hash into the names in assets/, so these never change.
-        let cache = if name.starts_with("assets/") { Cache::Forever } else { Cache::Revalidate };
+        let cache = if name.starts_with("assets/") { Cache::Immutable } else { Cache::Revalidate };
         assets.insert(format!("/{name}"), Asset::new(content_type(name), *bytes, cache));
     }
     let start = || Asset::new("text/html; charset=utf-8", NOT_BUILT.as_bytes(), Cache::Revalidate);
