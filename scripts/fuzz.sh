@@ -25,7 +25,7 @@ runs_of() {
   case $1 in
     frames) echo 60000 ;;
     region_open) echo 8000 ;;
-    journal_replay) echo 3000 ;;
+    journal_replay) echo 1000 ;;
     anvil_import) echo 8000 ;;
   esac
 }

@@ -423,6 +423,10 @@ pub fn parse_frame(bytes: &[u8]) -> Option<Frame> {
     }
     let (length, sequence, synced, _, checksum) =
         (head.u32()? as usize, head.u64()?, head.u64()?, head.u64()?, head.u64()?);
+    // Sequences begin at 1, and the next one must be a number too.
+    if matches!(sequence, 0 | u64::MAX) {
+        return None;
+    }
     let frame = bytes.get(..FRAME_HEAD.checked_add(length)?)?;
     if frame_checksum(frame) != checksum {
         return None;
@@ -483,7 +487,7 @@ impl Scan {
             return Err(StoreError::Version { file: name, found, supported: FORMAT_VERSION });
         }
         let first = u64::from_le_bytes(std::array::from_fn(|i| head[32 + i]));
-        if head != segment_header(place.segment, world, first) {
+        if first == 0 || head != segment_header(place.segment, world, first) {
             return Err(StoreError::corrupt(
                 &name,
                 0,
