@@ -302,12 +302,7 @@ impl Store {
         records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
         self.watch(writer.journal.append(&records))?;
         writer.unsynced = true;
-        writer.pending.extend(
-            deltas
-                .after
-                .iter()
-                .map(|(pos, version, chunk)| (*pos, Held { chunk: Arc::clone(chunk), version: *version })),
-        );
+        writer.pending.extend(deltas.after.iter().cloned());
         hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
         Ok(())
     }
