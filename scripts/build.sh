@@ -9,9 +9,10 @@ source "$(dirname "$0")/lib.sh"
 # The page is built again only if something it is made of has changed, so that the binary is not built in vain.
 build_page() {
   scripts/setup.sh page
-  local stamp=web/dist/.terrane-stamp wanted
+  # Not in web/dist: everything there goes into the binary.
+  local stamp=web/node_modules/.terrane-page-stamp wanted
   wanted=$(hash_of web/src web/index.html web/package-lock.json web/vite.config.ts sdk/typescript/src)
-  if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+  if [ -f web/dist/index.html ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
     return
   fi
   say "building the viewer's page, web/dist"
