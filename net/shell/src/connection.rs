@@ -1,7 +1,7 @@
 //! One socket: what it turned out to be, what waits in both directions, and how it ends.
 
 use crate::http::{self, Door, Verdict};
-use crate::limits::{ANSWER_WITHIN, FAREWELL_WITHIN, REQUEST_WITHIN};
+use crate::limits::{ANSWER_WITHIN, FAREWELL_WITHIN, REQUEST_WITHIN, WRITE_BUDGET_BYTES};
 use crate::output::Output;
 use crate::shell::Handler;
 use crate::slots::ConnectionId;
@@ -62,7 +62,7 @@ fn lost(error: &io::Error) -> CloseReason {
 }
 
 impl Connection {
-    pub const fn new(id: ConnectionId, socket: TcpStream, peer: SocketAddr, output: Output) -> Self {
+    pub fn new(id: ConnectionId, socket: TcpStream, peer: SocketAddr) -> Self {
         Self {
             id,
             socket,
@@ -70,7 +70,7 @@ impl Connection {
             talk: Talk::Undecided,
             life: Life::Open,
             stash: Vec::new(),
-            output,
+            output: Output::default(),
             readable: true,
             writable: true,
             listed: false,
@@ -99,11 +99,16 @@ impl Connection {
         self.output.payload_bytes()
     }
 
-    /// Whether it has a time limit; when that has passed, the limit.
-    pub fn check_time(&mut self, now: Duration) -> Result<bool, Duration> {
+    /// Whether it has a time limit; an error when that has passed.
+    pub fn check_time(&mut self, now: Duration) -> Result<bool, CloseReason> {
         let Some(limit) = self.limit else { return Ok(false) };
         let deadline = *self.deadline.get_or_insert(now + limit);
-        if now >= deadline { Err(limit) } else { Ok(true) }
+        match &self.life {
+            _ if now < deadline => Ok(true),
+            // Everything was said; that the other side keeps its half open changes nothing.
+            Life::Lingering(reason) => Err(reason.clone()),
+            _ => Err(CloseReason::TimedOut { limit_ms: limit.as_millis() }),
+        }
     }
 
     fn set_limit(&mut self, limit: Option<Duration>) {
@@ -121,18 +126,23 @@ impl Connection {
             self.listen(shared, handler)?;
         }
         match &self.life {
-            Life::Open => Ok(self.readable && !self.paused),
+            Life::Open => Ok(self.readable && !self.paused || self.can_write_more()),
             _ => self.leave(shared.scratch),
         }
+    }
+
+    /// Whether writing ended with the turn's budget and not with a full socket.
+    fn can_write_more(&self) -> bool {
+        self.writable && !self.output.is_empty()
     }
 
     fn flush(&mut self) -> Result<(), CloseReason> {
         if !self.writable || self.output.is_empty() {
             return Ok(());
         }
-        let moved = self.output.write_to(&mut self.socket).map_err(|error| lost(&error))?;
-        self.writable = self.output.is_empty();
-        if moved && matches!(self.life, Life::Leaving(_)) {
+        let wrote = self.output.write_to(&mut self.socket, WRITE_BUDGET_BYTES).map_err(|error| lost(&error))?;
+        self.writable = !wrote.is_full;
+        if wrote.moved && matches!(self.life, Life::Leaving(_)) {
             self.deadline = None;
         }
         Ok(())
@@ -328,7 +338,7 @@ impl Connection {
         self.flush()?;
         if let Life::Leaving(reason) = &self.life {
             if !self.output.is_empty() {
-                return Ok(false);
+                return Ok(self.can_write_more());
             }
             let reason = reason.clone();
             if self.socket.shutdown(Shutdown::Write).is_err() {

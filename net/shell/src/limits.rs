@@ -11,6 +11,8 @@ pub const CONNECTIONS_MAX: usize = 2 * SESSIONS_MAX;
 pub const OUTPUT_BYTES_MAX: usize = OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX;
 /// Bytes read from one connection before the next one gets its turn.
 pub const READ_BUDGET_BYTES: usize = 64 << 10;
+/// Bytes written to one connection before the next one gets its turn.
+pub const WRITE_BUDGET_BYTES: usize = 256 << 10;
 /// Connections accepted before those that are open get their turn.
 pub const ACCEPT_BUDGET: usize = 64;
 /// How long accepting rests after the operating system refused a socket, as it does when files run out.

@@ -11,6 +11,14 @@ struct Mark {
     payload: usize,
 }
 
+/// How writing went.
+pub(crate) struct Wrote {
+    /// At least one byte has left.
+    pub moved: bool,
+    /// The socket takes no more for now.
+    pub is_full: bool,
+}
+
 #[derive(Default)]
 pub(crate) struct Output {
     buffer: VecDeque<u8>,
@@ -55,26 +63,28 @@ impl Output {
         }
     }
 
-    /// Writes until everything is out or the socket is full. Says whether anything moved.
-    pub fn write_to(&mut self, socket: &mut impl Write) -> io::Result<bool> {
-        let mut moved = false;
-        while !self.is_empty() {
+    /// Writes until everything is out, the socket is full, or `budget_bytes` are written.
+    pub fn write_to(&mut self, socket: &mut impl Write, budget_bytes: usize) -> io::Result<Wrote> {
+        let mut written = 0;
+        while !self.is_empty() && written < budget_bytes {
             let piece = match (&self.body, self.buffer.as_slices().0) {
                 (Some((body, at)), []) => &body[*at..],
                 (_, piece) => piece,
             };
-            match socket.write(piece) {
+            match socket.write(&piece[..piece.len().min(budget_bytes - written)]) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.advance(count);
-                    moved = true;
+                    written += count;
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Wrote { moved: written > 0, is_full: true });
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(moved)
+        Ok(Wrote { moved: written > 0, is_full: false })
     }
 
     fn advance(&mut self, count: usize) {
@@ -141,7 +151,7 @@ mod tests {
         let mut socket = Slow(Vec::new(), 1);
         let mut seen = Vec::new();
         while !output.is_empty() {
-            output.write_to(&mut socket).unwrap();
+            output.write_to(&mut socket, 100).unwrap();
             seen.push(output.take_flushed());
             socket.1 = 1;
         }
@@ -156,10 +166,13 @@ mod tests {
         output.push(b"head", 0);
         output.set_body(b"body"[..].into());
         let mut socket = Slow(Vec::new(), 6);
-        assert!(output.write_to(&mut socket).unwrap());
+        let wrote = output.write_to(&mut socket, 100).unwrap();
+        assert!(wrote.moved && wrote.is_full);
         assert!(!output.is_empty());
         socket.1 = 9;
-        output.write_to(&mut socket).unwrap();
+        let wrote = output.write_to(&mut socket, 1).unwrap();
+        assert!(wrote.moved && !wrote.is_full && !output.is_empty());
+        output.write_to(&mut socket, 100).unwrap();
         assert_eq!(socket.0, b"headbody");
     }
 }

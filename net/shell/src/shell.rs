@@ -3,7 +3,6 @@
 use crate::connection::{Connection, Shared};
 use crate::http::{Door, Page};
 use crate::limits::{ACCEPT_BUDGET, ACCEPT_PAUSE, CONNECTIONS_MAX, OUTPUT_BYTES_MAX, READ_BUDGET_BYTES, TIMER_GRAIN};
-use crate::output::Output;
 use crate::slots::{ConnectionId, Slots};
 use crate::{CloseReason, Opened};
 use mio::net::TcpListener;
@@ -253,7 +252,7 @@ impl Shell {
         let registry = self.poll.registry();
         let admitted = self.slots.insert_with(|id| {
             registry.register(&mut socket, id.token(), Interest::READABLE | Interest::WRITABLE)?;
-            Ok::<_, io::Error>(Connection::new(id, socket, peer, Output::default()))
+            Ok::<_, io::Error>(Connection::new(id, socket, peer))
         });
         if let Ok(id) = admitted {
             self.has_timed = true;
@@ -309,11 +308,11 @@ impl Shell {
         for (id, connection) in self.slots.iter_mut() {
             match connection.check_time(now) {
                 Ok(timed) => self.has_timed |= timed,
-                Err(limit) => late.push((id, limit)),
+                Err(reason) => late.push((id, reason)),
             }
         }
-        for (id, limit) in late {
-            self.remove(id, CloseReason::TimedOut { limit_ms: limit.as_millis() });
+        for (id, reason) in late {
+            self.remove(id, reason);
         }
         if self.accept_paused_until.is_some_and(|until| now >= until) {
             self.accept_paused_until = None;
