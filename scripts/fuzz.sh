@@ -51,9 +51,13 @@ smoke() {
   write_seeds "$seeds"
   build
   for target in "${TARGETS[@]}"; do
-    say "fuzz $target"
-    cargo +nightly fuzz run --sanitizer "${SANITIZER:-none}" "$target" "$seeds/$target" -- \
-      "${LIMITS[@]}" -max_len="$(length_of "$target")" -runs="$(runs_of "$target")" -seed=1 -print_final_stats=0
+    if ! cargo +nightly fuzz run --sanitizer "${SANITIZER:-none}" "$target" "$seeds/$target" -- \
+      "${LIMITS[@]}" -max_len="$(length_of "$target")" -runs="$(runs_of "$target")" -seed=1 \
+      >"$seeds/log" 2>&1; then
+      tail -n 80 "$seeds/log"
+      fail "The fuzz target $target broke something; the output above says what, and fuzz/artifacts/$target has the input."
+    fi
+    say "fuzz $target: $(grep '^Done' "$seeds/log")"
   done
 }
 

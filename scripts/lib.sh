@@ -4,6 +4,8 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 ROOT=$PWD
 export ROOT
+TARGET_DIR=${CARGO_TARGET_DIR:-$ROOT/target}
+export TARGET_DIR
 
 # A fresh rustup is not on the path of the shell that installed it.
 if [ -d "${CARGO_HOME:-$HOME/.cargo}/bin" ]; then

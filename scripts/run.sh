@@ -7,4 +7,4 @@ source "$(dirname "$0")/lib.sh"
 world=$1 listen=$2
 shift 2
 say "serving the world in $world; open http://$listen/ in a browser; stop with Ctrl-C"
-exec target/release/terrane serve --world "$world" --listen "$listen" "$@"
+exec "$TARGET_DIR"/release/terrane serve --world "$world" --listen "$listen" "$@"

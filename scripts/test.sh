@@ -35,7 +35,7 @@ step_web() { (cd web && npm test --silent); }
 
 # The behaviour of the page against the real server; the pictures of e2e/pictures.e2e.ts are for people.
 step_e2e() {
-  local binary=$ROOT/target/$PROFILE/terrane browser
+  local binary=$TARGET_DIR/$PROFILE/terrane browser
   browser=$(find_browser)
   (cd web && CHROMIUM=$browser TERRANE_BIN=$binary node_modules/.bin/vitest run --config e2e/vitest.config.ts viewer)
 }

@@ -123,8 +123,8 @@ fn a_scripted_run_of_ticks_ends_where_it_always_ended() {
         for tick in 1..=40 {
             let deltas = world.step(tick, &script(tick, &registry)).unwrap();
             let mut content = ContentDigest::new("");
-            for (pos, _, chunk) in &deltas.after {
-                content.add(*pos, chunk_hash(&registry, *pos, chunk, None));
+            for (pos, held) in &deltas.after {
+                content.add(*pos, chunk_hash(&registry, *pos, &held.chunk, None));
             }
             let (running, content) = (deltas.digest, content.finish());
             for (name, _, expected_running, expected) in STEPPED.iter().filter(|line| line.1 == tick) {
