@@ -98,6 +98,11 @@ pub fn check(dir: Arc<dyn Dir>, repair: bool, progress: &dyn Fn(usize, usize)) -
     Ok(report)
 }
 
+/// Whether as many frames as are missing can have stood where they are missing.
+fn missing_fit(offset: u64, resume: u64, missing: &std::ops::Range<u64>) -> bool {
+    missing.end - missing.start <= (resume - offset) / journal::FRAME_HEAD as u64
+}
+
 /// Damage before the replay mark costs history and nothing else.
 fn harmless(mark: &Mark, frame: u64) -> Option<Repair> {
     (frame < mark.frame)
@@ -194,6 +199,14 @@ impl Checker<'_> {
                     salvaged.push(frame);
                 }
                 Scanned::End { .. } => break,
+                Scanned::Damaged { offset, resume, missing } if !missing_fit(offset, resume, &missing) => {
+                    let what = format!(
+                        "frame {} had been synced and is not whole, and frame {} behind it is none of this journal's",
+                        missing.start, missing.end
+                    );
+                    self.report.add(scan.name(), offset, what, Repair::Impossible);
+                    return Ok(());
+                }
                 Scanned::Damaged { offset, resume, missing } => {
                     let what =
                         format!("frames {} to {} had been synced and are not whole", missing.start, missing.end - 1);

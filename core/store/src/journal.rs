@@ -377,15 +377,22 @@ fn encode_frame(sequence: u64, synced: u64, records: &[Record]) -> Vec<u8> {
     let mut frame = vec![0u8; FRAME_HEAD];
     let mut writer = Writer(&mut frame);
     records.iter().for_each(|record| writer.record(record));
+    seal_frame(&mut frame, sequence, synced);
+    frame
+}
+
+/// Makes a whole frame of [`FRAME_HEAD`] bytes of any content and a payload behind them: writes the header, with the
+/// checksum, and pads. The payload need not be records, so that tests and fuzzers can try what a checksum would hide.
+pub fn seal_frame(frame: &mut Vec<u8>, sequence: u64, synced: u64) {
     let length = (frame.len() - FRAME_HEAD) as u32;
+    frame[..FRAME_HEAD].fill(0);
     frame[..4].copy_from_slice(FRAME_MAGIC);
     frame[4..8].copy_from_slice(&length.to_le_bytes());
     frame[8..16].copy_from_slice(&sequence.to_le_bytes());
     frame[16..24].copy_from_slice(&synced.to_le_bytes());
-    let checksum = frame_checksum(&frame);
+    let checksum = frame_checksum(frame);
     frame[32..40].copy_from_slice(&checksum.to_le_bytes());
     frame.resize(frame.len().next_multiple_of(ALIGN as usize), 0);
-    frame
 }
 
 fn frame_checksum(frame: &[u8]) -> u64 {
@@ -416,6 +423,10 @@ pub fn parse_frame(bytes: &[u8]) -> Option<Frame> {
     }
     let (length, sequence, synced, _, checksum) =
         (head.u32()? as usize, head.u64()?, head.u64()?, head.u64()?, head.u64()?);
+    // Sequences begin at 1, and the next one must be a number too.
+    if matches!(sequence, 0 | u64::MAX) {
+        return None;
+    }
     let frame = bytes.get(..FRAME_HEAD.checked_add(length)?)?;
     if frame_checksum(frame) != checksum {
         return None;
@@ -476,7 +487,7 @@ impl Scan {
             return Err(StoreError::Version { file: name, found, supported: FORMAT_VERSION });
         }
         let first = u64::from_le_bytes(std::array::from_fn(|i| head[32 + i]));
-        if head != segment_header(place.segment, world, first) {
+        if first == 0 || head != segment_header(place.segment, world, first) {
             return Err(StoreError::corrupt(
                 &name,
                 0,

@@ -238,7 +238,8 @@ impl Store {
 
     /// Raises the epoch above every one that was ever used, and only then goes on with the journal.
     fn become_writer(&mut self, mark: Mark, end: Place, highest_epoch: u32) -> Result<(), StoreError> {
-        let epoch = mark.epoch.max(highest_epoch).checked_add(1).expect("2³² starts of one world");
+        let spent = || StoreError::corrupt("the journal", 0, format!("it names epoch {}, the last there is", u32::MAX));
+        let epoch = mark.epoch.max(highest_epoch).checked_add(1).ok_or_else(spent)?;
         let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
         mark.write(&*self.dir)?;
         let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
