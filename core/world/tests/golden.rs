@@ -3,7 +3,7 @@
 //! Each line is a version of a promise. Lines are appended when something new is released, and never edited: a world
 //! that was made with `hills` 1 must be the same for ever. `TERRANE_PRINT_GOLDEN=1 cargo test -p terrane-world
 //! --test golden -- --nocapture` prints every line as it comes out now.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints when asked")]
 
 use std::sync::Arc;
 use terrane_world::block::{BlockId, Registry};
@@ -98,13 +98,13 @@ fn script(tick: u64, registry: &Registry) -> Vec<Input> {
     let row = (0..40).map(|x| voxel(x * 3 - 60, t % 5 - 2, t, block, None)).collect();
     let chest = vec![voxel(t, 1, -1, blocks[2], Some(&tick.to_le_bytes())), voxel(t - 1, 1, -1, blocks[0], None)];
     let far = vec![voxel((1 << 30) - 1 - t, 2_047, -(1 << 30), block, None)];
-    let sequence = if tick % 7 == 0 { tick - 1 } else { tick };
+    let sequence = if tick.is_multiple_of(7) { tick - 1 } else { tick };
     let mut inputs = vec![
         Input::Edit { actor: ActorId(1), sequence, voxels: row },
         Input::Edit { actor: ActorId(2), sequence: tick, voxels: chest },
         Input::Edit { actor: ActorId(1), sequence: 1_000 * tick, voxels: far },
     ];
-    if tick % 11 == 0 {
+    if tick.is_multiple_of(11) {
         let unknown = vec![voxel(0, 0, 0, BlockId(60_000), None)];
         inputs.push(Input::Edit { actor: ActorId(3), sequence: tick, voxels: unknown });
     }
