@@ -7,7 +7,7 @@
 use crate::FORMAT_VERSION;
 use crate::door::{Dir, File, Map, Open};
 use crate::error::{Context, StoreError};
-use crate::slot::{self, Encoded};
+use crate::slot::{self, Encoded, Entry};
 use std::sync::{Arc, OnceLock};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version};
@@ -30,27 +30,8 @@ pub const OPEN_MAX: usize = 6_000;
 
 const _: () = assert!(DIRECTORY_HEAD + REGION_CHUNKS * ENTRY_BYTES <= PAGE, "a directory fits one page");
 
-/// What a directory says about one chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Entry {
-    /// First byte of the slot; 0 if it has no bytes.
-    pub place: u64,
-    /// Bytes of the slot.
-    pub length: u32,
-    /// The chunk's version.
-    pub version: Version,
-    /// How the voxels are held; `None` if the chunk is not stored.
-    pub form: Option<Form>,
-    /// Table entries, or the block of a uniform chunk.
-    pub table: u16,
-    /// XXH3-64 of the slot's bytes.
-    pub checksum: u64,
-}
-
-impl Entry {
-    fn extent(&self) -> Option<(u64, u64)> {
-        (self.length > 0).then(|| (self.place, round_up(self.place + u64::from(self.length))))
-    }
+fn extent(entry: &Entry) -> Option<(u64, u64)> {
+    (entry.length > 0).then(|| (entry.place, round_up(entry.place + u64::from(entry.length))))
 }
 
 const fn round_up(offset: u64) -> u64 {
@@ -480,7 +461,7 @@ impl FreeSpace {
     fn of(region: &RegionFile) -> Self {
         let directories = [Some(&region.directory), region.older.as_ref()];
         let mut used: Vec<(u64, u64)> =
-            directories.into_iter().flatten().flat_map(|d| d.entries.iter().filter_map(Entry::extent)).collect();
+            directories.into_iter().flatten().flat_map(|d| d.entries.iter().filter_map(extent)).collect();
         used.sort_unstable();
         let (mut gaps, mut end) = (Vec::new(), FIRST_SLOT);
         for (start, stop) in used {
