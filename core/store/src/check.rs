@@ -11,7 +11,7 @@ use crate::mark::{self, Mark};
 use crate::region::{self, RegionFile};
 use crate::settings::{self, REGISTRY_FILES, Settings};
 use crate::slot::{self, Encoded};
-use crate::store::{Access, Store, apply, take_lock};
+use crate::store::{Access, Store, apply, by_reference, take_lock};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_world::block::Registry;
@@ -300,7 +300,7 @@ impl Checker<'_> {
         }
         if self.repair && (directory_lost.is_some() || !restored.is_empty()) {
             let epoch = Mark::read(self.dir)?.0.epoch;
-            region::write_slots(self.dir, &file, epoch, &restored)?.finish()?;
+            region::write_slots(self.dir, &file, epoch, &by_reference(&restored))?.finish()?;
         }
         Ok(())
     }

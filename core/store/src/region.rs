@@ -364,6 +364,23 @@ impl RegionFile {
         block.map(Some).ok_or_else(|| StoreError::corrupt(&self.name, entry.place, "an index points behind the table"))
     }
 
+    /// One byte of the map. The caller asks [`RegionFile::is_cut`] and [`RegionFile::is_current`] afterwards.
+    #[inline]
+    pub fn map_byte(&self, offset: usize) -> u8 {
+        self.map.byte(offset)
+    }
+
+    /// Whether a read has met a part of the file that is no longer there.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.map.failed()
+    }
+
+    /// The table of a chunk whose slot has been compared with its checksum.
+    pub fn verified_table(&self, index: usize) -> Option<&[BlockId]> {
+        self.tables[index].get().map(AsRef::as_ref)
+    }
+
     /// Compares a slot with its checksum and keeps its table.
     #[cold]
     fn verify(&self, index: usize) -> Result<&[BlockId], StoreError> {
@@ -381,7 +398,7 @@ pub fn write_new(
     pos: RegionPos,
     world: &[u8; 16],
     epoch: u32,
-    chunks: &[(usize, Encoded)],
+    chunks: &[(usize, &Encoded)],
 ) -> Result<(), StoreError> {
     let name = format!("{}.new", file_name(pos));
     let file = dir.open(&name, Open::Create).at("creating", &name, 0)?;
@@ -426,7 +443,7 @@ pub fn write_slots(
     dir: &dyn Dir,
     region: &RegionFile,
     epoch: u32,
-    changed: &[(usize, Encoded)],
+    changed: &[(usize, &Encoded)],
 ) -> Result<Switch, StoreError> {
     let name = region.name.clone();
     let file = dir.open(&name, Open::Write).at("opening", &name, 0)?;

@@ -15,7 +15,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use terrane_world::block::{BlockId, Registry};
-use terrane_world::chunk::{Chunk, Version};
+use terrane_world::chunk::{Chunk, Form, Version};
 use terrane_world::digest::load_term;
 use terrane_world::generate::Generator;
 use terrane_world::limits::REGION_CHUNKS;
@@ -379,7 +379,7 @@ impl Store {
 
     /// A reading end for one thread.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader { store: Arc::clone(self), generation: 0, views: Vec::new(), index: PositionMap::default(), last: None }
+        Reader { store: Arc::clone(self), generation: 0, near: Vec::new(), index: PositionMap::default(), last: None }
     }
 
     /// The chunk as last synced; `None` if it is not stored.
@@ -495,13 +495,13 @@ impl Store {
             let changed = encode_overlay(view);
             match &view.file {
                 None => {
-                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &changed)?;
+                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &by_reference(&changed))?;
                     region::publish_new(&*self.dir, *pos)?;
                     new.push(*pos);
                 }
                 Some(file) => {
                     // A directory that a crash has torn is the older one, so this overwrites it.
-                    region::write_slots(&*self.dir, file, self.epoch(), &changed)?.finish()?;
+                    region::write_slots(&*self.dir, file, self.epoch(), &by_reference(&changed))?.finish()?;
                     self.reopen_switched(*pos)?;
                 }
             }
@@ -624,24 +624,16 @@ impl Store {
     }
 
     fn write_load_slots(&self, load: &RegionLoad) -> Result<Option<region::Switch>, StoreError> {
-        let chunks: Vec<(usize, Encoded)> = load
-            .chunks
-            .iter()
-            .map(|(index, _, c)| (*index, Encoded { entry: c.entry, bytes: c.bytes.clone() }))
-            .collect();
-        match &load.view.file {
-            Some(file) => region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some),
-            None => {
-                // Changed chunks of a region that has no file yet go in with the loaded ones.
-                let changed = encode_overlay(&load.view)
-                    .into_iter()
-                    .filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index));
-                let mut all: Vec<_> = changed.collect();
-                all.extend(chunks);
-                all.sort_by_key(|(index, _)| *index);
-                region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
-            }
+        let chunks: Vec<(usize, &Encoded)> = load.chunks.iter().map(|(index, _, encoded)| (*index, encoded)).collect();
+        if let Some(file) = &load.view.file {
+            return region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some);
         }
+        // Changed chunks of a region that has no file yet go in with the loaded ones.
+        let changed = encode_overlay(&load.view);
+        let mut all = chunks.clone();
+        all.extend(by_reference(&changed).into_iter().filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index)));
+        all.sort_by_key(|(index, _)| *index);
+        region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
     }
 
     fn journal_load(&self, loads: &[RegionLoad], time_ms: u64) -> Result<(), StoreError> {
@@ -698,6 +690,10 @@ fn encode_overlay(view: &View) -> Vec<(usize, Encoded)> {
     let held = overlay.par_iter().enumerate().filter_map(|(index, held)| Some((index, held.as_ref()?)));
     // Edits only widen a chunk's form, so it is made as small as it can be once, here.
     held.map(|(index, held)| (index, slot::encode(&held.chunk.compacted(), held.version))).collect()
+}
+
+pub(crate) fn by_reference(chunks: &[(usize, Encoded)]) -> Vec<(usize, &Encoded)> {
+    chunks.iter().map(|(index, encoded)| (*index, encoded)).collect()
 }
 
 pub(crate) fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
@@ -938,11 +934,31 @@ impl ChunkSource for StoreSource {
     }
 }
 
+/// What reading a voxel of one chunk needs, in one cache line. A uniform chunk is read like a u4 chunk whose table
+/// holds nothing else, so that the two don't need a branch that nobody can predict.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Glance {
+    /// First byte of the index column in the map.
+    place: usize,
+    /// Which bits of `local / 2` count: all of a u4 chunk's, none of a uniform one's.
+    mask: usize,
+    table: [BlockId; 16],
+    /// Whether the slot has been verified and can be read this way.
+    ready: bool,
+}
+
+/// A region at hand.
+struct Near {
+    view: Arc<View>,
+    glances: Box<[Glance; REGION_CHUNKS]>,
+}
+
 /// A reading end for one thread: keeps the regions it has used at hand, so that a read takes no lock.
 pub struct Reader {
     store: Arc<Store>,
     generation: u64,
-    views: Vec<Arc<View>>,
+    near: Vec<Near>,
     index: PositionMap<u32>,
     last: Option<(RegionPos, u32)>,
 }
@@ -951,17 +967,48 @@ impl Reader {
     /// The block of a voxel as last synced; `None` if its chunk is not stored.
     #[inline]
     pub fn voxel(&mut self, pos: VoxelPos) -> Result<Option<BlockId>, StoreError> {
+        let (chunk, local) = (pos.chunk(), pos.local().index());
+        let at = self.near(chunk.region())?;
+        let near = &self.near[at];
+        let glance = &near.glances[chunk.index_in_region()];
+        if glance.ready
+            && let Some(file) = &near.view.file
+        {
+            let byte = file.map_byte(glance.place + (local / 2 & glance.mask));
+            let block = glance.table[usize::from(byte >> (4 * (local & 1)) & 15)];
+            if self.is_current(file) {
+                return Ok(Some(block));
+            }
+        }
+        self.voxel_of_any_form(pos)
+    }
+
+    /// Whether what was just read from the map can be believed: the file has not been cut, and the directory still
+    /// stands. The writer's own switches raise the generation; another process's show in the map.
+    #[inline]
+    fn is_current(&self, file: &RegionFile) -> bool {
+        let stands = match self.store.writer {
+            Some(_) => self.store.generation.load(Ordering::Acquire) == self.generation,
+            None => file.is_current(),
+        };
+        stands && !file.is_cut()
+    }
+
+    #[cold]
+    fn voxel_of_any_form(&mut self, pos: VoxelPos) -> Result<Option<BlockId>, StoreError> {
         let (chunk, local) = (pos.chunk(), pos.local());
         let (region, index) = (chunk.region(), chunk.index_in_region());
         for _ in 0..READ_ATTEMPTS {
-            let view = self.view(region)?;
-            if let Some(held) = view.held(index) {
+            let at = self.near(region)?;
+            let near = &mut self.near[at];
+            if let Some(held) = near.view.held(index) {
                 return Ok(Some(held.chunk.get(local)));
             }
-            let Some(file) = &view.file else { return Ok(None) };
+            let Some(file) = &near.view.file else { return Ok(None) };
             let block = file.voxel(index, local);
             // Only what was read while the directory still stood can be believed.
             if file.is_current() {
+                near.glances[index] = glance_at(file, index);
                 return block;
             }
             self.store.reopen(region)?;
@@ -969,30 +1016,48 @@ impl Reader {
         Err(StoreError::corrupt(&region::file_name(region), 0, "its directories change faster than they can be read"))
     }
 
+    /// Where in `near` a region is, opened if need be.
     #[inline]
-    fn view(&mut self, region: RegionPos) -> Result<&View, StoreError> {
+    fn near(&mut self, region: RegionPos) -> Result<usize, StoreError> {
         let generation = self.store.generation.load(Ordering::Acquire);
         if generation != self.generation {
-            self.views.clear();
+            self.near.clear();
             self.index.clear();
             self.last = None;
             self.generation = generation;
         }
-        if let Some((last, at)) = self.last
-            && last == region
-        {
-            return Ok(&self.views[at as usize]);
-        }
-        let at = match self.index.get(&region) {
-            Some(at) => *at,
-            None => {
-                self.views.push(self.store.view(region)?);
-                let at = self.views.len() as u32 - 1;
-                self.index.insert(region, at);
-                at
+        match self.last {
+            Some((last, at)) if last == region => Ok(at as usize),
+            _ => {
+                let at = match self.index.get(&region) {
+                    Some(at) => *at,
+                    None => self.bring_near(region)?,
+                };
+                self.last = Some((region, at));
+                Ok(at as usize)
             }
-        };
-        self.last = Some((region, at));
-        Ok(&self.views[at as usize])
+        }
     }
+
+    #[cold]
+    fn bring_near(&mut self, region: RegionPos) -> Result<u32, StoreError> {
+        let view = self.store.view(region)?;
+        let nothing = Glance { place: 0, mask: 0, table: [BlockId(0); 16], ready: false };
+        self.near.push(Near { view, glances: Box::new([nothing; REGION_CHUNKS]) });
+        let at = self.near.len() as u32 - 1;
+        self.index.insert(region, at);
+        Ok(at)
+    }
+}
+
+/// How to read a chunk at a glance, if its form allows it and its slot has been verified.
+fn glance_at(file: &RegionFile, index: usize) -> Glance {
+    let entry = file.entry(index);
+    let mut glance =
+        Glance { place: 0, mask: 0, table: [BlockId(entry.table); 16], ready: entry.form == Some(Form::Uniform) };
+    if let (Some(Form::U4), Some(table)) = (entry.form, file.verified_table(index)) {
+        glance = Glance { place: entry.place as usize, mask: usize::MAX, ready: true, ..glance };
+        glance.table[..table.len()].copy_from_slice(table);
+    }
+    glance
 }

@@ -457,8 +457,14 @@ fn pack(blocks: &Blocks) -> Voxels {
     }
     if table.len() <= 16 {
         let mut indexes: Box<[u8; U4_BYTES]> = boxed();
-        for (byte, pair) in indexes.iter_mut().zip(blocks.chunks_exact(2)) {
-            *byte = entry_of[usize::from(pair[0].0)] | entry_of[usize::from(pair[1].0)] << 4;
+        for (bytes, eight) in indexes.chunks_exact_mut(4).zip(blocks.chunks_exact(8)) {
+            if eight.iter().all(|block| block == &eight[0]) {
+                bytes.fill(entry_of[usize::from(eight[0].0)] * 0x11);
+                continue;
+            }
+            for (byte, pair) in bytes.iter_mut().zip(eight.chunks_exact(2)) {
+                *byte = entry_of[usize::from(pair[0].0)] | entry_of[usize::from(pair[1].0)] << 4;
+            }
         }
         return Voxels::U4 { table, indexes };
     }
@@ -473,22 +479,32 @@ fn pack(blocks: &Blocks) -> Voxels {
 fn table_of(blocks: &Blocks) -> Option<Vec<BlockId>> {
     let mut seen = [0u64; 1024];
     let mut table = Vec::with_capacity(16);
-    let mut last = None;
-    for &block in blocks {
-        if last == Some(block) {
+    let mut last = blocks[0];
+    note(last, &mut seen, &mut table);
+    for eight in blocks.chunks_exact(8) {
+        // Terrain comes in long runs, and comparing eight voxels is one instruction.
+        if eight.iter().all(|&block| block == last) {
             continue;
         }
-        last = Some(block);
-        let (word, bit) = (usize::from(block.0 >> 6), 1u64 << (block.0 & 63));
-        if seen[word] & bit == 0 {
-            seen[word] |= bit;
-            if table.len() == 256 {
-                return None;
+        for &block in eight {
+            if block != last {
+                last = block;
+                note(block, &mut seen, &mut table);
             }
-            table.push(block);
+        }
+        if table.len() > 256 {
+            return None;
         }
     }
     Some(table)
+}
+
+fn note(block: BlockId, seen: &mut [u64; 1024], table: &mut Vec<BlockId>) {
+    let (word, bit) = (usize::from(block.0 >> 6), 1u64 << (block.0 & 63));
+    if seen[word] & bit == 0 {
+        seen[word] |= bit;
+        table.push(block);
+    }
 }
 
 #[cfg(test)]
