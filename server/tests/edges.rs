@@ -140,23 +140,36 @@ fn only_the_store_and_the_benchmarks_may_hold_unsafe_code() {
     }
 }
 
-fn exists(path: &str) -> bool {
-    MADE.iter().any(|made| path.starts_with(made)) || workspace().join(path).exists()
+/// A path is the repository's, or one of the folder that its section is about.
+fn exists(path: &str, section: &str) -> bool {
+    MADE.iter().any(|made| path.starts_with(made))
+        || [workspace(), workspace().join(section)].iter().any(|folder| folder.join(path).exists())
+}
+
+fn is_path(word: &str) -> bool {
+    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    plain && (word.ends_with('/') || EXTENSIONS.iter().any(|end| word.ends_with(end) && word != *end))
+}
+
+/// Targets of links within the repository.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = targets.filter(|link| !link.contains("://") && !link.starts_with('#'));
+    targets.map(|link| link.split('#').next().expect("a split has a first part"))
 }
 
 #[test]
 fn every_path_and_link_in_the_documents_leads_somewhere() {
     let mut wrong = Vec::new();
     for page in ["ARCHITECTURE.md", "README.md"] {
-        let text = read(page);
-        let is_path = |word: &&str| {
-            let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
-            plain && (word.contains('/') && word.ends_with('/') || EXTENSIONS.iter().any(|end| word.ends_with(end)))
-        };
-        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-        let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
-        let paths = backticked(&text).filter(is_path).chain(links.map(|link| link.split('#').next().unwrap()));
-        wrong.extend(paths.filter(|path| !exists(path)).map(|path| format!("{page}: {path}")));
+        let mut section = String::new();
+        for line in read(page).lines() {
+            if line.starts_with('#') {
+                section = backticked(line).next().unwrap_or("").to_owned();
+            }
+            let paths = backticked(line).filter(|word| is_path(word)).chain(links(line));
+            wrong.extend(paths.filter(|path| !exists(path, &section)).map(|path| format!("{page}: {path}")));
+        }
     }
     assert!(wrong.is_empty(), "these lead nowhere:\n{}", wrong.join("\n"));
 }
