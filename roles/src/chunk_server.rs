@@ -14,7 +14,7 @@ use terrane_protocol::stream::registry_frames;
 use terrane_protocol::{ChunkStream, DeltaFrame, Event, PROTOCOL_VERSION, Session};
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::space::{ChunkPos, VoxelPos};
-use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, World};
+use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, SourceError, World};
 
 /// One connection, numbered by the shell, never twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +74,8 @@ pub struct Outbox {
     pub send: Vec<(PeerId, Vec<u8>)>,
     /// Connections to be closed once their bytes are sent.
     pub close: Vec<PeerId>,
+    /// For the log: chunks that clients wait for and that can't be read, each once.
+    pub unreadable: Vec<(ChunkPos, String)>,
 }
 
 /// What a chunk server may use.
@@ -151,6 +153,8 @@ pub struct ChunkServer {
     decided: HashMap<ActorId, u64>,
     tick: u64,
     refusing: Option<Refused>,
+    /// Chunks that could not be read, so that each is reported once.
+    unreadable: BTreeSet<ChunkPos>,
 }
 
 impl ChunkServer {
@@ -171,6 +175,7 @@ impl ChunkServer {
             decided: HashMap::new(),
             tick,
             refusing: None,
+            unreadable: BTreeSet::new(),
         }
     }
 
@@ -443,7 +448,7 @@ impl ChunkServer {
         let ahead: Vec<ChunkPos> = client.stream.wanted().take(*loads).collect();
         self.world.prefetch(&ahead);
         let ready: BTreeSet<ChunkPos> = ahead.into_iter().collect();
-        let (world, uncommitted) = (&mut self.world, &self.uncommitted);
+        let (world, uncommitted, reported) = (&mut self.world, &self.uncommitted, &mut self.unreadable);
         let mut bytes = Vec::new();
         let mut used = 0;
         client.stream.next(OUTPUT_TRANSPORT_BYTES_MAX, &mut bytes, &mut |pos| {
@@ -451,7 +456,15 @@ impl ChunkServer {
                 return None;
             }
             used += 1;
-            durable(world, uncommitted, pos)
+            match durable(world, uncommitted, pos) {
+                Ok(held) => Some(held),
+                Err(error) => {
+                    if reported.insert(pos) {
+                        out.unreadable.push((pos, error.to_string()));
+                    }
+                    None
+                }
+            }
         });
         *loads = loads.saturating_sub(used);
         if !bytes.is_empty() {
@@ -463,10 +476,10 @@ impl ChunkServer {
     }
 }
 
-/// A chunk as it was last durable. An unreadable one is left out: the log has why, and the client waits for it.
-fn durable(world: &mut World, uncommitted: &VecDeque<Uncommitted>, pos: ChunkPos) -> Option<Held> {
+/// A chunk as it was last durable.
+fn durable(world: &mut World, uncommitted: &VecDeque<Uncommitted>, pos: ChunkPos) -> Result<Held, SourceError> {
     let before = uncommitted.iter().find_map(|waiting| waiting.before.get(&pos));
-    before.cloned().or_else(|| world.chunk(pos).ok())
+    before.map_or_else(|| world.chunk(pos), |held| Ok(held.clone()))
 }
 
 /// The number that stands for a session in the journal: a hash, because the id itself is the client's secret.

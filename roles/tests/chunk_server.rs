@@ -344,6 +344,25 @@ fn snapshots_are_loaded_in_portions_and_all_arrive() {
 }
 
 #[test]
+fn a_chunk_that_cannot_be_read_is_reported_once_and_holds_nothing_else_up() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    let shape = Shape::new_box([8, 9, 9], [11, 10, 10]).unwrap();
+    bench.say(a, &ClientMessage::Subscribe { subscription: 1, shape });
+    let mut reported = Vec::new();
+    for _ in 0..5 {
+        let mut out = Outbox::default();
+        bench.server.step(Duration::ZERO, Input::Tick, &mut out);
+        reported.append(&mut out.unreadable);
+        bench.deliver(out);
+    }
+    assert!(reported.len() <= 1, "{reported:?}");
+    let held: Vec<[i32; 3]> = bench.clients[&a].chunks.keys().map(|pos| pos.to_array()).collect();
+    assert_eq!(held, [[8, 9, 9], [10, 9, 9]]);
+    assert_eq!(bench.clients[&a].caught_up, None, "not everything has been sent");
+}
+
+#[test]
 fn equal_inputs_give_equal_digests() {
     let run = || {
         let mut bench = Bench::plain();

@@ -107,6 +107,9 @@ impl Loop<'_> {
             // The role lets no more ticks wait than this queue holds; a journal that has ended reports by itself.
             let _ = self.wiring.commits.send(deltas);
         }
+        for (pos, reason) in self.out.unreadable.drain(..) {
+            tracing::error!("chunk {pos} can't be read, its place stays empty: {reason}");
+        }
         let speaks = !self.out.send.is_empty() || !self.out.close.is_empty();
         for (peer, bytes) in self.out.send.drain(..) {
             let _ = self.wiring.actions.send(Action::Send { peer, bytes });
