@@ -15,6 +15,7 @@ macro_rules! say {
 mod bars;
 mod failure;
 mod logs;
+mod serving;
 mod verbs;
 mod worlds;
 

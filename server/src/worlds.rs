@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
+use terrane_world::block::AIR;
 use terrane_world::block::Registry;
 use terrane_world::digest::{ContentDigest, chunk_hash};
-use terrane_world::space::{ChunkPos, RegionPos, VoxelBox};
+use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelBox, VoxelPos};
 
 /// The generator of new worlds.
 pub const DEFAULT_GENERATOR: (&str, u32) = ("hills", 1);
@@ -105,4 +106,39 @@ pub fn digest(
     let mut digest = ContentDigest::new(&identity);
     hashes.into_iter().for_each(|(pos, hash)| digest.add(pos, hash));
     Ok((digest.finish(), digest.chunks()))
+}
+
+/// Refuses a seed that is not the one an existing world was made with.
+pub fn check_seed(path: &Path, seed: u64) -> Result<(), Failure> {
+    let found = open(path, Access::Read)?.settings().seed;
+    if found == seed {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} has seed {found}, not {seed}: leave --seed out, or give another folder",
+        path.display()
+    )))
+}
+
+/// Where the feet of new players stand: where the generator says, or on top of what was imported first.
+pub fn spawn(store: &Store) -> Result<VoxelPos, terrane_store::StoreError> {
+    let somewhere = VoxelPos::new(0, 64, 0).expect("inside the world");
+    if store.settings().generator.name != "void" {
+        return Ok(VoxelPos::try_from(store.generator().spawn()).unwrap_or(somewhere));
+    }
+    // The middle of one stored region; the regions around it need not be opened.
+    let Some(region) = store.stored_regions()?.pop() else { return Ok(somewhere) };
+    let mut stack = store.stored_chunks(region)?;
+    let Some(middle) = stack.get(stack.len() / 2).copied() else { return Ok(somewhere) };
+    stack.retain(|pos| (pos.x(), pos.z()) == (middle.x(), middle.z()));
+    stack.sort_unstable_by_key(|pos| std::cmp::Reverse(pos.y()));
+    for pos in stack {
+        let Some(held) = store.chunk(pos)? else { continue };
+        let top = (0..32).rev().find(|y| held.chunk.get(LocalIndex::from_xyz(16, *y, 16)) != AIR);
+        if let Some(top) = top {
+            let ground = pos.voxel(LocalIndex::from_xyz(16, top, 16));
+            return Ok(VoxelPos::new(ground.x(), ground.y() + 1, ground.z()).unwrap_or(ground));
+        }
+    }
+    Ok(middle.origin())
 }

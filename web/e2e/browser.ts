@@ -60,7 +60,8 @@ export async function settled(page: Page): Promise<void> {
 
 /** Saves what the page shows. */
 export async function screenshot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(RESULTS, `${name}.png`) });
+  // Software rendering may take long over the one frame that the picture waits for.
+  await page.screenshot({ path: join(RESULTS, `${name}.png`), timeout: 240_000 });
 }
 
 /** A sample of the canvas's pixels, one number each, of the share of the picture around its middle. */

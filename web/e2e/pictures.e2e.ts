@@ -9,8 +9,8 @@ const PLACES = process.env["PICTURES"]?.split(" ").map((place) => place.split(/=
 ];
 
 test.each(PLACES)("%s", async (name, query) => {
-  const server = makeServer(7_782);
-  const browser = await openBrowser(1_280, 720);
+  const server = makeServer(7_785);
+  const browser = await openBrowser(1_120, 630);
   const faults: string[] = [];
   try {
     await server.start();

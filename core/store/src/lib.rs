@@ -13,17 +13,21 @@ pub mod error;
 pub mod journal;
 pub mod mark;
 pub mod os;
+pub mod reader;
 pub mod region;
+mod replay;
 pub mod settings;
 mod sigbus;
-mod slot;
+pub mod slot;
 pub mod store;
+mod view;
 
 pub use check::{Problem, Repair, Report, check};
 pub use error::StoreError;
 pub use os::OsDir;
+pub use reader::Reader;
 pub use settings::{GeneratorSetting, Settings};
-pub use store::{Access, Load, Reader, Store};
+pub use store::{Access, Load, Store};
 
 /// The version of every file in a world directory; a program refuses others.
 pub const FORMAT_VERSION: u32 = 1;

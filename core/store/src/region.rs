@@ -7,7 +7,7 @@
 use crate::FORMAT_VERSION;
 use crate::door::{Dir, File, Map, Open};
 use crate::error::{Context, StoreError};
-use crate::slot::{self, Encoded};
+use crate::slot::{self, Encoded, Entry};
 use std::sync::{Arc, OnceLock};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version};
@@ -30,27 +30,8 @@ pub const OPEN_MAX: usize = 6_000;
 
 const _: () = assert!(DIRECTORY_HEAD + REGION_CHUNKS * ENTRY_BYTES <= PAGE, "a directory fits one page");
 
-/// What a directory says about one chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Entry {
-    /// First byte of the slot; 0 if it has no bytes.
-    pub place: u64,
-    /// Bytes of the slot.
-    pub length: u32,
-    /// The chunk's version.
-    pub version: Version,
-    /// How the voxels are held; `None` if the chunk is not stored.
-    pub form: Option<Form>,
-    /// Table entries, or the block of a uniform chunk.
-    pub table: u16,
-    /// XXH3-64 of the slot's bytes.
-    pub checksum: u64,
-}
-
-impl Entry {
-    fn extent(&self) -> Option<(u64, u64)> {
-        (self.length > 0).then(|| (self.place, round_up(self.place + u64::from(self.length))))
-    }
+fn extent(entry: &Entry) -> Option<(u64, u64)> {
+    (entry.length > 0).then(|| (entry.place, round_up(entry.place + u64::from(entry.length))))
 }
 
 const fn round_up(offset: u64) -> u64 {
@@ -99,18 +80,25 @@ impl Directory {
         }
         let mut entries = Box::new([Entry::default(); REGION_CHUNKS]);
         for (entry, bytes) in entries.iter_mut().zip(page[DIRECTORY_HEAD..].chunks_exact(ENTRY_BYTES)) {
-            *entry = Entry {
-                place: u64::from(u32_at(bytes, 0)) * SECTOR,
-                length: u32_at(bytes, 4),
-                version: Version { epoch: u32_at(bytes, 8), count: u32_at(bytes, 12) },
-                form: Form::from_number(bytes[16]),
-                table: u16::from_le_bytes([bytes[18], bytes[19]]),
-                checksum: u64_at(bytes, 20),
-            };
-            check_entry(entry, bytes[16])?;
+            let form;
+            (*entry, form) = read_entry(bytes);
+            check_entry(entry, form)?;
         }
         Ok(Self { sequence: u64_at(page, 8), entries })
     }
+}
+
+/// An entry of a directory, with the number of its form as it stands there.
+fn read_entry(bytes: &[u8]) -> (Entry, u8) {
+    let entry = Entry {
+        place: u64::from(u32_at(bytes, 0)) * SECTOR,
+        length: u32_at(bytes, 4),
+        version: Version { epoch: u32_at(bytes, 8), count: u32_at(bytes, 12) },
+        form: Form::from_number(bytes[16]),
+        table: u16::from_le_bytes([bytes[18], bytes[19]]),
+        checksum: u64_at(bytes, 20),
+    };
+    (entry, bytes[16])
 }
 
 fn check_entry(entry: &Entry, form_number: u8) -> Result<(), String> {
@@ -171,14 +159,50 @@ fn check_header(page: &[u8], name: &str, pos: RegionPos, world: &[u8; 16]) -> Re
     if page[..8] != *MAGIC {
         return Err(StoreError::corrupt(name, 0, "it does not begin like a region file"));
     }
+    if page == header(pos, world) {
+        return Ok(());
+    }
+    // Only a header that is whole can speak of another version.
     let version = u32_at(page, 8);
-    if version != FORMAT_VERSION {
+    if xxh3_64(&page[..HEADER_BYTES - 8]) == u64_at(page, HEADER_BYTES - 8) && version != FORMAT_VERSION {
         return Err(StoreError::Version { file: name.into(), found: version, supported: FORMAT_VERSION });
     }
-    if page != header(pos, world) {
-        return Err(StoreError::corrupt(name, 8, "its header does not match its checksum, its name or this world"));
+    Err(StoreError::corrupt(name, 8, "its header does not match its checksum, its name or this world"))
+}
+
+/// Writes a region's header again: it follows from the file's name and the world's id.
+pub fn write_header(dir: &dyn Dir, pos: RegionPos, world: &[u8; 16]) -> Result<(), StoreError> {
+    let name = file_name(pos);
+    let file = dir.open(&name, Open::Write).at("opening", &name, 0)?;
+    file.write_at(&header(pos, world), 0).at("writing", &name, 0)?;
+    file.sync().synced(&name)
+}
+
+/// Makes header, directories and slots match their checksums whatever they say, and removes entries that can't be, so
+/// that tests and fuzzers get past what a checksum would hide. Too few bytes stay as they are.
+pub fn seal(bytes: &mut [u8], pos: RegionPos, world: &[u8; 16]) {
+    if bytes.len() < FIRST_SLOT as usize {
+        return;
     }
-    Ok(())
+    let (head, slots) = bytes.split_at_mut(FIRST_SLOT as usize);
+    head[..PAGE].copy_from_slice(&header(pos, world));
+    for page in head[PAGE..].chunks_exact_mut(PAGE) {
+        page[..4].copy_from_slice(DIRECTORY_MAGIC);
+        for entry in page[DIRECTORY_HEAD..].chunks_exact_mut(ENTRY_BYTES) {
+            let (read, form) = read_entry(entry);
+            if check_entry(&read, form).is_err() {
+                entry.fill(0);
+                continue;
+            }
+            let start = read.place.saturating_sub(FIRST_SLOT) as usize;
+            if let Some(slot) = slots.get(start..).and_then(|rest| rest.get(..read.length as usize)) {
+                entry[20..28].copy_from_slice(&xxh3_64(slot).to_le_bytes());
+            }
+        }
+        page[24..32].fill(0);
+        let checksum = xxh3_64(page);
+        page[24..32].copy_from_slice(&checksum.to_le_bytes());
+    }
 }
 
 /// One region file as it stood when it was opened. Immutable; a checkpoint makes a new one.
@@ -190,63 +214,8 @@ pub struct RegionFile {
     directory: Directory,
     /// The extents that the other directory names, if it is valid.
     older: Option<Directory>,
-    /// By index in the region, filled when the slot's checksum has been found right.
-    lines: Box<[Line; REGION_CHUNKS]>,
-}
-
-/// What reading one voxel of a chunk needs, in one line of the processor's cache.
-#[repr(align(64))]
-struct Line(OnceLock<Readable>);
-
-const _: () = assert!(size_of::<Line>() == 64, "one line");
-
-/// No block has this id (see `limits::BLOCKS_MAX`).
-const NO_BLOCK: BlockId = BlockId(u16::MAX);
-
-/// How to get at the voxels of one chunk. Uniform chunks are read like those with half-byte indexes, only that place
-/// and index come out as 0: where one kind follows the other at random, a branch would be guessed wrong each time.
-struct Readable {
-    /// First byte of the indexes.
-    place: usize,
-    /// What of half the local index counts: all bits of it, or none.
-    span: u16,
-    /// What of the half-byte counts.
-    mask: u8,
-    /// The blocks of half-byte indexes, then `NO_BLOCK`.
-    table: [BlockId; 16],
-    /// Instead of all that, for chunks that have no half-byte indexes.
-    wide: Option<Box<Wide>>,
-}
-
-/// The rarer forms of chunks.
-enum Wide {
-    NotStored,
-    U8(Box<[BlockId]>),
-    U16,
-}
-
-impl Readable {
-    fn new(entry: &Entry, table: &[BlockId]) -> Self {
-        let wide = match entry.form {
-            Some(Form::Uniform | Form::U4) => None,
-            Some(Form::U8) => Some(Wide::U8(table.into())),
-            Some(Form::U16) => Some(Wide::U16),
-            None => Some(Wide::NotStored),
-        };
-        let mut readable = Self { place: 0, span: 0, mask: 0, table: [NO_BLOCK; 16], wide: wide.map(Box::new) };
-        match entry.form {
-            Some(Form::Uniform) => readable.table[0] = BlockId(entry.table),
-            Some(form) => {
-                readable.place = entry.place as usize;
-                if form == Form::U4 {
-                    (readable.span, readable.mask) = (u16::MAX, 15);
-                    readable.table[..table.len()].copy_from_slice(table);
-                }
-            }
-            None => {}
-        }
-        readable
-    }
+    /// By index in the region, filled when the slot's checksum has been found right: the table of its indexes.
+    tables: Box<[OnceLock<Box<[BlockId]>>; REGION_CHUNKS]>,
 }
 
 impl RegionFile {
@@ -273,11 +242,20 @@ impl RegionFile {
         world: &[u8; 16],
         switching: bool,
     ) -> Result<Self, StoreError> {
-        let mut pages = vec![0u8; 3 * PAGE];
-        if !map.copy_to(0, &mut pages) {
-            return Err(StoreError::Truncated { file: name, offset: map.length().min(3 * PAGE) as u64 });
-        }
+        let pages = first_pages(&name, &map)?;
         check_header(&pages[..PAGE], &name, pos, world)?;
+        Self::of_directories(name, map, &pages, switching)
+    }
+
+    /// Opens a region file whose header need not be right, for repair. Its directories may be torn.
+    pub fn open_without_header(dir: &dyn Dir, pos: RegionPos) -> Result<Self, StoreError> {
+        let name = file_name(pos);
+        let map = dir.open(&name, Open::Read).and_then(|file| file.map()).at("mapping", &name, 0)?;
+        let pages = first_pages(&name, &map)?;
+        Self::of_directories(name, map, &pages, true)
+    }
+
+    fn of_directories(name: String, map: Map, pages: &[u8], switching: bool) -> Result<Self, StoreError> {
         let read: Vec<_> = (1..3).map(|n| Directory::decode(&pages[n * PAGE..(n + 1) * PAGE])).collect();
         let sequence = |n: usize| read[n].as_ref().map_or(0, |d| d.sequence);
         let current = usize::from(sequence(1) > sequence(0));
@@ -292,8 +270,8 @@ impl RegionFile {
         let (first, second) = (read.next().flatten(), read.next().flatten());
         let (directory, older) = if current == 0 { (first, second) } else { (second, first) };
         let directory = directory.expect("the newer one was checked");
-        let lines = Box::new([const { Line(OnceLock::new()) }; REGION_CHUNKS]);
-        Ok(Self { name, map, current, directory, older, lines })
+        let tables = Box::new([const { OnceLock::new() }; REGION_CHUNKS]);
+        Ok(Self { name, map, current, directory, older, tables })
     }
 
     /// The path in the world's folder.
@@ -364,63 +342,62 @@ impl RegionFile {
     /// The slot's checksum is compared at the first read of the slot, not at each.
     #[inline]
     pub fn voxel(&self, index: usize, local: LocalIndex) -> Result<Option<BlockId>, StoreError> {
-        let readable = match self.lines[index].0.get() {
-            Some(readable) => readable,
+        let entry = &self.directory.entries[index];
+        let Some(form) = entry.form else { return Ok(None) };
+        if form == Form::Uniform {
+            return Ok(Some(BlockId(entry.table)));
+        }
+        let table = match self.tables[index].get() {
+            Some(table) => table,
             None => self.verify(index)?,
         };
-        if let Some(wide) = &readable.wide {
-            return self.wide_voxel(index, wide, readable.place, local);
-        }
-        let half = self.map.byte(readable.place + usize::from(local.get() / 2 & readable.span));
-        let block = readable.table[usize::from(half >> (4 * (local.get() & 1)) & readable.mask & 15)];
-        self.checked(index, block).map(Some)
-    }
-
-    fn wide_voxel(
-        &self,
-        index: usize,
-        wide: &Wide,
-        place: usize,
-        local: LocalIndex,
-    ) -> Result<Option<BlockId>, StoreError> {
-        let block = match wide {
-            Wide::NotStored => return Ok(None),
-            Wide::U8(table) => {
-                table.get(usize::from(self.map.byte(place + local.index()))).copied().unwrap_or(NO_BLOCK)
-            }
-            Wide::U16 => BlockId(self.map.u16(place + 2 * local.index())),
+        let (place, local) = (entry.place as usize, local.index());
+        let block = match form {
+            Form::U4 => table.get(usize::from(self.map.byte(place + local / 2) >> (4 * (local & 1)) & 15)).copied(),
+            Form::U8 => table.get(usize::from(self.map.byte(place + local))).copied(),
+            _ => Some(BlockId(self.map.u16(place + 2 * local))),
         };
-        self.checked(index, block).map(Some)
-    }
-
-    /// A block that was read from the map, if the file was still there.
-    #[inline]
-    fn checked(&self, index: usize, block: BlockId) -> Result<BlockId, StoreError> {
         if self.map.failed() {
-            return Err(self.cut_short(self.entry(index).place));
+            return Err(self.cut_short(entry.place));
         }
-        if block == NO_BLOCK {
-            let what = "a voxel's index points behind the table";
-            return Err(StoreError::corrupt(&self.name, self.entry(index).place, what));
-        }
-        Ok(block)
+        block.map(Some).ok_or_else(|| StoreError::corrupt(&self.name, entry.place, "an index points behind the table"))
     }
 
-    /// Compares a slot with its checksum and keeps what reading its voxels needs.
-    #[cold]
-    fn verify(&self, index: usize) -> Result<&Readable, StoreError> {
-        let entry = self.entry(index);
-        let table = match entry.form {
-            None | Some(Form::Uniform) => Vec::new(),
-            Some(_) => {
-                let bytes = self.slot_bytes(entry)?;
-                let chunk = slot::decode(entry, &bytes)
-                    .map_err(|error| StoreError::corrupt(&self.name, entry.place, error.to_string()))?;
-                chunk.table().to_vec()
-            }
-        };
-        Ok(self.lines[index].0.get_or_init(|| Readable::new(entry, &table)))
+    /// One byte of the map. The caller asks [`RegionFile::is_cut`] and [`RegionFile::is_current`] afterwards.
+    #[inline]
+    pub fn map_byte(&self, offset: usize) -> u8 {
+        self.map.byte(offset)
     }
+
+    /// Whether a read has met a part of the file that is no longer there.
+    #[inline]
+    pub fn is_cut(&self) -> bool {
+        self.map.failed()
+    }
+
+    /// The table of a chunk whose slot has been compared with its checksum.
+    pub fn verified_table(&self, index: usize) -> Option<&[BlockId]> {
+        self.tables[index].get().map(AsRef::as_ref)
+    }
+
+    /// Compares a slot with its checksum and keeps its table.
+    #[cold]
+    fn verify(&self, index: usize) -> Result<&[BlockId], StoreError> {
+        let entry = self.entry(index);
+        let bytes = self.slot_bytes(entry)?;
+        let chunk = slot::decode(entry, &bytes)
+            .map_err(|error| StoreError::corrupt(&self.name, entry.place, error.to_string()))?;
+        Ok(self.tables[index].get_or_init(|| chunk.table().into()))
+    }
+}
+
+/// Header and directories.
+fn first_pages(name: &str, map: &Map) -> Result<Vec<u8>, StoreError> {
+    let mut pages = vec![0u8; 3 * PAGE];
+    if map.copy_to(0, &mut pages) {
+        return Ok(pages);
+    }
+    Err(StoreError::Truncated { file: name.to_owned(), offset: map.length().min(3 * PAGE) as u64 })
 }
 
 /// Makes a new region file beside its final name, whole and synced. [`publish_new`] gives it its name.
@@ -429,7 +406,7 @@ pub fn write_new(
     pos: RegionPos,
     world: &[u8; 16],
     epoch: u32,
-    chunks: &[(usize, Encoded)],
+    chunks: &[(usize, &Encoded)],
 ) -> Result<(), StoreError> {
     let name = format!("{}.new", file_name(pos));
     let file = dir.open(&name, Open::Create).at("creating", &name, 0)?;
@@ -474,7 +451,7 @@ pub fn write_slots(
     dir: &dyn Dir,
     region: &RegionFile,
     epoch: u32,
-    changed: &[(usize, Encoded)],
+    changed: &[(usize, &Encoded)],
 ) -> Result<Switch, StoreError> {
     let name = region.name.clone();
     let file = dir.open(&name, Open::Write).at("opening", &name, 0)?;
@@ -511,7 +488,7 @@ impl FreeSpace {
     fn of(region: &RegionFile) -> Self {
         let directories = [Some(&region.directory), region.older.as_ref()];
         let mut used: Vec<(u64, u64)> =
-            directories.into_iter().flatten().flat_map(|d| d.entries.iter().filter_map(Entry::extent)).collect();
+            directories.into_iter().flatten().flat_map(|d| d.entries.iter().filter_map(extent)).collect();
         used.sort_unstable();
         let (mut gaps, mut end) = (Vec::new(), FIRST_SLOT);
         for (start, stop) in used {

@@ -1,13 +1,31 @@
 //! A chunk as the bytes of a slot: voxel column, table, sparse data.
 
-use crate::region::Entry;
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, ChunkError, Form, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
+/// What a directory says about one chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// First byte of the slot; 0 if it has no bytes.
+    pub place: u64,
+    /// Bytes of the slot.
+    pub length: u32,
+    /// The chunk's version.
+    pub version: Version,
+    /// How the voxels are held; `None` if the chunk is not stored.
+    pub form: Option<Form>,
+    /// Table entries, or the block of a uniform chunk.
+    pub table: u16,
+    /// XXH3-64 of the slot's bytes.
+    pub checksum: u64,
+}
+
 /// A chunk ready to be written: its directory entry, still without a place, and its bytes.
 pub struct Encoded {
+    /// What the directory will say, still without a place.
     pub entry: Entry,
+    /// Voxel column, table, sparse data; empty for a uniform chunk without any.
     pub bytes: Vec<u8>,
 }
 

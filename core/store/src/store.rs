@@ -2,30 +2,30 @@
 
 use crate::door::Dir;
 use crate::error::{Context, StoreError};
-use crate::journal::{self, Journal, Place, Record, Scan, Scanned};
+use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
+use crate::reader::Reader;
 use crate::region::{self, OPEN_MAX, RegionFile};
+use crate::replay::{READ_ATTEMPTS, hear, open_region, replay};
 use crate::settings::{self, Settings};
 use crate::slot::{self, Encoded};
+use crate::view::{PositionMap, View};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use terrane_world::block::{BlockId, Registry};
+use terrane_world::block::Registry;
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::digest::load_term;
 use terrane_world::generate::Generator;
 use terrane_world::limits::REGION_CHUNKS;
-use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelPos};
-use terrane_world::step::{ChunkDelta, ChunkSource, Deltas, Held, SourceError, Standing, forget_silent_actors};
+use terrane_world::space::{ChunkPos, RegionPos};
+use terrane_world::step::{ChunkSource, Deltas, Held, SourceError, Standing};
 
 /// The lock's file.
 const LOCK_FILE: &str = "lock";
-/// How often a region that another process is just switching is read again.
-const READ_ATTEMPTS: usize = 100;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,74 +46,6 @@ pub enum Load {
     /// Leaves those that exist as they are, and loads the others.
     KeepExisting,
 }
-
-/// A multiplicative hash: region positions are three small numbers that nobody hostile picks.
-#[derive(Default)]
-struct PositionHasher(u64);
-
-impl Hasher for PositionHasher {
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 29
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_i32(i32::from(*byte)));
-    }
-    fn write_i32(&mut self, value: i32) {
-        self.0 = (self.0.rotate_left(21) ^ u64::from(value as u32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-}
-
-type PositionMap<T> = HashMap<RegionPos, T, BuildHasherDefault<PositionHasher>>;
-type Overlay = Box<[Option<Held>; REGION_CHUNKS]>;
-
-/// A region as readers see it: its file, and the changed chunks that no slot holds yet.
-#[derive(Clone, Default)]
-struct View {
-    file: Option<Arc<RegionFile>>,
-    overlay: Option<Overlay>,
-}
-
-impl View {
-    fn held(&self, index: usize) -> Option<&Held> {
-        self.overlay.as_ref()?[index].as_ref()
-    }
-
-    fn version(&self, index: usize) -> Version {
-        let stored = || self.file.as_ref().map_or(Version::NONE, |file| file.entry(index).version);
-        self.held(index).map_or_else(stored, |held| held.version)
-    }
-
-    fn has(&self, index: usize) -> bool {
-        self.held(index).is_some() || self.file.as_ref().is_some_and(|file| file.entry(index).form.is_some())
-    }
-
-    fn chunk(&self, index: usize) -> Result<Option<Held>, StoreError> {
-        if let Some(held) = self.held(index) {
-            return Ok(Some(held.clone()));
-        }
-        let Some(file) = &self.file else { return Ok(None) };
-        let stored = file.chunk(index)?;
-        Ok(stored.map(|(chunk, version)| Held { chunk: Arc::new(chunk), version }))
-    }
-
-    fn put(&mut self, index: usize, held: Held) {
-        self.overlay.get_or_insert_with(|| Box::new([const { None }; REGION_CHUNKS]))[index] = Some(held);
-    }
-
-    /// Drops overlay chunks that the file holds too.
-    fn drop_written(&mut self) {
-        let (Some(overlay), Some(file)) = (&mut self.overlay, &self.file) else { return };
-        for (index, slot) in overlay.iter_mut().enumerate() {
-            if slot.as_ref().is_some_and(|held| held.version <= file.entry(index).version) {
-                *slot = None;
-            }
-        }
-        if overlay.iter().all(Option::is_none) {
-            self.overlay = None;
-        }
-    }
-}
-
 /// What only the writer has.
 struct Writer {
     journal: Journal,
@@ -146,19 +78,6 @@ pub struct Store {
     notices: Vec<String>,
     _lock: Option<Box<dyn Any + Send + Sync>>,
 }
-
-/// What replaying the journal's tail found.
-struct Replayed {
-    standing: Standing,
-    views: BTreeMap<RegionPos, View>,
-    switching: BTreeSet<RegionPos>,
-    end: Place,
-    /// Whether a load was cut off.
-    unfinished_load: bool,
-    highest_epoch: u32,
-    torn_bytes: u64,
-}
-
 impl Store {
     /// Makes a world. The folders of `dir` must exist ([`crate::OsDir::make_folders`]).
     pub fn create(dir: &dyn Dir, settings: &Settings, registry: &Registry) -> Result<(), StoreError> {
@@ -176,6 +95,7 @@ impl Store {
             identity: settings.identity(),
         };
         mark.create(dir)?;
+        settings::replace_file(dir, settings::SETTINGS_COPY, settings.to_toml().as_bytes())?;
         // Last, because its presence is what makes the folder a world.
         settings::replace_file(dir, settings::SETTINGS_FILE, settings.to_toml().as_bytes())
     }
@@ -190,7 +110,7 @@ impl Store {
             Access::Read => None,
             Access::Write => Some(take_lock(&*dir)?),
         };
-        let settings = settings::read_settings(&*dir)?;
+        let settings = settings::read_settings(&*dir, settings::SETTINGS_FILE)?;
         let names = settings::read_registry_names(&*dir, settings::REGISTRY_FILES[0])?;
         let registry = Registry::from_names(&names, &settings.rules)?;
         let generator = Generator::new(&settings.generator.name, settings.generator.version, settings.seed, &registry)?;
@@ -238,7 +158,8 @@ impl Store {
 
     /// Raises the epoch above every one that was ever used, and only then goes on with the journal.
     fn become_writer(&mut self, mark: Mark, end: Place, highest_epoch: u32) -> Result<(), StoreError> {
-        let epoch = mark.epoch.max(highest_epoch).checked_add(1).expect("2³² starts of one world");
+        let spent = || StoreError::corrupt("the journal", 0, format!("it names epoch {}, the last there is", u32::MAX));
+        let epoch = mark.epoch.max(highest_epoch).checked_add(1).ok_or_else(spent)?;
         let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
         mark.write(&*self.dir)?;
         let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
@@ -301,12 +222,7 @@ impl Store {
         records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
         self.watch(writer.journal.append(&records))?;
         writer.unsynced = true;
-        writer.pending.extend(
-            deltas
-                .after
-                .iter()
-                .map(|(pos, version, chunk)| (*pos, Held { chunk: Arc::clone(chunk), version: *version })),
-        );
+        writer.pending.extend(deltas.after.iter().cloned());
         hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
         Ok(())
     }
@@ -348,7 +264,7 @@ impl Store {
     }
 
     /// The region as it stands, opened if need be.
-    fn view(&self, pos: RegionPos) -> Result<Arc<View>, StoreError> {
+    pub(crate) fn view(&self, pos: RegionPos) -> Result<Arc<View>, StoreError> {
         if let Some(view) = self.regions.read().get(&pos) {
             return Ok(Arc::clone(view));
         }
@@ -369,7 +285,7 @@ impl Store {
     }
 
     /// Reads a region's directories again, after another process has switched them.
-    fn reopen(&self, pos: RegionPos) -> Result<(), StoreError> {
+    pub(crate) fn reopen(&self, pos: RegionPos) -> Result<(), StoreError> {
         let file = self.open_region(pos)?.map(Arc::new);
         let mut regions = self.regions.write();
         let overlay = regions.get(&pos).and_then(|view| view.overlay.clone());
@@ -383,7 +299,7 @@ impl Store {
 
     /// A reading end for one thread.
     pub fn reader(self: &Arc<Self>) -> Reader {
-        Reader { store: Arc::clone(self), generation: 0, views: Vec::new(), index: PositionMap::default(), last: None }
+        Reader::new(Arc::clone(self))
     }
 
     /// The chunk as last synced; `None` if it is not stored.
@@ -428,6 +344,11 @@ impl Store {
             view.overlay.iter().flat_map(|overlay| overlay.iter().flatten()).map(|held| held.chunk.memory_bytes()).sum()
         };
         self.regions.read().values().map(held).sum()
+    }
+
+    /// Regions with changed chunks that wait for a checkpoint.
+    pub fn dirty_regions(&self) -> usize {
+        self.regions.read().values().filter(|view| view.overlay.is_some()).count()
     }
 
     /// Gives names ids, durably, before any chunk uses them. Gives the registry with them.
@@ -499,13 +420,13 @@ impl Store {
             let changed = encode_overlay(view);
             match &view.file {
                 None => {
-                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &changed)?;
+                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &by_reference(&changed))?;
                     region::publish_new(&*self.dir, *pos)?;
                     new.push(*pos);
                 }
                 Some(file) => {
                     // A directory that a crash has torn is the older one, so this overwrites it.
-                    region::write_slots(&*self.dir, file, self.epoch(), &changed)?.finish()?;
+                    region::write_slots(&*self.dir, file, self.epoch(), &by_reference(&changed))?.finish()?;
                     self.reopen_switched(*pos)?;
                 }
             }
@@ -628,24 +549,16 @@ impl Store {
     }
 
     fn write_load_slots(&self, load: &RegionLoad) -> Result<Option<region::Switch>, StoreError> {
-        let chunks: Vec<(usize, Encoded)> = load
-            .chunks
-            .iter()
-            .map(|(index, _, c)| (*index, Encoded { entry: c.entry, bytes: c.bytes.clone() }))
-            .collect();
-        match &load.view.file {
-            Some(file) => region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some),
-            None => {
-                // Changed chunks of a region that has no file yet go in with the loaded ones.
-                let changed = encode_overlay(&load.view)
-                    .into_iter()
-                    .filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index));
-                let mut all: Vec<_> = changed.collect();
-                all.extend(chunks);
-                all.sort_by_key(|(index, _)| *index);
-                region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
-            }
+        let chunks: Vec<(usize, &Encoded)> = load.chunks.iter().map(|(index, _, encoded)| (*index, encoded)).collect();
+        if let Some(file) = &load.view.file {
+            return region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some);
         }
+        // Changed chunks of a region that has no file yet go in with the loaded ones.
+        let changed = encode_overlay(&load.view);
+        let mut all = chunks.clone();
+        all.extend(by_reference(&changed).into_iter().filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index)));
+        all.sort_by_key(|(index, _)| *index);
+        region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
     }
 
     fn journal_load(&self, loads: &[RegionLoad], time_ms: u64) -> Result<(), StoreError> {
@@ -679,6 +592,31 @@ impl Store {
     pub fn close(self) -> Result<(), StoreError> {
         self.checkpoint().map(drop)
     }
+
+    /// The chunk as last synced, or as the world's generator makes it.
+    pub fn chunk_or_generated(&self, pos: ChunkPos) -> Result<Held, StoreError> {
+        let generated = || Held { chunk: Arc::new(self.generator.chunk(pos)), version: Version::GENERATED };
+        Ok(self.chunk(pos)?.unwrap_or_else(generated))
+    }
+
+    /// The generator of chunks that are not stored.
+    pub const fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
+    /// What the store was opened for.
+    pub(crate) const fn access(&self) -> Access {
+        match self.writer {
+            Some(_) => Access::Write,
+            None => Access::Read,
+        }
+    }
+
+    /// A number that changes whenever a region does.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
 }
 
 /// One region's part of a load: by index, the version before and the encoded chunk.
@@ -704,299 +642,21 @@ fn encode_overlay(view: &View) -> Vec<(usize, Encoded)> {
     held.map(|(index, held)| (index, slot::encode(&held.chunk.compacted(), held.version))).collect()
 }
 
+pub(crate) fn by_reference(chunks: &[(usize, Encoded)]) -> Vec<(usize, &Encoded)> {
+    chunks.iter().map(|(index, encoded)| (*index, encoded)).collect()
+}
+
 pub(crate) fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Any + Send + Sync>, StoreError> {
     dir.lock(LOCK_FILE).map_err(|error| match error.kind() {
         std::io::ErrorKind::WouldBlock => StoreError::Locked { folder: "this world".into() },
         _ => StoreError::io("locking", LOCK_FILE, 0, &error),
     })
 }
-
-fn hear(standing: &mut Standing, tick: u64, digest: u64, actors: &[(terrane_world::step::ActorId, u64)]) {
-    standing.tick = tick;
-    standing.digest = digest;
-    for (actor, sequence) in actors {
-        standing.actors.insert(*actor, terrane_world::step::ActorState { sequence: *sequence, tick });
-    }
-    forget_silent_actors(&mut standing.actors);
-}
-
-/// Opens a region; a reader beside a writer reads again what the writer may just have been switching.
-fn open_region(
-    dir: &dyn Dir,
-    pos: RegionPos,
-    world: &[u8; 16],
-    switching: bool,
-    patient: bool,
-) -> Result<Option<RegionFile>, StoreError> {
-    let mut result = RegionFile::open(dir, pos, world, switching);
-    for _ in 0..if patient { READ_ATTEMPTS } else { 0 } {
-        if !matches!(result, Err(StoreError::Corrupt { .. })) {
-            break;
-        }
-        result = RegionFile::open(dir, pos, world, switching);
-    }
-    result
-}
-
-/// Brings the world up to date from the journal's tail.
-fn replay(
-    dir: &dyn Dir,
-    world: &[u8; 16],
-    generator: &Generator,
-    mark: &Mark,
-    access: Access,
-) -> Result<Replayed, StoreError> {
-    let start = Place { segment: mark.segment, offset: mark.offset, frame: mark.frame };
-    let (frames, end, torn_bytes) = read_tail(dir, world, start)?;
-    let switching = unfinished_switches(frames.iter().flat_map(|frame| &frame.records));
-    let synced = frames.iter().map(|frame| frame.synced).max().unwrap_or(0);
-    let standing = Standing { epoch: mark.epoch, ..Standing::default() };
-    let mut replay = Replay {
-        dir,
-        generator,
-        world,
-        access,
-        switching,
-        views: BTreeMap::new(),
-        standing,
-        unfinished_load: false,
-        highest_epoch: mark.epoch,
-        lenient: false,
-    };
-    for frame in &frames {
-        // Beside a writer, a frame that is not yet known to be durable may still be taken back by a crash.
-        if access == Access::Read && frame.sequence > synced {
-            break;
-        }
-        frame.records.iter().try_for_each(|record| replay.record(record))?;
-    }
-    let Replay { standing, views, switching, unfinished_load, highest_epoch, .. } = replay;
-    Ok(Replayed { standing, views, switching, end, unfinished_load, highest_epoch, torn_bytes })
-}
-
-/// Every whole frame from `start` to the journal's end.
-fn read_tail(dir: &dyn Dir, world: &[u8; 16], start: Place) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
-    let segments = dir.list("journal").at("listing", "journal", 0)?;
-    let mut frames = Vec::new();
-    let mut place = start;
-    loop {
-        let mut scan = Scan::open(dir, world, place)?;
-        let (end, torn_bytes) = loop {
-            match scan.advance() {
-                Scanned::Frame(frame, _) => frames.push(frame),
-                Scanned::End { offset, torn_bytes } => break (offset, torn_bytes),
-                Scanned::Damaged { offset, missing, .. } => {
-                    let what =
-                        format!("frames {} to {} had been synced and are not whole", missing.start, missing.end - 1);
-                    return Err(StoreError::corrupt(scan.name(), offset, what));
-                }
-            }
-        };
-        let next = Place { segment: place.segment + 1, offset: journal::SEGMENT_HEAD, frame: scan.next_sequence() };
-        let next_name = journal::segment_name(next.segment);
-        if !segments.iter().any(|name| next_name.ends_with(name.as_str()) && name.ends_with(".trj")) {
-            return Ok((frames, Place { segment: place.segment, offset: end, frame: next.frame }, torn_bytes));
-        }
-        // A segment is synced before the next one is begun.
-        let first = Scan::open(dir, world, next)?.next_sequence();
-        if torn_bytes > 0 || first != next.frame {
-            let what =
-                format!("frames {} to {} had been synced and are not whole", next.frame, first.saturating_sub(1));
-            return Err(StoreError::corrupt(scan.name(), end, what));
-        }
-        place = next;
-    }
-}
-
-/// Regions whose switch began and did not end.
-fn unfinished_switches<'a>(records: impl Iterator<Item = &'a Record>) -> BTreeSet<RegionPos> {
-    let mut open = BTreeSet::new();
-    for record in records {
-        match record {
-            Record::SwitchBegins { regions } => open.extend(regions.iter().copied()),
-            Record::SwitchEnds => open.clear(),
-            _ => {}
-        }
-    }
-    open
-}
-
-struct Replay<'a> {
-    dir: &'a dyn Dir,
-    generator: &'a Generator,
-    world: &'a [u8; 16],
-    access: Access,
-    switching: BTreeSet<RegionPos>,
-    views: BTreeMap<RegionPos, View>,
-    standing: Standing,
-    unfinished_load: bool,
-    highest_epoch: u32,
-    /// A frame has been given up by repair: from here on new values count, whatever stood there before.
-    lenient: bool,
-}
-
-impl Replay<'_> {
-    fn record(&mut self, record: &Record) -> Result<(), StoreError> {
-        match record {
-            Record::Delta { delta, .. } => self.delta(delta)?,
-            Record::Replaced { pos, to, checksum, .. } => {
-                self.highest_epoch = self.highest_epoch.max(to.epoch);
-                // The switch is what counts; the record alone may stand for a load that was cut off.
-                if self.view(pos.region())?.version(pos.index_in_region()) >= *to {
-                    self.standing.digest = self.standing.digest.wrapping_add(load_term(*pos, *checksum));
-                } else {
-                    self.unfinished_load = true;
-                }
-            }
-            Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
-            Record::State { tick, digest, actors, .. } => {
-                self.standing.tick = *tick;
-                self.standing.digest = *digest;
-                self.standing.actors = actors.iter().copied().collect();
-            }
-            Record::Lost => self.lenient = true,
-            Record::SwitchBegins { .. } | Record::SwitchEnds => {}
-        }
-        Ok(())
-    }
-
-    fn view(&mut self, pos: RegionPos) -> Result<&mut View, StoreError> {
-        use std::collections::btree_map::Entry;
-        match self.views.entry(pos) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                let file =
-                    open_region(self.dir, pos, self.world, self.switching.contains(&pos), self.access == Access::Read)?;
-                Ok(entry.insert(View { file: file.map(Arc::new), overlay: None }))
-            }
-        }
-    }
-
-    fn delta(&mut self, delta: &ChunkDelta) -> Result<(), StoreError> {
-        self.highest_epoch = self.highest_epoch.max(delta.to.epoch);
-        let index = delta.pos.index_in_region();
-        let (generator, lenient) = (self.generator, self.lenient);
-        let view = self.view(delta.pos.region())?;
-        if delta.to <= view.version(index) {
-            return Ok(());
-        }
-        // What nobody stored was generated when it changed, and generating it again gives the same bytes.
-        let generated = |pos| Held { chunk: Arc::new(generator.chunk(pos)), version: Version::GENERATED };
-        let held = view.chunk(index)?.unwrap_or_else(|| generated(delta.pos));
-        let version = held.version;
-        if delta.from != version && !lenient {
-            let what = format!("chunk {} is at {version:?}, but the journal goes on from {:?}", delta.pos, delta.from);
-            return Err(StoreError::corrupt("the journal", 0, what));
-        }
-        let mut chunk = (*held.chunk).clone();
-        match apply(&mut chunk, delta) {
-            Err(error) if !lenient => return Err(error),
-            _ => {}
-        }
-        view.put(index, Held { chunk: Arc::new(chunk), version: delta.to });
-        Ok(())
-    }
-}
-
-/// Applies a delta whose old values must be what stands there; all of it is applied even if they are not.
-pub(crate) fn apply(chunk: &mut Chunk, delta: &ChunkDelta) -> Result<(), StoreError> {
-    let mut result = Ok(());
-    let damaged = |what: String| StoreError::corrupt("the journal", 0, format!("chunk {}: {what}", delta.pos));
-    for run in &delta.runs {
-        for index in run.first.get()..run.first.get() + run.length {
-            let local = LocalIndex::new(index).expect("checked when the record was read");
-            let old = chunk.set(local, run.new);
-            if old != run.old {
-                result =
-                    Err(damaged(format!("voxel {index} holds block {}, the journal expects {}", old.0, run.old.0)));
-            }
-        }
-    }
-    for change in &delta.sparse {
-        if let Err(error) = chunk.set_sparse(change.local, change.new.clone()) {
-            result = Err(damaged(error.to_string()));
-        }
-    }
-    result
-}
-
-impl Store {
-    /// The chunk as last synced, or as the world's generator makes it.
-    pub fn chunk_or_generated(&self, pos: ChunkPos) -> Result<Held, StoreError> {
-        let generated = || Held { chunk: Arc::new(self.generator.chunk(pos)), version: Version::GENERATED };
-        Ok(self.chunk(pos)?.unwrap_or_else(generated))
-    }
-
-    /// The generator of chunks that are not stored.
-    pub const fn generator(&self) -> &Generator {
-        &self.generator
-    }
-}
-
 /// A store as the world's source of chunks.
 pub struct StoreSource(pub Arc<Store>);
 
 impl ChunkSource for StoreSource {
     fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
         self.0.chunk_or_generated(pos).map_err(|error| SourceError(error.to_string()))
-    }
-}
-
-/// A reading end for one thread: keeps the regions it has used at hand, so that a read takes no lock.
-pub struct Reader {
-    store: Arc<Store>,
-    generation: u64,
-    views: Vec<Arc<View>>,
-    index: PositionMap<u32>,
-    last: Option<(RegionPos, u32)>,
-}
-
-impl Reader {
-    /// The block of a voxel as last synced; `None` if its chunk is not stored.
-    #[inline]
-    pub fn voxel(&mut self, pos: VoxelPos) -> Result<Option<BlockId>, StoreError> {
-        let (chunk, local) = (pos.chunk(), pos.local());
-        let (region, index) = (chunk.region(), chunk.index_in_region());
-        for _ in 0..READ_ATTEMPTS {
-            let view = self.view(region)?;
-            if let Some(held) = view.held(index) {
-                return Ok(Some(held.chunk.get(local)));
-            }
-            let Some(file) = &view.file else { return Ok(None) };
-            let block = file.voxel(index, local);
-            // Only what was read while the directory still stood can be believed.
-            if file.is_current() {
-                return block;
-            }
-            self.store.reopen(region)?;
-        }
-        Err(StoreError::corrupt(&region::file_name(region), 0, "its directories change faster than they can be read"))
-    }
-
-    #[inline]
-    fn view(&mut self, region: RegionPos) -> Result<&View, StoreError> {
-        let generation = self.store.generation.load(Ordering::Acquire);
-        if generation != self.generation {
-            self.views.clear();
-            self.index.clear();
-            self.last = None;
-            self.generation = generation;
-        }
-        if let Some((last, at)) = self.last
-            && last == region
-        {
-            return Ok(&self.views[at as usize]);
-        }
-        let at = match self.index.get(&region) {
-            Some(at) => *at,
-            None => {
-                self.views.push(self.store.view(region)?);
-                let at = self.views.len() as u32 - 1;
-                self.index.insert(region, at);
-                at
-            }
-        };
-        self.last = Some((region, at));
-        Ok(&self.views[at as usize])
     }
 }

@@ -166,8 +166,10 @@ pub struct Deltas {
     pub tick: u64,
     /// In order of (chunk, input).
     pub chunks: Vec<ChunkDelta>,
+    /// Each changed chunk as it stood before the tick, in order of position: what those see who wait for the fsync.
+    pub before: Vec<(ChunkPos, Held)>,
     /// Each changed chunk as it stands after the tick, in order of position.
-    pub after: Vec<(ChunkPos, Version, Arc<Chunk>)>,
+    pub after: Vec<(ChunkPos, Held)>,
     /// For each actor that was heard, the last sequence decided.
     pub actors: Vec<(ActorId, u64)>,
     /// For each input, what became of it.
@@ -261,7 +263,8 @@ impl World {
         self.standing.digest = edited.iter().fold(self.standing.digest, |sum, e| sum.wrapping_add(e.digest_change));
         let mut deltas = Deltas { tick, actors, outcomes, digest: self.standing.digest, ..Deltas::default() };
         for chunk in edited {
-            deltas.after.push((chunk.pos, chunk.version, chunk.chunk));
+            deltas.before.push((chunk.pos, chunk.before));
+            deltas.after.push((chunk.pos, Held { chunk: chunk.chunk, version: chunk.version }));
             deltas.chunks.extend(chunk.deltas);
         }
         Ok(deltas)
@@ -470,6 +473,7 @@ fn applied<'a>(inputs: &'a [Input], outcomes: &'a [Outcome]) -> impl Iterator<It
 
 struct EditedChunk {
     pos: ChunkPos,
+    before: Held,
     chunk: Arc<Chunk>,
     version: Version,
     deltas: Vec<ChunkDelta>,
@@ -481,6 +485,7 @@ fn edit_chunk(pos: ChunkPos, held: &Held, epoch: u32, edits: &[Planned<'_>]) -> 
     let mut chunk = (*held.chunk).clone();
     let mut edited = EditedChunk {
         pos,
+        before: held.clone(),
         chunk: Arc::clone(&held.chunk),
         version: held.version,
         deltas: Vec::new(),

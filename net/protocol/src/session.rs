@@ -159,6 +159,11 @@ impl Session {
         self.decided
     }
 
+    /// Last input that came.
+    pub const fn received(&self) -> u64 {
+        self.received
+    }
+
     /// Whether Welcome has been said.
     pub fn is_open(&self) -> bool {
         self.phase == Phase::Open

@@ -412,3 +412,17 @@ fn chunks_that_are_not_at_hand_do_not_hold_up_the_others() {
     network.settle();
     network.assert_equal();
 }
+
+#[test]
+fn a_delta_that_does_not_begin_where_the_client_is_makes_a_snapshot_wanted() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    let _lost = network.world.edit(at(0, 0, 0), 5, 1, 3);
+    let later = network.world.edit(at(0, 0, 0), 5, 1, 4);
+    network.stream.offer_delta(&later, 2);
+    assert_eq!(network.stream.wanted().collect::<Vec<_>>(), [at(0, 0, 0)]);
+    network.settle();
+    network.assert_equal();
+    assert_eq!(network.client.kinds, [Kind::Snapshot]);
+}

@@ -608,8 +608,8 @@ function encodeSnapshot(writer: ByteWriter, snapshot: Snapshot): void {
 function decodeDelta(reader: ByteReader): Delta {
   const chunk = readChunkPosition(reader);
   const count = reader.u32();
-  if (count < 1 || count > limits.CHUNK_VOXELS) {
-    throw reader.fail(`${count} runs, 1 to ${limits.CHUNK_VOXELS} allowed`);
+  if (count > limits.CHUNK_VOXELS) {
+    throw reader.fail(`${count} runs, 0 to ${limits.CHUNK_VOXELS} allowed`);
   }
   const from = readVersion(reader);
   const to = readVersion(reader);

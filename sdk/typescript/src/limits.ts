@@ -7,7 +7,7 @@ export const PROTOCOL_VERSION = 1;
 /** Bytes of a frame's header: length, kind, flags. */
 export const HEADER_BYTES = 8;
 /** Largest payload towards the server. */
-export const MAX_PAYLOAD_TO_SERVER_BYTES = 65_536;
+export const MAX_PAYLOAD_TO_SERVER_BYTES = 65_552;
 /** Largest payload towards the client. */
 export const MAX_PAYLOAD_TO_CLIENT_BYTES = 1_048_576;
 /** Largest name in a Hello. */

@@ -31,15 +31,11 @@ pub struct Generate {
 
 impl Generate {
     pub fn run(self, json: bool) -> Result<ExitCode, Failure> {
+        if let Some(seed) = self.seed.filter(|_| worlds::exists(&self.world)) {
+            worlds::check_seed(&self.world, seed)?;
+        }
         let store = worlds::open_or_create(&self.world, self.seed.unwrap_or(0), DEFAULT_GENERATOR)?;
         let settings = store.settings();
-        if let Some(seed) = self.seed.filter(|seed| *seed != settings.seed) {
-            let path = self.world.display();
-            return Err(Failure::new(format!(
-                "{path} has seed {}, not {seed}: leave --seed out, or give another folder",
-                settings.seed
-            )));
-        }
         if settings.generator.name == "void" {
             let path = self.world.display();
             return Err(Failure::new(format!(

@@ -195,8 +195,8 @@ fn tick(
 ) -> Result<(), StoreError> {
     let deltas = world.step(tick, inputs).expect("the workload's ticks are in order");
     let registry = store.registry();
-    for (pos, version, chunk) in &deltas.after {
-        known.chunks.insert(*pos, (chunk_hash(&registry, *pos, chunk, None), *version));
+    for (pos, held) in &deltas.after {
+        known.chunks.insert(*pos, (chunk_hash(&registry, *pos, &held.chunk, None), held.version));
     }
     known.actors.extend(deltas.actors.iter().map(|(actor, sequence)| (actor.0, *sequence)));
     known.digest = deltas.digest;

@@ -1,0 +1,140 @@
+//! Golden digests: what a released generator makes, and what the step does, never changes. Run in two profiles.
+//!
+//! Each line is a version of a promise. Lines are appended when something new is released, and never edited: a world
+//! that was made with `hills` 1 must be the same for ever. `TERRANE_PRINT_GOLDEN=1 cargo test -p terrane-world
+//! --test golden -- --nocapture` prints every line as it comes out now.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic, and prints when asked")]
+
+use std::sync::Arc;
+use terrane_world::block::{BlockId, Registry};
+use terrane_world::chunk::{Chunk, Version};
+use terrane_world::digest::{ContentDigest, chunk_hash};
+use terrane_world::generate::Generator;
+use terrane_world::space::{ChunkPos, VoxelPos};
+use terrane_world::step::{ActorId, ChunkSource, Held, Input, SourceError, Standing, VoxelEdit, World};
+
+/// Generator, version, seed, which chunks, digest of their content.
+const GENERATED: &[(&str, u32, u64, &str, &str)] = &[
+    ("hills", 1, 0, "near", "cb254edc14275c0d1148d0961dd61e8a"),
+    ("hills", 1, 0, "far", "47f3449ae93d8a4eae427009c236074d"),
+    ("hills", 1, 0, "bounds", "a9ff34b9434230fec59fc631eb41983c"),
+    ("hills", 1, 0x5eed_0000_0000_0007, "near", "1e97d02bc1332e552165b5aa2939d6fa"),
+    ("hills", 1, 0x5eed_0000_0000_0007, "far", "e34b3a4cd3bc8de89814c71c61f0e249"),
+    ("hills", 1, 0x5eed_0000_0000_0007, "bounds", "29b0adc88fb401dfe1a4f7b80fe1e738"),
+];
+
+/// Script, tick, running digest after it, digest of the changed chunks after it.
+const STEPPED: &[(&str, u64, u64, &str)] = &[
+    ("edits", 1, 0x4162_d05c_b821_397a, "e91dc78f1810126b1d11a7ebd512e168"),
+    ("edits", 8, 0xbe3f_bf56_1c4f_7e62, "f9b107e23fa3bec2ad215ad257fb3af1"),
+    ("edits", 40, 0x5d9b_a177_fe42_63f6, "8583840df093a2779b063b73b0f43efb"),
+];
+
+fn printing() -> bool {
+    std::env::var_os("TERRANE_PRINT_GOLDEN").is_some_and(|value| value == "1")
+}
+
+/// Stacks of chunks from bedrock to above the trees, at a few places each.
+fn chunks(which: &str) -> Vec<ChunkPos> {
+    let places: &[(i32, i32)] = match which {
+        "near" => &[(0, 0), (-1, 0), (0, -1), (5, -9)],
+        "far" => &[(31_250, -31_250), (-1_000_001, 77)],
+        "bounds" => &[((1 << 25) - 1, -(1 << 25)), (-(1 << 25), (1 << 25) - 1)],
+        other => panic!("no chunks are called {other}"),
+    };
+    let mut chunks: Vec<ChunkPos> =
+        places.iter().flat_map(|(x, z)| (-5..8).map(|y| ChunkPos::new(*x, y, *z).unwrap())).collect();
+    if which == "bounds" {
+        chunks.extend([-64, 63].map(|y| ChunkPos::new(0, y, 0).unwrap()));
+    }
+    chunks.sort_unstable();
+    chunks
+}
+
+fn generated_digest(name: &str, version: u32, seed: u64, which: &str) -> String {
+    let registry = Registry::built_in();
+    let generator = Generator::new(name, version, seed, &registry).unwrap();
+    let mut digest = ContentDigest::new("");
+    for pos in chunks(which) {
+        digest.add(pos, chunk_hash(&registry, pos, &generator.chunk(pos), None));
+    }
+    digest.finish()
+}
+
+#[test]
+fn released_generators_make_what_they_always_made() {
+    let mut wrong = Vec::new();
+    for (name, version, seed, which, expected) in GENERATED {
+        let digest = generated_digest(name, *version, *seed, which);
+        if printing() {
+            println!("    (\"{name}\", {version}, {seed:#x}, \"{which}\", \"{digest}\"),");
+        } else if digest != *expected {
+            wrong.push(format!("{name} {version}, seed {seed:#x}, {which}: {digest}, not {expected}"));
+        }
+    }
+    assert!(wrong.is_empty(), "a released generator has changed:\n{}", wrong.join("\n"));
+}
+
+/// Ground below y = 0, air above: the script does not depend on a generator.
+struct Flat(BlockId);
+
+impl ChunkSource for Flat {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        let block = if pos.y() < 0 { self.0 } else { BlockId(0) };
+        Ok(Held { chunk: Arc::new(Chunk::uniform(block)), version: Version::GENERATED })
+    }
+}
+
+/// What the actors do in a tick: single voxels, rows over chunk borders, data, repetitions, a refusal.
+fn script(tick: u64, registry: &Registry) -> Vec<Input> {
+    let blocks = ["air", "dirt", "oak_log", "sand", "water"].map(|name| registry.id(name).unwrap());
+    let voxel = |x: i32, y: i32, z: i32, block: BlockId, data: Option<&[u8]>| VoxelEdit {
+        pos: VoxelPos::new(x, y, z).unwrap(),
+        block,
+        sparse: data.map(Into::into),
+    };
+    let t = tick as i32;
+    let block = blocks[tick as usize % blocks.len()];
+    let row = (0..40).map(|x| voxel(x * 3 - 60, t % 5 - 2, t, block, None)).collect();
+    let chest = vec![voxel(t, 1, -1, blocks[2], Some(&tick.to_le_bytes())), voxel(t - 1, 1, -1, blocks[0], None)];
+    let far = vec![voxel((1 << 30) - 1 - t, 2_047, -(1 << 30), block, None)];
+    let sequence = if tick.is_multiple_of(7) { tick - 1 } else { tick };
+    let mut inputs = vec![
+        Input::Edit { actor: ActorId(1), sequence, voxels: row },
+        Input::Edit { actor: ActorId(2), sequence: tick, voxels: chest },
+        Input::Edit { actor: ActorId(1), sequence: 1_000 * tick, voxels: far },
+    ];
+    if tick.is_multiple_of(11) {
+        let unknown = vec![voxel(0, 0, 0, BlockId(60_000), None)];
+        inputs.push(Input::Edit { actor: ActorId(3), sequence: tick, voxels: unknown });
+    }
+    inputs
+}
+
+#[test]
+fn a_scripted_run_of_ticks_ends_where_it_always_ended() {
+    let registry = Arc::new(Registry::built_in());
+    let mut wrong = Vec::new();
+    for threads in [1, 3] {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        let source = Box::new(Flat(registry.id("stone").unwrap()));
+        let standing = Standing { epoch: 1, ..Standing::default() };
+        let mut world = World::new(pool, source, Arc::clone(&registry), standing);
+        for tick in 1..=40 {
+            let deltas = world.step(tick, &script(tick, &registry)).unwrap();
+            let mut content = ContentDigest::new("");
+            for (pos, held) in &deltas.after {
+                content.add(*pos, chunk_hash(&registry, *pos, &held.chunk, None));
+            }
+            let (running, content) = (deltas.digest, content.finish());
+            for (name, _, expected_running, expected) in STEPPED.iter().filter(|line| line.1 == tick) {
+                if printing() && threads == 1 {
+                    println!("    (\"{name}\", {tick}, {running:#018x}, \"{content}\"),");
+                } else if !printing() && (running, content.as_str()) != (*expected_running, *expected) {
+                    wrong.push(format!("{name}, tick {tick}, {threads} threads: {running:#018x}, {content}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "the step has changed:\n{}", wrong.join("\n"));
+}

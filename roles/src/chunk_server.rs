@@ -1,0 +1,504 @@
+//! The chunk server: owns a world, hears its clients, and tells them what has become durable.
+//!
+//! An edit waits for the next tick; the tick's deltas go to the journal; when the journal says that they are
+//! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
+//! meanwhile is shown each chunk as it was last durable.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use terrane_protocol::error::{ProtocolError, RefusedCode};
+use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, SESSIONS_MAX};
+use terrane_protocol::message::{Hello, Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
+use terrane_protocol::stream::registry_frames;
+use terrane_protocol::{ChunkStream, DeltaFrame, Event, PROTOCOL_VERSION, Session};
+use terrane_world::limits::TICK_INPUTS_MAX;
+use terrane_world::space::{ChunkPos, VoxelPos};
+use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, SourceError, World};
+
+/// One connection, numbered by the shell, never twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub u64);
+
+/// Something that happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection was opened.
+    Opened {
+        /// Its number.
+        peer: PeerId,
+        /// A random id, in case it turns out to be a new session.
+        fresh: SessionId,
+    },
+    /// Bytes came.
+    Received {
+        /// From whom.
+        peer: PeerId,
+        /// In any portion.
+        bytes: &'a [u8],
+    },
+    /// The transport got rid of bytes.
+    Flushed {
+        /// Towards whom.
+        peer: PeerId,
+        /// How many more since it last said so.
+        bytes: usize,
+    },
+    /// The connection is gone.
+    Closed {
+        /// Which.
+        peer: PeerId,
+    },
+    /// It is time for the next tick.
+    Tick,
+    /// Everything up to this tick is durable.
+    Committed {
+        /// The tick.
+        tick: u64,
+    },
+    /// The disk refuses writes: nothing more can be acknowledged.
+    Failing {
+        /// Why, for the clients.
+        reason: String,
+    },
+    /// The server is about to stop.
+    Stop,
+}
+
+/// What shall happen outside, in this order: commit, send, close.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// To be journaled and synced; `Input::Committed` answers.
+    pub commit: Vec<Arc<Deltas>>,
+    /// Bytes to be sent.
+    pub send: Vec<(PeerId, Vec<u8>)>,
+    /// Connections to be closed once their bytes are sent.
+    pub close: Vec<PeerId>,
+    /// For the log: chunks that clients wait for and that can't be read, each once.
+    pub unreadable: Vec<(ChunkPos, String)>,
+}
+
+/// What a chunk server may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Heap bytes of chunks in memory.
+    pub resident_bytes: usize,
+    /// Chunks that may be loaded or generated for snapshots in one step, so that a newcomer can't hold up a tick.
+    pub loads_per_step: usize,
+    /// Ticks that may wait for their fsync before the world stands still.
+    pub uncommitted_ticks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { resident_bytes: 512 << 20, loads_per_step: 96, uncommitted_ticks: 64 }
+    }
+}
+
+/// What a chunk server tells about itself.
+#[derive(Debug, Clone, Default)]
+pub struct Facts {
+    /// The last tick.
+    pub tick: u64,
+    /// The last durable tick.
+    pub committed_tick: u64,
+    /// Running digest after the last tick.
+    pub digest: u64,
+    /// Clients that have said Hello.
+    pub sessions: usize,
+    /// Heap bytes of chunks in memory.
+    pub resident_bytes: usize,
+    /// Edits that wait for a tick.
+    pub waiting_inputs: usize,
+}
+
+struct Client {
+    session: Session,
+    stream: ChunkStream,
+    fresh: SessionId,
+    /// Known after Hello.
+    identity: Option<(SessionId, ActorId)>,
+    /// Bytes that came while the session could not take them.
+    unread: Vec<u8>,
+    ending: bool,
+}
+
+/// An input that waits for a tick, and the refusal that is already certain.
+struct Waiting {
+    input: step::Input,
+    outside: bool,
+}
+
+/// A tick that waits for its fsync.
+struct Uncommitted {
+    deltas: Arc<Deltas>,
+    before: HashMap<ChunkPos, Held>,
+    decided: Vec<(ActorId, u64, Option<Reason>)>,
+}
+
+/// The role.
+pub struct ChunkServer {
+    world: World,
+    world_id: [u8; 16],
+    spawn: VoxelPos,
+    tick_length: Duration,
+    limits: Limits,
+    clients: BTreeMap<PeerId, Client>,
+    /// Sessions that were given out since the start, by actor, with the connection that has each now.
+    sessions: HashMap<ActorId, Option<PeerId>>,
+    waiting: VecDeque<Waiting>,
+    uncommitted: VecDeque<Uncommitted>,
+    committed_tick: u64,
+    /// Last durably decided input sequence of each actor heard since the start.
+    decided: HashMap<ActorId, u64>,
+    tick: u64,
+    refusing: Option<Refused>,
+    /// Chunks that could not be read, so that each is reported once.
+    unreadable: BTreeSet<ChunkPos>,
+}
+
+impl ChunkServer {
+    /// A chunk server over a world. `spawn` is where the feet of new players stand.
+    pub fn new(world: World, world_id: [u8; 16], spawn: VoxelPos, tick_length: Duration, limits: Limits) -> Self {
+        let tick = world.standing().tick;
+        Self {
+            world,
+            world_id,
+            spawn,
+            tick_length,
+            limits,
+            clients: BTreeMap::new(),
+            sessions: HashMap::new(),
+            waiting: VecDeque::new(),
+            uncommitted: VecDeque::new(),
+            committed_tick: tick,
+            decided: HashMap::new(),
+            tick,
+            refusing: None,
+            unreadable: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one input in, and puts what follows from it into the outbox. `now` is the time since any fixed point.
+    pub fn step(&mut self, now: Duration, input: Input<'_>, out: &mut Outbox) {
+        match input {
+            Input::Opened { peer, fresh } => self.opened(now, peer, fresh, out),
+            Input::Received { peer, bytes } => self.received(peer, bytes, out),
+            Input::Flushed { peer, bytes } => self.flushed(peer, bytes, out),
+            Input::Closed { peer } => self.closed(peer),
+            Input::Tick => self.run_tick(now, out),
+            Input::Committed { tick } => self.committed(tick, out),
+            Input::Failing { reason } => self.refuse_all(RefusedCode::WorldFailing, &reason, out),
+            Input::Stop => {
+                self.refuse_all(RefusedCode::Stopping, "the server is stopping; it can be tried again in a moment", out)
+            }
+        }
+    }
+
+    /// What the server tells about itself.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            tick: self.tick,
+            committed_tick: self.committed_tick,
+            digest: self.world.standing().digest,
+            sessions: self.clients.values().filter(|client| client.session.is_open()).count(),
+            resident_bytes: self.world.resident_bytes(),
+            waiting_inputs: self.waiting.len(),
+        }
+    }
+
+    /// Whether nothing waits for a tick or an fsync.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.uncommitted.is_empty()
+    }
+
+    fn opened(&mut self, now: Duration, peer: PeerId, fresh: SessionId, out: &mut Outbox) {
+        let (session, stream) = (Session::new(now), ChunkStream::default());
+        let client = Client { session, stream, fresh, identity: None, unread: Vec::new(), ending: false };
+        assert!(self.clients.insert(peer, client).is_none(), "{peer:?} was opened twice");
+        if let Some(refused) = self.refusing.clone() {
+            self.refuse(peer, &refused, out);
+        } else if self.clients.len() > SESSIONS_MAX {
+            let text = format!("the server takes {SESSIONS_MAX} connections; try again later");
+            self.refuse(peer, &Refused { code: RefusedCode::TooManySessions, text }, out);
+        }
+    }
+
+    fn received(&mut self, peer: PeerId, bytes: &[u8], out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
+        client.unread.extend_from_slice(bytes);
+        self.read(peer, out);
+        self.pump(peer, &mut self.limits.loads_per_step.clone(), out);
+    }
+
+    /// Reads what has come, as far as the session takes it.
+    fn read(&mut self, peer: PeerId, out: &mut Outbox) {
+        loop {
+            let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
+            let unread = std::mem::take(&mut client.unread);
+            let mut rest = &unread[..];
+            let event = client.session.receive(&mut rest);
+            client.unread = rest.to_vec();
+            let result = match event {
+                Ok(None) => return,
+                Ok(Some(event)) => self.event(peer, event, out),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = result {
+                self.refuse(peer, &Refused::from(&error), out);
+                return;
+            }
+        }
+    }
+
+    fn event(&mut self, peer: PeerId, event: Event, out: &mut Outbox) -> Result<(), ProtocolError> {
+        let tick = self.committed_tick;
+        let Some(client) = self.clients.get_mut(&peer) else { return Ok(()) };
+        match event {
+            Event::Hello(hello) => self.hello(peer, &hello, out),
+            Event::Subscribe { subscription, shape } => client.stream.subscribe(subscription, shape),
+            Event::Edit { sequence, voxels } => self.wait(peer, sequence, voxels, false),
+            // Decided like any other, so that the sequence goes on, also across a restart; it changes nothing.
+            Event::EditOutside { sequence, .. } => self.wait(peer, sequence, Vec::new(), true),
+            Event::Repeated { decided } => client.stream.acknowledge(decided, tick, &[])?,
+            Event::Ping { number } => client.stream.pong(number, tick)?,
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, peer: PeerId, sequence: u64, voxels: Vec<step::VoxelEdit>, outside: bool) {
+        let Some((_, actor)) = self.clients.get(&peer).and_then(|client| client.identity) else { return };
+        self.waiting.push_back(Waiting { input: step::Input::Edit { actor, sequence, voxels }, outside });
+    }
+
+    fn hello(&mut self, peer: PeerId, hello: &Hello, out: &mut Outbox) {
+        let known = hello.resume.filter(|session| {
+            let actor = actor_of(*session);
+            self.sessions.contains_key(&actor) || self.world.actor_sequence(actor) > 0
+        });
+        let session = known.unwrap_or(self.clients[&peer].fresh);
+        let actor = actor_of(session);
+        if let Some(Some(older)) = self.sessions.insert(actor, Some(peer)) {
+            let text = "the session goes on over a newer connection".to_owned();
+            self.refuse(older, &Refused { code: RefusedCode::TakenOver, text }, out);
+        }
+        let acknowledged = self.decided_sequence(actor);
+        let welcome = Welcome {
+            version: PROTOCOL_VERSION,
+            resumed: known.is_some(),
+            epoch: self.world.standing().epoch,
+            session,
+            world: self.world_id,
+            tick: self.committed_tick,
+            acknowledged,
+            tick_us: self.tick_length.as_micros() as u32,
+            blocks: self.world.registry().len() as u32,
+            spawn: self.spawn,
+        };
+        let client = self.clients.get_mut(&peer).expect("it has just said Hello");
+        client.identity = Some((session, actor));
+        client.session.welcome(acknowledged);
+        client.stream.welcome(&welcome);
+        client.stream.registry(&registry_frames(0, &block_infos(self.world.registry(), 0)));
+    }
+
+    /// The last input of an actor that is decided and durable.
+    fn decided_sequence(&self, actor: ActorId) -> u64 {
+        if let Some(sequence) = self.decided.get(&actor) {
+            return *sequence;
+        }
+        let waits = self.uncommitted.iter().flat_map(|u| &u.decided).filter(|(heard, ..)| *heard == actor);
+        match waits.map(|(_, sequence, _)| *sequence).min() {
+            Some(first_waiting) => first_waiting.saturating_sub(1),
+            None => self.world.actor_sequence(actor),
+        }
+    }
+
+    fn flushed(&mut self, peer: PeerId, bytes: usize, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&peer) else { return };
+        client.stream.flushed(bytes);
+        self.pump(peer, &mut self.limits.loads_per_step.clone(), out);
+    }
+
+    fn closed(&mut self, peer: PeerId) {
+        let Some(client) = self.clients.remove(&peer) else { return };
+        if let Some((_, actor)) = client.identity
+            && let Some(holder) = self.sessions.get_mut(&actor)
+            && *holder == Some(peer)
+        {
+            *holder = None;
+        }
+    }
+
+    /// One tick of the world. If too many ticks wait for their fsync, the world stands still meanwhile.
+    fn run_tick(&mut self, now: Duration, out: &mut Outbox) {
+        self.check_times(now, out);
+        if self.uncommitted.len() < self.limits.uncommitted_ticks && self.refusing.is_none() {
+            self.step_world(out);
+        }
+        self.world.evict(self.limits.resident_bytes, self.committed_tick);
+        self.pump_all(out);
+    }
+
+    fn check_times(&mut self, now: Duration, out: &mut Outbox) {
+        let late: Vec<(PeerId, Refused)> = (self.clients.iter_mut())
+            .filter(|(_, client)| !client.ending)
+            .filter_map(|(peer, client)| Some((*peer, Refused::from(&client.session.check_time(now).err()?))))
+            .collect();
+        late.iter().for_each(|(peer, refused)| self.refuse(*peer, refused, out));
+    }
+
+    fn step_world(&mut self, out: &mut Outbox) {
+        let take = self.waiting.len().min(TICK_INPUTS_MAX);
+        let (inputs, outside): (Vec<step::Input>, Vec<bool>) =
+            self.waiting.drain(..take).map(|waiting| (waiting.input, waiting.outside)).unzip();
+        self.tick += 1;
+        let deltas = self.world.step(self.tick, &inputs).expect("ticks go up, and their inputs are counted");
+        if inputs.is_empty() {
+            if self.uncommitted.is_empty() {
+                self.committed_tick = self.tick;
+            }
+            return;
+        }
+        let decided = inputs.iter().zip(&deltas.outcomes).zip(outside).map(|((input, outcome), outside)| {
+            let step::Input::Edit { actor, sequence, .. } = input;
+            (*actor, *sequence, if outside { Some(Reason::OutsideWorld) } else { reason(outcome) })
+        });
+        let decided = decided.collect();
+        let before = deltas.before.iter().cloned().collect();
+        let deltas = Arc::new(deltas);
+        out.commit.push(Arc::clone(&deltas));
+        self.uncommitted.push_back(Uncommitted { deltas, before, decided });
+    }
+
+    /// What is durable now goes to the clients.
+    fn committed(&mut self, tick: u64, out: &mut Outbox) {
+        while self.uncommitted.front().is_some_and(|first| first.deltas.tick <= tick) {
+            let Some(first) = self.uncommitted.pop_front() else { return };
+            self.committed_tick = first.deltas.tick;
+            for delta in &first.deltas.chunks {
+                let frame = DeltaFrame::new(delta, first.deltas.tick);
+                self.clients.values_mut().for_each(|client| client.stream.offer(&frame));
+            }
+            self.acknowledge(&first.decided, out);
+        }
+        if self.uncommitted.is_empty() {
+            self.committed_tick = self.committed_tick.max(self.tick);
+        }
+        self.pump_all(out);
+    }
+
+    fn acknowledge(&mut self, decided: &[(ActorId, u64, Option<Reason>)], out: &mut Outbox) {
+        let mut by_actor: BTreeMap<ActorId, (u64, Vec<RefusedInput>)> = BTreeMap::new();
+        for (actor, sequence, reason) in decided {
+            let entry = by_actor.entry(*actor).or_default();
+            entry.0 = entry.0.max(*sequence);
+            entry.1.extend(reason.map(|reason| RefusedInput { sequence: *sequence, reason }));
+        }
+        for (actor, (sequence, refusals)) in by_actor {
+            let known = self.decided.entry(actor).or_insert(0);
+            *known = sequence.max(*known);
+            let sequence = *known;
+            let Some(Some(peer)) = self.sessions.get(&actor).copied() else { continue };
+            let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { continue };
+            // After a resume, what the older connection had sent is decided before the newer one has repeated it.
+            let heard = sequence.min(client.session.received());
+            client.session.decided(heard);
+            let refusals: Vec<RefusedInput> =
+                refusals.into_iter().filter(|refusal| refusal.sequence <= heard).collect();
+            if let Err(error) = client.stream.acknowledge(heard, self.committed_tick, &refusals) {
+                self.refuse(peer, &Refused::from(&error), out);
+            }
+            // Bytes that the session could not take while so much was undecided.
+            self.read(peer, out);
+        }
+    }
+
+    fn refuse_all(&mut self, code: RefusedCode, text: &str, out: &mut Outbox) {
+        let refused = Refused { code, text: text.to_owned() };
+        let peers: Vec<PeerId> = self.clients.keys().copied().collect();
+        peers.into_iter().for_each(|peer| self.refuse(peer, &refused, out));
+        self.refusing = Some(refused);
+    }
+
+    fn refuse(&mut self, peer: PeerId, refused: &Refused, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
+        client.ending = true;
+        client.unread = Vec::new();
+        client.stream.refuse(refused);
+        self.pump(peer, &mut 0, out);
+    }
+
+    fn pump_all(&mut self, out: &mut Outbox) {
+        let peers: Vec<PeerId> =
+            self.clients.iter().filter(|(_, client)| client.stream.has_more()).map(|(peer, _)| *peer).collect();
+        // Each gets its share of the loads, the ones behind what those before left over.
+        let mut loads_left = self.limits.loads_per_step;
+        for (index, peer) in peers.iter().enumerate() {
+            let mut share = loads_left.div_ceil(peers.len() - index);
+            let given = share;
+            self.pump(*peer, &mut share, out);
+            loads_left -= given - share;
+        }
+    }
+
+    /// Sends what fits to one client. Loads at most `loads` chunks for snapshots, and takes them off.
+    fn pump(&mut self, peer: PeerId, loads: &mut usize, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&peer) else { return };
+        let ahead: Vec<ChunkPos> = client.stream.wanted().take(*loads).collect();
+        self.world.prefetch(&ahead);
+        let ready: BTreeSet<ChunkPos> = ahead.into_iter().collect();
+        let (world, uncommitted, reported) = (&mut self.world, &self.uncommitted, &mut self.unreadable);
+        let mut bytes = Vec::new();
+        let mut used = 0;
+        client.stream.next(OUTPUT_TRANSPORT_BYTES_MAX, &mut bytes, &mut |pos| {
+            if !ready.contains(&pos) {
+                return None;
+            }
+            used += 1;
+            match durable(world, uncommitted, pos) {
+                Ok(held) => Some(held),
+                Err(error) => {
+                    if reported.insert(pos) {
+                        out.unreadable.push((pos, error.to_string()));
+                    }
+                    None
+                }
+            }
+        });
+        *loads = loads.saturating_sub(used);
+        if !bytes.is_empty() {
+            out.send.push((peer, bytes));
+        }
+        if client.ending && !out.close.contains(&peer) {
+            out.close.push(peer);
+        }
+    }
+}
+
+/// A chunk as it was last durable.
+fn durable(world: &mut World, uncommitted: &VecDeque<Uncommitted>, pos: ChunkPos) -> Result<Held, SourceError> {
+    let before = uncommitted.iter().find_map(|waiting| waiting.before.get(&pos));
+    before.map_or_else(|| world.chunk(pos), |held| Ok(held.clone()))
+}
+
+/// The number that stands for a session in the journal: a hash, because the id itself is the client's secret.
+fn actor_of(session: SessionId) -> ActorId {
+    let halves = [&session.0[..8], &session.0[8..]].map(|half| u64::from_le_bytes(std::array::from_fn(|i| half[i])));
+    let mixed = halves.iter().fold(0x9E37_79B9_7F4A_7C15u64, |sum, half| {
+        let value = (sum ^ half).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        (value ^ value >> 32).wrapping_mul(0xc4ce_b9fe_1a85_ec53)
+    });
+    // 0 stands for the world itself.
+    ActorId(mixed.max(1))
+}
+
+fn reason(outcome: &Outcome) -> Option<Reason> {
+    match outcome {
+        Outcome::Applied | Outcome::Repeated => None,
+        Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
+        Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
+        // The protocol takes no more voxels and no sparse data, so these can't come from a client.
+        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_)) => Some(Reason::OutsideWorld),
+    }
+}

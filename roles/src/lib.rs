@@ -1,0 +1,10 @@
+//! The roles of a Terrane cluster as pure state machines.
+//!
+//! A role is `step(now, Input, &mut Outbox)`. It has no socket, clock, thread or entropy: the shell in `server`
+//! drives it in production, a simulator drives the same code in tests. What is absent: bytes on a wire
+//! (terrane-protocol), files (terrane-store), time.
+#![forbid(unsafe_code)]
+
+pub mod chunk_server;
+
+pub use chunk_server::{ChunkServer, Input, Limits, Outbox, PeerId};

@@ -1,0 +1,379 @@
+//! A chunk server and its clients on one thread: what is told, to whom, and not before it is durable.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+use terrane_protocol::error::RefusedCode;
+use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
+use terrane_protocol::{ClientMessage, FrameReader, MAGIC, ServerMessage, Shape, Towards};
+use terrane_roles::{ChunkServer, Input, Limits, Outbox, PeerId};
+use terrane_world::block::{BlockId, Registry};
+use terrane_world::chunk::{Chunk, Version};
+use terrane_world::space::{ChunkPos, VoxelPos};
+use terrane_world::step::{ActorId, ActorState, ChunkSource, Held, SourceError, Standing, World};
+
+/// Stone everywhere; one chunk can't be read.
+struct Stone;
+
+impl ChunkSource for Stone {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        match pos.to_array() {
+            [9, 9, 9] => Err(SourceError("a damaged slot".into())),
+            _ => Ok(Held { chunk: Arc::new(Chunk::uniform(BlockId(1))), version: Version::GENERATED }),
+        }
+    }
+}
+
+/// What a client knows, built from frames only.
+#[derive(Default)]
+struct Client {
+    peer: u64,
+    reader: Option<FrameReader>,
+    welcome: Option<Welcome>,
+    chunks: BTreeMap<ChunkPos, (Version, Chunk)>,
+    acknowledged: u64,
+    refusals: Vec<(u64, u16)>,
+    refused: Option<RefusedCode>,
+    caught_up: Option<u32>,
+}
+
+impl Client {
+    fn take(&mut self, bytes: &[u8]) {
+        let reader = self.reader.get_or_insert_with(|| FrameReader::new(Towards::Client));
+        let mut rest = bytes;
+        let mut messages = Vec::new();
+        while let Some(frame) = reader.next(&mut rest).unwrap() {
+            messages.push(ServerMessage::decode(frame.kind, frame.payload).unwrap());
+        }
+        messages.into_iter().for_each(|message| self.hear(message));
+    }
+
+    fn hear(&mut self, message: ServerMessage) {
+        match message {
+            ServerMessage::Welcome(welcome) => {
+                self.acknowledged = welcome.acknowledged;
+                self.welcome = Some(welcome);
+            }
+            ServerMessage::Snapshot { pos, version, chunk, .. } => {
+                drop(self.chunks.insert(pos, (version, (*chunk).clone())))
+            }
+            ServerMessage::Delta { pos, from, to, runs, .. } => {
+                let (version, chunk) = self.chunks.get_mut(&pos).expect("a delta follows a snapshot");
+                assert_eq!(*version, from, "no gap in chunk {pos}");
+                *version = to;
+                for run in runs {
+                    for index in run.first.get()..run.first.get() + run.length {
+                        chunk.set(index.try_into().unwrap(), run.block);
+                    }
+                }
+            }
+            ServerMessage::Forget { pos, .. } => drop(self.chunks.remove(&pos)),
+            ServerMessage::Acknowledge { sequence, refusals, .. } => {
+                assert!(sequence >= self.acknowledged, "acknowledgements only grow");
+                self.acknowledged = sequence;
+                self.refusals.extend(refusals.iter().map(|refusal| (refusal.sequence, refusal.reason as u16)));
+            }
+            ServerMessage::Refused(refused) => self.refused = Some(refused.code),
+            ServerMessage::CaughtUp { subscription } => self.caught_up = Some(subscription),
+            ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
+        }
+    }
+
+    fn block(&self, x: i32, y: i32, z: i32) -> u16 {
+        let pos = VoxelPos::new(x, y, z).unwrap();
+        self.chunks[&pos.chunk()].1.get(pos.local()).0
+    }
+}
+
+/// The server with a transport that delivers at once, and a journal that commits when told.
+struct Bench {
+    server: ChunkServer,
+    clients: HashMap<u64, Client>,
+    commits: Vec<u64>,
+    now: Duration,
+    peers: u64,
+}
+
+impl Bench {
+    fn new(standing: Standing, limits: Limits) -> Self {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+        let world = World::new(pool, Box::new(Stone), Arc::new(Registry::built_in()), standing);
+        let spawn = VoxelPos::new(0, 64, 0).unwrap();
+        let server = ChunkServer::new(world, [7; 16], spawn, Duration::from_millis(50), limits);
+        Self { server, clients: HashMap::new(), commits: Vec::new(), now: Duration::ZERO, peers: 0 }
+    }
+
+    fn plain() -> Self {
+        Self::new(Standing { epoch: 3, ..Standing::default() }, Limits::default())
+    }
+
+    fn step(&mut self, input: Input<'_>) {
+        let mut out = Outbox::default();
+        self.server.step(self.now, input, &mut out);
+        self.deliver(out);
+    }
+
+    fn deliver(&mut self, mut out: Outbox) {
+        loop {
+            self.commits.extend(out.commit.iter().map(|deltas| deltas.tick));
+            let mut next = Outbox::default();
+            for (peer, bytes) in out.send {
+                self.clients.get_mut(&peer.0).expect("bytes go to connections that are open").take(&bytes);
+                self.server.step(self.now, Input::Flushed { peer, bytes: bytes.len() }, &mut next);
+            }
+            if next.send.is_empty() && next.commit.is_empty() {
+                return;
+            }
+            out = next;
+        }
+    }
+
+    fn connect(&mut self, resume: Option<SessionId>) -> u64 {
+        self.peers += 1;
+        let peer = self.peers;
+        self.clients.insert(peer, Client { peer, ..Client::default() });
+        self.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([peer as u8 + 100; 16]) });
+        self.raw(peer, &MAGIC);
+        self.say(peer, &ClientMessage::Hello(Hello { lowest: 1, highest: 1, resume, name: "somebody".into() }));
+        peer
+    }
+
+    fn raw(&mut self, peer: u64, bytes: &[u8]) {
+        self.step(Input::Received { peer: PeerId(peer), bytes });
+    }
+
+    fn say(&mut self, peer: u64, message: &ClientMessage) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.raw(peer, &bytes);
+    }
+
+    fn subscribe(&mut self, peer: u64, subscription: u32) {
+        let shape = Shape::new_radius(ChunkPos::new(0, 0, 0).unwrap(), 2, 1).unwrap();
+        self.say(peer, &ClientMessage::Subscribe { subscription, shape });
+        (0..20).for_each(|_| self.step(Input::Tick));
+        assert_eq!(self.clients[&peer].caught_up, Some(subscription));
+    }
+
+    fn edit(&mut self, peer: u64, sequence: u64, at: [i32; 3], block: u16) {
+        let voxels = vec![EditVoxel { pos: at, block: BlockId(block) }];
+        self.say(peer, &ClientMessage::Edit { sequence, voxels });
+    }
+
+    fn commit_all(&mut self) {
+        if let Some(tick) = self.commits.drain(..).max() {
+            self.step(Input::Committed { tick });
+        }
+    }
+
+    fn session(&self, peer: u64) -> SessionId {
+        self.clients[&peer].welcome.as_ref().unwrap().session
+    }
+}
+
+#[test]
+fn nothing_is_told_before_it_is_durable_and_then_everybody_who_looks_is() {
+    let mut bench = Bench::plain();
+    let (a, b) = (bench.connect(None), bench.connect(None));
+    bench.subscribe(a, 1);
+    bench.subscribe(b, 1);
+    bench.edit(a, 1, [1, 2, 3], 5);
+    bench.step(Input::Tick);
+    assert_eq!(bench.commits.len(), 1, "the tick goes to the journal");
+    for client in [a, b] {
+        assert_eq!(bench.clients[&client].block(1, 2, 3), 1, "and to nobody else yet");
+        assert_eq!(bench.clients[&client].acknowledged, 0);
+    }
+    let newcomer = bench.connect(None);
+    bench.subscribe(newcomer, 1);
+    assert_eq!(bench.clients[&newcomer].block(1, 2, 3), 1, "a newcomer is shown what is durable");
+    bench.commit_all();
+    for client in [a, b, newcomer] {
+        assert_eq!(bench.clients[&client].block(1, 2, 3), 5);
+    }
+    assert_eq!(bench.clients[&a].acknowledged, 1);
+    assert_eq!(bench.clients[&b].acknowledged, 0, "acknowledgements go to who asked");
+}
+
+#[test]
+fn a_resumed_session_is_told_where_it_stands_and_repetitions_change_nothing() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    bench.subscribe(a, 1);
+    let session = bench.session(a);
+    bench.edit(a, 1, [0, 0, 0], 5);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    bench.edit(a, 2, [0, 0, 0], 6);
+    bench.step(Input::Tick);
+    // The connection breaks before the second edit is durable.
+    bench.step(Input::Closed { peer: PeerId(a) });
+    let again = bench.connect(Some(session));
+    let welcome = bench.clients[&again].welcome.clone().unwrap();
+    assert!(welcome.resumed && welcome.session == session && welcome.acknowledged == 1);
+    bench.subscribe(again, 2);
+    bench.commit_all();
+    assert_eq!(bench.clients[&again].acknowledged, 1, "what it has not repeated is not acknowledged to it");
+    // Somebody else builds there, then the repetition comes.
+    let b = bench.connect(None);
+    bench.edit(b, 1, [0, 0, 0], 7);
+    bench.edit(again, 2, [0, 0, 0], 6);
+    bench.edit(again, 3, [0, 0, 1], 8);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    assert_eq!(bench.clients[&again].acknowledged, 3);
+    assert_eq!((bench.clients[&again].block(0, 0, 0), bench.clients[&again].block(0, 0, 1)), (7, 8));
+}
+
+#[test]
+fn a_session_outlives_the_server_by_its_journal() {
+    let mut first = Bench::plain();
+    let a = first.connect(None);
+    let session = first.session(a);
+    first.edit(a, 1, [0, 0, 0], 5);
+    let mut out = Outbox::default();
+    first.server.step(Duration::ZERO, Input::Tick, &mut out);
+    let (actor, sequence) = out.commit[0].actors[0];
+    // A new process that has replayed the journal knows the actor, and nothing else of the session.
+    let actors = BTreeMap::from([(actor, ActorState { sequence, tick: 1 })]);
+    let mut second = Bench::new(Standing { epoch: 4, tick: 1, actors, ..Standing::default() }, Limits::default());
+    let again = second.connect(Some(session));
+    let welcome = second.clients[&again].welcome.clone().unwrap();
+    assert!(welcome.resumed && welcome.acknowledged == 1 && welcome.epoch == 4);
+    let stranger = second.connect(Some(SessionId([9; 16])));
+    assert!(
+        !second.clients[&stranger].welcome.as_ref().unwrap().resumed,
+        "an id that nobody was given is a new session"
+    );
+    assert_ne!(
+        actor,
+        ActorId(u64::from_le_bytes(session.0[..8].try_into().unwrap())),
+        "the journal does not hold the secret"
+    );
+}
+
+#[test]
+fn a_newer_connection_takes_a_session_over() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    let session = bench.session(a);
+    let b = bench.connect(Some(session));
+    assert_eq!(bench.clients[&a].refused, Some(RefusedCode::TakenOver));
+    assert!(bench.clients[&b].refused.is_none());
+    bench.step(Input::Closed { peer: PeerId(a) });
+    bench.edit(b, 1, [0, 0, 0], 5);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    assert_eq!(bench.clients[&b].acknowledged, 1, "the older connection's end does not end the session");
+}
+
+#[test]
+fn refused_edits_are_decided_with_their_reason_and_the_next_one_goes_on() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    bench.subscribe(a, 1);
+    bench.edit(a, 1, [0, 0, 0], 60_000);
+    bench.edit(a, 2, [0, 5_000, 0], 5);
+    bench.edit(a, 3, [9 * 32, 9 * 32, 9 * 32], 5);
+    bench.edit(a, 4, [0, 0, 0], 5);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    let client = &bench.clients[&a];
+    assert_eq!((client.acknowledged, client.block(0, 0, 0)), (4, 5));
+    assert_eq!(client.refusals, [(1, 1), (2, 2), (3, 3)]);
+}
+
+#[test]
+fn hostile_bytes_end_their_connection_and_no_other() {
+    let mut bench = Bench::plain();
+    let good = bench.connect(None);
+    for (bytes, code) in [
+        (&b"GET / HTTP/1.1\r\n"[..], RefusedCode::BadMagic),
+        (b"TRNE\xff\xff\xff\xff\x01\x00\x00\x00", RefusedCode::FrameTooLong),
+        (b"TRNE\x08\x00\x00\x00\x04\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00", RefusedCode::Hello),
+    ] {
+        bench.peers += 1;
+        let peer = bench.peers;
+        bench.clients.insert(peer, Client { peer, ..Client::default() });
+        bench.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([1; 16]) });
+        bench.raw(peer, bytes);
+        assert_eq!(bench.clients[&peer].refused, Some(code), "{bytes:?}");
+        bench.raw(peer, b"more of it");
+        bench.step(Input::Closed { peer: PeerId(peer) });
+    }
+    bench.edit(good, 1, [0, 0, 0], 5);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    assert_eq!(bench.clients[&good].acknowledged, 1);
+    assert_eq!(bench.clients[&good].peer, good);
+}
+
+#[test]
+fn a_slow_journal_stops_the_world_and_a_failing_one_tells_everybody() {
+    let mut bench = Bench::new(Standing::default(), Limits { uncommitted_ticks: 2, ..Limits::default() });
+    let a = bench.connect(None);
+    for sequence in 1..=5 {
+        bench.edit(a, sequence, [0, 0, 0], sequence as u16);
+        bench.step(Input::Tick);
+    }
+    assert_eq!(bench.commits.len(), 2, "two ticks may wait, then the world stands still");
+    bench.commit_all();
+    bench.step(Input::Tick);
+    bench.commit_all();
+    assert_eq!(bench.clients[&a].acknowledged, 5);
+    bench.step(Input::Failing { reason: "the disk is full".into() });
+    assert_eq!(bench.clients[&a].refused, Some(RefusedCode::WorldFailing));
+    let late = bench.connect(None);
+    assert_eq!(bench.clients[&late].refused, Some(RefusedCode::WorldFailing));
+}
+
+#[test]
+fn snapshots_are_loaded_in_portions_and_all_arrive() {
+    let mut bench = Bench::new(Standing::default(), Limits { loads_per_step: 4, ..Limits::default() });
+    let (a, b) = (bench.connect(None), bench.connect(None));
+    bench.subscribe(a, 1);
+    bench.subscribe(b, 1);
+    let wanted = Shape::new_radius(ChunkPos::new(0, 0, 0).unwrap(), 2, 1).unwrap().chunks();
+    for client in [a, b] {
+        assert_eq!(
+            bench.clients[&client].chunks.keys().copied().collect::<std::collections::BTreeSet<_>>(),
+            wanted.iter().copied().collect()
+        );
+    }
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_is_reported_once_and_holds_nothing_else_up() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    let shape = Shape::new_box([8, 9, 9], [11, 10, 10]).unwrap();
+    bench.say(a, &ClientMessage::Subscribe { subscription: 1, shape });
+    let mut reported = Vec::new();
+    for _ in 0..5 {
+        let mut out = Outbox::default();
+        bench.server.step(Duration::ZERO, Input::Tick, &mut out);
+        reported.append(&mut out.unreadable);
+        bench.deliver(out);
+    }
+    assert!(reported.len() <= 1, "{reported:?}");
+    let held: Vec<[i32; 3]> = bench.clients[&a].chunks.keys().map(|pos| pos.to_array()).collect();
+    assert_eq!(held, [[8, 9, 9], [10, 9, 9]]);
+    assert_eq!(bench.clients[&a].caught_up, None, "not everything has been sent");
+}
+
+#[test]
+fn equal_inputs_give_equal_digests() {
+    let run = || {
+        let mut bench = Bench::plain();
+        let (a, b) = (bench.connect(None), bench.connect(None));
+        for n in 1..40u64 {
+            bench.edit(a, n, [n as i32 % 7, 2, 3], n as u16 % 9);
+            bench.edit(b, n, [n as i32 % 5, 2, 3], n as u16 % 11);
+            bench.step(Input::Tick);
+        }
+        bench.server.facts().digest
+    };
+    assert_eq!(run(), run());
+    assert_ne!(run(), 0);
+}

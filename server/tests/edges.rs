@@ -1,0 +1,175 @@
+//! What the documents say about the code is so: who imports whom (ARCHITECTURE.md's table against `cargo metadata`), which
+//! crates have unsafe code, and that every path and link in ARCHITECTURE.md and README.md leads somewhere.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The table stands between these lines of ARCHITECTURE.md.
+const TABLE: (&str, &str) = ("<!-- imports -->", "<!-- /imports -->");
+/// Backticked words that end like this are paths.
+const EXTENSIONS: &[&str] = &[".rs", ".md", ".toml", ".ts", ".sh", ".png", ".yml", ".py", ".lock", ".json", ".css"];
+/// Crates with unsafe code: the store's map and signal handler; the benchmarks, which call peers' C libraries and ship
+/// with nothing.
+const UNSAFE: &[&str] = &["terrane-store", "terrane-benches"];
+/// Made by building or running, so a clean checkout does not have them.
+const MADE: &[&str] = &["target/", "web/dist/", "web/node_modules/", "web/test-results/", "fuzz/corpus/", "world/"];
+
+/// A row: the folder and the name of a crate, what it may import of ours, and what it must not import at all.
+#[derive(Debug)]
+struct Row {
+    folder: String,
+    name: String,
+    /// `None` stands for "any".
+    ours: Option<BTreeSet<String>>,
+    banned: BTreeSet<String>,
+}
+
+/// A crate as `cargo metadata` knows it.
+struct Crate {
+    folder: String,
+    name: String,
+    imports: BTreeSet<String>,
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The words in backticks.
+fn backticked(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn table() -> Vec<Row> {
+    let page = read("ARCHITECTURE.md");
+    let (_, rest) = page.split_once(TABLE.0).expect("the table's first mark");
+    let (table, _) = rest.split_once(TABLE.1).expect("the table's last mark");
+    let rows = table.lines().filter(|line| line.starts_with("| `")).map(row).collect::<Vec<_>>();
+    assert!(rows.len() >= 5, "the table has rows");
+    rows
+}
+
+fn row(line: &str) -> Row {
+    let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+    let [folder, name, ours, banned] = cells[..] else { panic!("four cells: {line}") };
+    let words = |cell: &str| backticked(cell).map(str::to_owned).collect::<BTreeSet<_>>();
+    let one = |cell: &str| backticked(cell).next().unwrap_or_else(|| panic!("a name: {line}")).to_owned();
+    let ours = (ours != "any").then(|| words(ours));
+    Row { folder: one(folder), name: one(name), ours, banned: words(banned) }
+}
+
+fn crates() -> Vec<Crate> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let run = Command::new(cargo)
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(workspace())
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    packages.iter().map(one_crate).collect()
+}
+
+/// What a crate is built from; what only its tests use is its own affair.
+fn one_crate(package: &serde_json::Value) -> Crate {
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap());
+    let folder = manifest.parent().unwrap().strip_prefix(workspace().canonicalize().unwrap()).unwrap();
+    let dependencies = package["dependencies"].as_array().unwrap().iter();
+    let built_from = dependencies.filter(|dependency| dependency["kind"].as_str() != Some("dev"));
+    Crate {
+        folder: format!("{}/", folder.display()),
+        name: package["name"].as_str().unwrap().to_owned(),
+        imports: built_from.map(|dependency| dependency["name"].as_str().unwrap().to_owned()).collect(),
+    }
+}
+
+#[test]
+fn the_crates_import_each_other_as_the_table_says() {
+    let (rows, crates) = (table(), crates());
+    let ours: BTreeSet<&str> = crates.iter().map(|one| one.name.as_str()).collect();
+    let mut wrong = Vec::new();
+    let by_folder: BTreeMap<&str, &Row> = rows.iter().map(|row| (row.folder.as_str(), row)).collect();
+    for one in &crates {
+        let Some(row) = by_folder.get(one.folder.as_str()) else {
+            wrong.push(format!("{} has no row", one.folder));
+            continue;
+        };
+        if row.name != one.name {
+            wrong.push(format!("{} holds {}, the table says {}", one.folder, one.name, row.name));
+        }
+        let edges: BTreeSet<String> = one.imports.iter().filter(|name| ours.contains(name.as_str())).cloned().collect();
+        if let Some(allowed) = &row.ours {
+            wrong.extend(edges.difference(allowed).map(|to| format!("{} imports {to}, the table does not", one.name)));
+            wrong.extend(
+                allowed.difference(&edges).map(|to| format!("the table lets {} import {to}, it does not", one.name)),
+            );
+        }
+        wrong.extend(row.banned.intersection(&one.imports).map(|to| format!("{} must not import {to}", one.name)));
+    }
+    let folders: BTreeSet<&str> = crates.iter().map(|one| one.folder.as_str()).collect();
+    wrong.extend(
+        rows.iter()
+            .filter(|row| !folders.contains(row.folder.as_str()))
+            .map(|row| format!("{} is no crate", row.folder)),
+    );
+    assert!(wrong.is_empty(), "ARCHITECTURE.md and cargo metadata differ:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_store_and_the_benchmarks_may_hold_unsafe_code() {
+    for one in crates().iter().filter(|one| !UNSAFE.contains(&one.name.as_str())) {
+        let roots = ["src/lib.rs", "src/main.rs"].map(|file| workspace().join(&one.folder).join(file));
+        for root in roots.iter().filter(|root| root.is_file()) {
+            let text = std::fs::read_to_string(root).unwrap();
+            assert!(text.contains("#![forbid(unsafe_code)]"), "{} does not forbid unsafe code", root.display());
+        }
+    }
+    let inside = workspace().join("core/store/src");
+    for file in std::fs::read_dir(inside).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let has = std::fs::read_to_string(&file).unwrap().contains("allow(unsafe_code");
+        let may = ["door.rs", "os.rs", "sigbus.rs"].contains(&name.as_str());
+        assert!(!has || may, "core/store/src/{name} allows unsafe code; only the map and its signal handler may");
+    }
+}
+
+/// A path is the repository's, or one of the folder that its section is about.
+fn exists(path: &str, section: &str) -> bool {
+    MADE.iter().any(|made| path.starts_with(made))
+        || [workspace(), workspace().join(section)].iter().any(|folder| folder.join(path).exists())
+}
+
+fn is_path(word: &str) -> bool {
+    let plain = word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    plain && (word.ends_with('/') || EXTENSIONS.iter().any(|end| word.ends_with(end) && word != *end))
+}
+
+/// Targets of links within the repository.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    let targets = targets.filter(|link| !link.contains("://") && !link.starts_with('#'));
+    targets.map(|link| link.split('#').next().expect("a split has a first part"))
+}
+
+#[test]
+fn every_path_and_link_in_the_documents_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for page in ["ARCHITECTURE.md", "README.md"] {
+        let mut section = String::new();
+        for line in read(page).lines() {
+            if line.starts_with('#') {
+                section = backticked(line).next().unwrap_or("").to_owned();
+            }
+            let paths = backticked(line).filter(|word| is_path(word)).chain(links(line));
+            wrong.extend(paths.filter(|path| !exists(path, &section)).map(|path| format!("{page}: {path}")));
+        }
+    }
+    assert!(wrong.is_empty(), "these lead nowhere:\n{}", wrong.join("\n"));
+}
