@@ -168,6 +168,101 @@ fn wrong_use_is_answered_with_what_would_be_right() {
     }
 }
 
+#[test]
+fn a_box_too_large_for_one_file_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = hills(folder.path());
+    for name in ["big.npy", "big.vox"] {
+        let out = folder.path().join(name);
+        let (world, out_path) = (world.to_str().unwrap(), out.to_str().unwrap());
+        fails(
+            &["export", "--world", world, "--box", "-100000,0,-100000:100000,64,100000", "--out", out_path],
+            "262144",
+        );
+        assert!(!out.exists(), "{name}");
+    }
+}
+
+#[test]
+fn region_files_that_are_there_are_kept_without_replace() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, out) = (hills(folder.path()), folder.path().join("saves"));
+    fs::create_dir(&out).unwrap();
+    let foreign = out.join("r.0.0.mca");
+    fs::write(&foreign, b"somebody's world").unwrap();
+    let (world, out_path) = (world.to_str().unwrap(), out.to_str().unwrap());
+    let arguments = ["export", "--world", world, "--box", "-32,32,-32:32,96,32", "--out", out_path, "--replace"];
+    fails(&arguments[..7], "--replace");
+    assert_eq!(fs::read(&foreign).unwrap(), b"somebody's world");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "nothing was written");
+    succeed(&arguments);
+    assert_ne!(fs::read(&foreign).unwrap(), b"somebody's world");
+}
+
+#[test]
+fn a_failed_export_leaves_neither_a_file_nor_a_part() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, out) = (hills(folder.path()), folder.path().join("out"));
+    fs::create_dir_all(out.join("a.json.part")).unwrap();
+    let file = out.join("a.npy");
+    fs::write(&file, b"the one before").unwrap();
+    let (world, path) = (world.to_str().unwrap(), file.to_str().unwrap());
+    fails(&["export", "--world", world, "--box", "0,32,0:32,64,32", "--out", path], "a.json");
+    assert_eq!(fs::read(&file).unwrap(), b"the one before");
+    assert!(!out.join("a.npy.part").exists());
+    fs::remove_dir(out.join("a.json.part")).unwrap();
+    succeed(&["export", "--world", world, "--box", "0,32,0:32,64,32", "--out", path]);
+    let mut names: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["a.json", "a.npy"]);
+}
+
+#[test]
+fn names_of_the_game_itself_come_in_without_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, out) = (hills(folder.path()), folder.path().join("a.npy"));
+    let within = "0,60,0:20,70,20";
+    let (path, side) = (out.to_str().unwrap(), folder.path().join("a.json"));
+    succeed(&["export", "--world", world.to_str().unwrap(), "--box", within, "--out", path]);
+    let mut json: Value = serde_json::from_slice(&fs::read(&side).unwrap()).unwrap();
+    for name in json["blocks"].as_object_mut().unwrap().values_mut() {
+        *name = format!("minecraft:{}", name.as_str().unwrap()).into();
+    }
+    fs::write(&side, json.to_string()).unwrap();
+    let again = folder.path().join("again");
+    succeed(&["import", path, "--world", again.to_str().unwrap()]);
+    assert_eq!(digest(&again, &["--box", within]), digest(&world, &["--box", within]));
+}
+
+#[test]
+fn an_array_says_how_much_of_it_was_not_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, out) = (hills(folder.path()), folder.path().join("a.npy"));
+    let (world, path) = (world.to_str().unwrap(), out.to_str().unwrap());
+    let output = terrane(&["export", "--world", world, "--box", "-64,32,-32:32,96,32", "--out", path]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("4 of the 12 chunks of the box are not stored"), "{text}");
+}
+
+#[test]
+fn wrong_use_is_told_in_json_where_json_was_asked_for() {
+    for arguments in [&["--json", "digest"][..], &["digest", "--box", "1,2,3", "--json"], &["--json"]] {
+        let output = terrane(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(told["error"].as_str().is_some_and(|text| !text.starts_with("error")), "{told}");
+    }
+    assert!(terrane(&["digest"]).stdout.is_empty());
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_not_a_regular_file_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("world");
+    fails(&["import", "/dev/null", "--world", path.to_str().unwrap()], "not a regular file");
+}
+
 /// Where the real input files are; none if they are not there, and not asked for.
 fn shared() -> Option<PathBuf> {
     let given = std::env::var_os("TERRANE_SHARED").map(PathBuf::from);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use terrane_store::{Access, Store, StoreError};
 use terrane_world::block::{AIR, Registry};
@@ -207,7 +207,7 @@ fn draw(seen: &Seen) -> Vec<u8> {
     (0..rows * width).into_par_iter().flat_map_iter(pixel).collect()
 }
 
-fn write_png(path: &PathBuf, width: usize, height: usize, pixels: &[u8]) -> Result<(), Failure> {
+fn write_png(path: &Path, width: usize, height: usize, pixels: &[u8]) -> Result<(), Failure> {
     let (part, mut file) = Part::create(path).about(path)?;
     let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgba);
