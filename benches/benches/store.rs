@@ -83,7 +83,7 @@ fn bulk_write(criterion: &mut Criterion) {
 
 fn voxel_reads(criterion: &mut Criterion) {
     let store = ours::open(&our_world(), Access::Read);
-    let mut reader = store.reader();
+    let (mut reader, mut single) = (store.reader(), store.reader());
     let (lmdb, sqlite) = (Lmdb::open(&lmdb_chunks()), Sqlite::open(&sqlite_chunks()));
     let map_file = FOLDER.join("mapped");
     let map = Mapped::create(&map_file, &CONTENT, CHUNKS);
@@ -97,6 +97,9 @@ fn voxel_reads(criterion: &mut Criterion) {
     };
     let rounds = Rounds::new("store/voxel reads")
         .with(ours::NAME, ours::version(), |round| timed(&many(round), &mut |places| ours::read(&mut reader, places)))
+        .with(ours::ONE_BY_ONE, ours::version(), |round| {
+            timed(&many(round), &mut |places| ours::read_one_by_one(&mut single, places))
+        })
         .with(lmdb::NAME, lmdb::version(), |round| timed(&many(round), &mut |places| lmdb.read(places)))
         .with(sqlite::NAME, sqlite::version(), |round| timed(&few(round), &mut |places| sqlite.read(places)))
         .with(mapped::NAME, mapped::version(), |round| timed(&many(round), &mut |places| map.read(places)));
@@ -110,8 +113,14 @@ fn voxel_reads(criterion: &mut Criterion) {
 fn check_sums(reader: &mut terrane_store::Reader, lmdb: &Lmdb, sqlite: &Sqlite, map: &Mapped) {
     let places = places(1 << 20, SLOW_READS, CHUNKS);
     let expected: u64 = places.iter().map(|p| u64::from(CONTENT.voxel(p.chunk as usize, p.local.into()))).sum();
-    let sums = [ours::read(reader, &places), lmdb.read(&places), sqlite.read(&places), map.read(&places)];
-    assert_eq!(sums, [expected; 4], "ours, LMDB, SQLite and the mapped file");
+    let sums = [
+        ours::read(reader, &places),
+        ours::read_one_by_one(reader, &places),
+        lmdb.read(&places),
+        sqlite.read(&places),
+        map.read(&places),
+    ];
+    assert_eq!(sums, [expected; 5], "ours, one by one, LMDB, SQLite and the mapped file");
 }
 
 fn open(criterion: &mut Criterion) {

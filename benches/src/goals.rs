@@ -28,7 +28,7 @@ const fn row(name: &'static str, measured: &'static str, ours: &'static str, pee
     Row { name, measured, ours, peer, goal }
 }
 
-use crate::{lmdb::NAME as LMDB, mapped::NAME as MAPPED, ours::NAME as OURS, sqlite::NAME as SQLITE};
+use crate::{lmdb::NAME as LMDB, mapped::NAME as MAPPED, ours::NAME as OURS, ours::ONE_BY_ONE, sqlite::NAME as SQLITE};
 
 /// The name under which a world of 2,000 chunks competes with one of 20,000.
 pub const FEW: &str = "terrane, 2,000 chunks";
@@ -45,7 +45,8 @@ pub const ROWS: &[Row] = &[
     row("disk, 20,000 chunks", "store/disk", OURS, PEERS, Some(2.0)),
     row("  against LMDB", "store/disk", OURS, Peer::One(LMDB), None),
     row("  against SQLite", "store/disk", OURS, Peer::One(SQLITE), None),
-    row("random voxel reads, 1 thread", "store/voxel reads", OURS, PEERS, Some(10.0)),
+    row("random voxel reads in batches, 1 thread", "store/voxel reads", OURS, PEERS, Some(10.0)),
+    row("  one voxel a call", "store/voxel reads", ONE_BY_ONE, PEERS, None),
     row("  against LMDB", "store/voxel reads", OURS, Peer::One(LMDB), None),
     row("  against SQLite", "store/voxel reads", OURS, Peer::One(SQLITE), None),
     row("  against a plain mapped file", "store/voxel reads", OURS, Peer::One(MAPPED), None),

@@ -13,6 +13,10 @@ use terrane_world::step::{ActorId, Input, VoxelEdit, World};
 pub const NAME: &str = "terrane";
 /// Chunks loaded at a time: as many as the generated world has, so no region is loaded twice.
 const BATCH: usize = crate::content::BASE_CHUNKS;
+/// Voxels read in one call.
+const READ_BATCH: usize = 1024;
+/// The same store, asked for one voxel a call.
+pub const ONE_BY_ONE: &str = "terrane, one voxel a call";
 /// Actors that the edits come from.
 const ACTORS: u64 = 100;
 
@@ -61,8 +65,22 @@ pub fn write(folder: &Path, content: &Content, count: usize) -> Arc<Store> {
     store
 }
 
-/// Adds up the blocks at some places.
+/// Adds up the blocks at some places, asked for in batches.
 pub fn read(reader: &mut Reader, places: &[Place]) -> u64 {
+    let (mut positions, mut blocks) = (Vec::with_capacity(READ_BATCH), Vec::with_capacity(READ_BATCH));
+    let mut sum = 0;
+    for batch in places.chunks(READ_BATCH) {
+        positions.clear();
+        positions.extend(batch.iter().map(|place| place.voxel));
+        blocks.clear();
+        reader.voxels(&positions, &mut blocks).expect("whole");
+        sum += blocks.iter().map(|block| u64::from(block.expect("stored").0)).sum::<u64>();
+    }
+    sum
+}
+
+/// Adds up the blocks at some places, asked for one by one.
+pub fn read_one_by_one(reader: &mut Reader, places: &[Place]) -> u64 {
     let block = |place: &Place| reader.voxel(place.voxel).expect("whole").expect("stored").0;
     places.iter().map(block).map(u64::from).sum()
 }

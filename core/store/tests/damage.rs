@@ -447,9 +447,22 @@ fn single_voxels_read_like_whole_chunks_in_every_form() {
             let local = LocalIndex::new(index).unwrap();
             assert_eq!(reader.voxel(pos.voxel(local)).unwrap(), Some(chunk.get(local)));
         }
+        let scattered: Vec<VoxelPos> =
+            (0..5_000u32).map(|n| pos.voxel(LocalIndex::new((n * 12_347 % 32_768) as u16).unwrap())).collect();
+        for again in [store.reader(), store.reader()].iter_mut() {
+            let mut blocks = Vec::new();
+            again.voxels(&scattered, &mut blocks).unwrap();
+            let expected: Vec<_> = scattered.iter().map(|at| Some(chunk.get(at.local()))).collect();
+            assert!(blocks == expected, "in batches, {:?}", chunk.form());
+        }
         assert_eq!(*store.chunk(*pos).unwrap().unwrap().chunk, *chunk);
     }
     assert_eq!(reader.voxel(VoxelPos::new(0, 1000, 0).unwrap()).unwrap(), None, "not stored");
+    let mut mixed = Vec::new();
+    let (none, some) = (VoxelPos::new(0, 1000, 0).unwrap(), chunks[2].0.origin());
+    reader.voxels(&[some, none, some], &mut mixed).unwrap();
+    let first = Some(chunks[2].1.get(LocalIndex::from_xyz(0, 0, 0)));
+    assert_eq!(mixed, [first, None, first]);
     let mut world = world(&store, &pool());
     let deltas = world.step(1, &[edit(1, 1, &[([3, -30, 70], 77, None)])]).unwrap();
     store.commit(&deltas, 1).unwrap();
