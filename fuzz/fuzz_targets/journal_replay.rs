@@ -49,7 +49,7 @@ fn seal(mut rest: &[u8]) -> Vec<u8> {
 
 fn scan(segment: &[u8]) {
     let place = Place { segment: 1, offset: SEGMENT_HEAD, frame: 1 };
-    let Ok(mut scan) = Scan::from_bytes("a segment".into(), segment.to_vec(), &WORLD, place) else { return };
+    let Ok(mut scan) = Scan::from_bytes("a segment".into(), segment, &WORLD, place) else { return };
     loop {
         match scan.advance() {
             Scanned::Frame(..) => {}

@@ -15,10 +15,12 @@ macro_rules! say {
 mod bars;
 mod failure;
 mod logs;
+mod parts;
 mod serving;
 mod verbs;
 mod worlds;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -65,12 +67,15 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return wrong_use(&error),
+    };
+    let json = line.json;
     if let Err(error) = logs::start(line.log_format, &line.log) {
-        eprintln!("error: {error}");
+        tell(&error.to_string(), json);
         return ExitCode::from(2);
     }
-    let json = line.json;
     let result = match line.verb {
         Verb::Serve(verb) => verb.run(json),
         Verb::Import(verb) => verb.run(json),
@@ -84,11 +89,34 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {failure}");
-            if json {
-                say!("{}", serde_json::json!({ "error": failure.to_string() }));
-            }
+            tell(&failure.to_string(), json);
             ExitCode::FAILURE
         }
     }
+}
+
+fn tell(error: &str, json: bool) {
+    eprintln!("error: {error}");
+    if json {
+        say!("{}", serde_json::json!({ "error": error }));
+    }
+}
+
+/// Prints what the command line should have been, or the help or version that it asked for.
+fn wrong_use(error: &clap::Error) -> ExitCode {
+    let _ = error.print();
+    if !error.use_stderr() {
+        return ExitCode::SUCCESS;
+    }
+    // The line was not understood, so only its raw words can say how it wants to be answered.
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let (problem, _) = text.split_once("\n\nUsage:").unwrap_or((&text, ""));
+        let problem = match error.kind() {
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "no verb was given: `terrane --help` lists them",
+            _ => problem.trim().trim_start_matches("error: "),
+        };
+        say!("{}", serde_json::json!({ "error": problem }));
+    }
+    ExitCode::from(2)
 }

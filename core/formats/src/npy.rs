@@ -174,6 +174,8 @@ fn names_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u16
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut names = BTreeMap::new();
             while let Some((id, name)) = map.next_entry::<u16, String>()? {
+                // As everywhere in the world, blocks of the game itself go without its name.
+                let name = name.strip_prefix("minecraft:").map(str::to_owned).unwrap_or(name);
                 if !is_block_name(&name) {
                     return Err(de::Error::custom(format!("id {id} is called {name:?}, which is not a block name")));
                 }

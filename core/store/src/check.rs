@@ -4,23 +4,23 @@
 //! region, the slot a chunk had before, the world's generator, and the journal, which takes a chunk from any older
 //! version to the newest. What can't be restored is left as it is and reported.
 
-use crate::door::Dir;
+use crate::door::{Dir, Open};
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
 use crate::region::{self, RegionFile};
-use crate::replay::apply;
+use crate::replay::{apply, hear};
 use crate::settings::{self, REGISTRY_FILES, Settings};
 use crate::slot::{self, Encoded};
 use crate::store::{Access, Store, by_reference, take_lock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use terrane_world::block::Registry;
 use terrane_world::chunk::{Chunk, Form, Version, new_blocks};
 use terrane_world::generate::Generator;
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
-use terrane_world::step::ChunkDelta;
+use terrane_world::step::{ChunkDelta, Standing};
 
 /// One thing that is wrong, and what can be or was done about it.
 #[derive(Debug, Clone)]
@@ -68,6 +68,8 @@ impl Report {
         let (file, offset, what) = match error {
             StoreError::Corrupt { file, offset, what } => (file.clone(), *offset, what.clone()),
             StoreError::Truncated { file, offset } => (file.clone(), *offset, "it is cut short".to_owned()),
+            StoreError::Io { file, offset, reason, .. } => (file.clone(), *offset, reason.clone()),
+            StoreError::Version { file, .. } => (file.clone(), 8, error.to_string()),
             other => ("the world's folder".to_owned(), 0, other.to_string()),
         };
         self.problems.push(Problem { file, offset, what, repair });
@@ -85,18 +87,139 @@ impl Report {
 pub fn check(dir: Arc<dyn Dir>, repair: bool, progress: &dyn Fn(usize, usize)) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let lock = if repair { Some(take_lock(&*dir)?) } else { None };
-    let settings = settings::read_settings(&*dir)?;
-    let mut checker = Checker { dir: &*dir, settings: &settings, repair, report: &mut report };
-    let registry = checker.registry()?;
-    let mark = checker.mark()?;
-    let history = checker.journal(&mark)?;
-    checker.regions(&registry, &history, progress)?;
+    let whole = run(&*dir, repair, &mut report, progress)?;
     drop(lock);
-    if repair && !report.problems.is_empty() {
+    if repair && whole && !report.problems.is_empty() {
         // The proof that it opens; it also raises the epoch and writes what the journal's tail holds.
-        Store::open(dir, Access::Write)?.close()?;
+        if let Err(error) = Store::open(dir, Access::Write).and_then(Store::close) {
+            report.add_error(&error, Repair::Impossible);
+        }
     }
     Ok(report)
+}
+
+/// The parts in the order in which they are needed; `false` if one is lost without which the others mean nothing.
+fn run(dir: &dyn Dir, repair: bool, report: &mut Report, progress: &dyn Fn(usize, usize)) -> Result<bool, StoreError> {
+    let mark = Mark::read(dir);
+    let identity = mark.as_ref().ok().map(|(mark, _)| mark.identity);
+    let Some(settings) = check_settings(dir, repair, identity, report)? else { return Ok(false) };
+    let Some(registry) = check_registry(dir, repair, &settings, report)? else { return Ok(false) };
+    let mark = check_mark(dir, repair, &settings, mark, report)?;
+    let highest_epoch = mark.map_or(0, |mark| mark.epoch);
+    // Without a mark everything is replayed: what the regions have already is skipped.
+    let start =
+        Mark { segment: 1, offset: journal::SEGMENT_HEAD, frame: 1, identity: settings.identity(), ..Mark::default() };
+    let mut checker = Checker {
+        dir,
+        settings: &settings,
+        repair,
+        report,
+        mark: mark.unwrap_or(start),
+        highest_epoch,
+        standing: Standing::default(),
+    };
+    let history = checker.journal()?;
+    checker.regions(&registry, &history, progress)?;
+    if mark.is_none() && repair {
+        let epoch = checker.highest_epoch + 1;
+        Mark { sequence: 1, epoch, ..start }.create(dir)?;
+    }
+    Ok(true)
+}
+
+fn check_settings(
+    dir: &dyn Dir,
+    repair: bool,
+    identity: Option<u64>,
+    report: &mut Report,
+) -> Result<Option<Settings>, StoreError> {
+    let fits = |settings: &Settings| identity.is_none_or(|identity| identity == settings.identity());
+    let read = |file| match settings::read_settings(dir, file) {
+        Ok(settings) if !fits(&settings) => {
+            Err(StoreError::corrupt(file, 0, "id, seed or generator are not those the world was made with"))
+        }
+        result => result,
+    };
+    match (read(settings::SETTINGS_FILE), read(settings::SETTINGS_COPY)) {
+        (Ok(settings), Ok(_)) => Ok(Some(settings)),
+        (Ok(settings), Err(error)) => {
+            report.add_error(&error, Repair::From(settings::SETTINGS_FILE.into()));
+            if repair {
+                settings::replace_file(dir, settings::SETTINGS_COPY, settings.to_toml().as_bytes())?;
+            }
+            Ok(Some(settings))
+        }
+        (Err(error), Ok(settings)) => {
+            let source = format!(
+                "{}, as the world was made: rules of its own that were added since are lost",
+                settings::SETTINGS_COPY
+            );
+            report.add_error(&error, Repair::From(source));
+            if repair {
+                settings::replace_file(dir, settings::SETTINGS_FILE, settings.to_toml().as_bytes())?;
+            }
+            Ok(Some(settings))
+        }
+        (Err(error), Err(_)) => {
+            report.add_error(&error, Repair::Impossible);
+            Ok(None)
+        }
+    }
+}
+
+fn check_registry(
+    dir: &dyn Dir,
+    repair: bool,
+    settings: &Settings,
+    report: &mut Report,
+) -> Result<Option<Registry>, StoreError> {
+    let read = REGISTRY_FILES.map(|file| settings::read_registry_names(dir, file));
+    let names = match &read {
+        [Ok(names), Ok(_)] => names,
+        [Ok(names), Err(error)] => {
+            report.add_error(error, Repair::From("the registry".into()));
+            names
+        }
+        [Err(error), Ok(names)] => {
+            report.add_error(error, Repair::From("registry.copy".into()));
+            names
+        }
+        [Err(error), Err(_)] => {
+            report.add_error(error, Repair::Impossible);
+            return Ok(None);
+        }
+    };
+    let registry = Registry::from_names(names, &settings.rules)?;
+    if repair && read.iter().any(Result::is_err) {
+        settings::write_registry(dir, &registry)?;
+    }
+    Ok(Some(registry))
+}
+
+/// The mark, or `None` if it is lost and has to be made anew.
+fn check_mark(
+    dir: &dyn Dir,
+    repair: bool,
+    settings: &Settings,
+    read: Result<(Mark, bool), StoreError>,
+    report: &mut Report,
+) -> Result<Option<Mark>, StoreError> {
+    match read {
+        Ok((mark, false)) => Ok(Some(mark)),
+        Ok((mark, true)) => {
+            report.add(mark::FILE, 0, "one of the two marks is damaged", Repair::From("the other mark".into()));
+            let next = Mark { sequence: mark.sequence + 1, identity: settings.identity(), ..mark };
+            if repair {
+                next.write(dir)?;
+                return Ok(Some(next));
+            }
+            Ok(Some(mark))
+        }
+        Err(error) => {
+            report.add_error(&error, Repair::From("the journal, which is replayed from its beginning".into()));
+            Ok(None)
+        }
+    }
 }
 
 /// Whether as many frames as are missing can have stood where they are missing.
@@ -104,99 +227,147 @@ fn missing_fit(offset: u64, resume: u64, missing: &std::ops::Range<u64>) -> bool
     missing.end - missing.start <= (resume - offset) / journal::FRAME_HEAD as u64
 }
 
-/// Damage before the replay mark costs history and nothing else.
-fn harmless(mark: &Mark, frame: u64) -> Option<Repair> {
-    (frame < mark.frame)
-        .then(|| Repair::From("the region files: it lies before the replay mark, only history is lost".into()))
+/// What the journal says of chunks.
+#[derive(Default)]
+struct History {
+    /// Records by chunk, oldest first. Loads that did not end are left out.
+    records: BTreeMap<ChunkPos, Vec<Record>>,
+    /// What the region files must hold at least: versions from before the replay mark.
+    written: BTreeMap<ChunkPos, Version>,
+    /// Loads that have begun, until the journal says that they have ended.
+    loading: Vec<(ChunkPos, Record)>,
 }
 
-/// All chunk records of the whole journal, by chunk, oldest first.
-type History = BTreeMap<ChunkPos, Vec<Record>>;
+impl History {
+    fn frame(&mut self, frame: &journal::Frame, mark: &Mark) {
+        for record in &frame.records {
+            match record {
+                Record::Delta { delta, .. } => self.note(delta.pos, delta.to, record, frame.sequence < mark.frame),
+                Record::Replaced { pos, .. } => self.loading.push((*pos, record.clone())),
+                Record::SwitchBegins { .. } => self.loading.clear(),
+                Record::SwitchEnds => {
+                    for (pos, record) in std::mem::take(&mut self.loading) {
+                        let Record::Replaced { to, .. } = record else { continue };
+                        // A load writes its slots at once, whatever the mark says.
+                        self.note(pos, to, &record, true);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, pos: ChunkPos, to: Version, record: &Record, written: bool) {
+        self.records.entry(pos).or_default().push(record.clone());
+        if written {
+            let version = self.written.entry(pos).or_default();
+            *version = to.max(*version);
+        }
+    }
+
+    fn of(&self, pos: ChunkPos) -> &[Record] {
+        self.records.get(&pos).map_or(&[], Vec::as_slice)
+    }
+}
 
 struct Checker<'a> {
     dir: &'a dyn Dir,
     settings: &'a Settings,
     repair: bool,
     report: &'a mut Report,
+    mark: Mark,
+    highest_epoch: u32,
+    /// Where the journal's last frames leave the world.
+    standing: Standing,
 }
 
 impl Checker<'_> {
-    fn registry(&mut self) -> Result<Registry, StoreError> {
-        let read = REGISTRY_FILES.map(|file| settings::read_registry_names(self.dir, file));
-        let names = match &read {
-            [Ok(names), Ok(_)] => names,
-            [Ok(names), Err(error)] => {
-                self.report.add_error(error, Repair::From("the registry".into()));
-                names
-            }
-            [Err(error), Ok(names)] => {
-                self.report.add_error(error, Repair::From("registry.copy".into()));
-                names
-            }
-            [Err(error), Err(_)] => return Err(error.clone()),
-        };
-        let registry = Registry::from_names(names, &self.settings.rules)?;
-        if self.repair && read.iter().any(Result::is_err) {
-            settings::write_registry(self.dir, &registry)?;
-        }
-        Ok(registry)
-    }
-
-    fn mark(&mut self) -> Result<Mark, StoreError> {
-        let (mark, damaged) = Mark::read(self.dir)?;
-        if damaged {
-            self.report.add(mark::FILE, 0, "one of the two marks is damaged", Repair::From("the other mark".into()));
-            if self.repair {
-                Mark { sequence: mark.sequence + 1, ..mark }.write(self.dir)?;
-                return Ok(Mark { sequence: mark.sequence + 1, ..mark });
-            }
-        }
-        Ok(mark)
+    /// Damage before the replay mark costs history and nothing else.
+    fn harmless(&self, frame: u64) -> Option<Repair> {
+        (frame < self.mark.frame)
+            .then(|| Repair::From("the region files: it lies before the replay mark, only history is lost".into()))
     }
 
     /// Reads every segment there is. Damage before the mark costs history; behind it, changes.
-    fn journal(&mut self, mark: &Mark) -> Result<History, StoreError> {
-        let mut history = History::new();
+    fn journal(&mut self) -> Result<History, StoreError> {
+        let mut history = History::default();
         let listed = self.dir.list("journal").at("listing", "journal", 0)?;
-        let mut segments: Vec<u32> = listed.iter().filter_map(|name| name.strip_suffix(".trj")?.parse().ok()).collect();
-        segments.sort_unstable();
-        let mut expected = None;
-        for segment in segments {
-            let place = Place { segment, offset: journal::SEGMENT_HEAD, frame: 0 };
-            let mut scan = match Scan::open(self.dir, &self.settings.id, place) {
-                Ok(scan) => scan,
-                Err(error) => {
-                    let frame = if segment < mark.segment { 0 } else { u64::MAX };
-                    self.report.add_error(&error, harmless(mark, frame).unwrap_or(Repair::Impossible));
-                    continue;
+        let numbers = |end: &str| -> BTreeSet<u32> {
+            listed.iter().filter_map(|name| name.strip_suffix(end)?.parse().ok()).collect()
+        };
+        let (segments, aside) = (numbers(".trj"), numbers(".trj.damaged"));
+        let last = segments.last().copied().unwrap_or(0).max(self.mark.segment);
+        let mut reached = 0;
+        for number in 1..=last {
+            match (segments.contains(&number), aside.contains(&number)) {
+                (true, _) => reached = self.segment(number, &mut history)?.unwrap_or(reached),
+                (false, true) => {}
+                (false, false) if number < self.mark.segment => {
+                    let repair =
+                        Repair::From("the region files: it lies before the replay mark, only history is lost".into());
+                    self.report.add(&journal::segment_name(number), 0, "it is missing", repair);
                 }
-            };
-            if expected.is_some_and(|frame| frame < scan.next_sequence()) {
-                let what =
-                    format!("frames {} to {} are missing before it", expected.unwrap_or(0), scan.next_sequence() - 1);
-                let repair = harmless(mark, expected.unwrap_or(0)).unwrap_or(Repair::Impossible);
-                self.report.add(&journal::segment_name(segment), 0, what, repair);
+                (false, false) => {}
             }
-            self.segment(segment, &mut scan, mark, &mut history)?;
-            expected = Some(scan.next_sequence());
+        }
+        if reached < self.mark.frame {
+            self.begin_anew(last, segments.contains(&self.mark.segment), reached)?;
         }
         Ok(history)
     }
 
-    fn segment(&mut self, number: u32, scan: &mut Scan, mark: &Mark, history: &mut History) -> Result<(), StoreError> {
+    /// The journal ends before the replay mark, or what stands there can't be read.
+    fn begin_anew(&mut self, last: u32, there: bool, reached: u64) -> Result<(), StoreError> {
+        let name = journal::segment_name(self.mark.segment);
+        let what = if there {
+            format!("it ends at frame {reached}, replay begins at frame {}", self.mark.frame)
+        } else {
+            "it is missing".into()
+        };
+        let source = "the region files; what was changed after the last checkpoint is lost, if anything was";
+        self.report.add(&name, 0, what, Repair::Partly(source.into()));
+        if !self.repair {
+            return Ok(());
+        }
+        if there {
+            journal::set_aside(self.dir, self.mark.segment)?;
+        }
+        let Standing { tick, digest, actors, .. } = &self.standing;
+        let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
+        let state = Record::State { tick: *tick, time_ms: 0, digest: *digest, actors };
+        journal::begin_anew(self.dir, last + 1, &self.settings.id, self.mark.frame, state)?;
+        self.move_mark(last + 1, self.mark.frame)
+    }
+
+    fn move_mark(&mut self, segment: u32, frame: u64) -> Result<(), StoreError> {
+        // A lost mark is made at the end, when every epoch has been seen.
+        if let Ok((newest, _)) = Mark::read(self.dir) {
+            let mark = Mark { sequence: newest.sequence + 1, segment, offset: journal::SEGMENT_HEAD, frame, ..newest };
+            mark.write(self.dir)?;
+        }
+        Ok(())
+    }
+
+    /// One segment; gives the sequence that follows its last frame, unless it can't be read.
+    fn segment(&mut self, number: u32, history: &mut History) -> Result<Option<u64>, StoreError> {
+        let place = Place { segment: number, offset: journal::SEGMENT_HEAD, frame: 0 };
+        let mut scan = match Scan::open(self.dir, &self.settings.id, place) {
+            Ok(scan) => scan,
+            Err(error) if number < self.mark.segment => {
+                self.report.add_error(&error, self.harmless(0).unwrap_or(Repair::Impossible));
+                return Ok(None);
+            }
+            Err(error) => {
+                self.report.add_error(&error, Repair::Impossible);
+                return Ok(None);
+            }
+        };
         // The whole frames, and stand-ins for what is missing, in case the segment has to be written again.
-        let (mut salvaged, mut lost) = (Vec::new(), false);
+        let (mut salvaged, mut damaged) = (Vec::new(), false);
         loop {
             match scan.advance() {
                 Scanned::Frame(frame, _) => {
-                    self.report.frames += 1;
-                    for record in &frame.records {
-                        if let Record::Delta { delta: ChunkDelta { pos, .. }, .. } | Record::Replaced { pos, .. } =
-                            record
-                        {
-                            history.entry(*pos).or_default().push(record.clone());
-                        }
-                    }
+                    self.frame(&frame, history);
                     salvaged.push(frame);
                 }
                 Scanned::End { .. } => break,
@@ -206,32 +377,50 @@ impl Checker<'_> {
                         missing.start, missing.end
                     );
                     self.report.add(scan.name(), offset, what, Repair::Impossible);
-                    return Ok(());
+                    return Ok(Some(scan.next_sequence()));
                 }
                 Scanned::Damaged { offset, resume, missing } => {
-                    let what =
-                        format!("frames {} to {} had been synced and are not whole", missing.start, missing.end - 1);
-                    let partly =
-                        || Repair::Partly("every whole frame behind it; the changes in those frames are lost".into());
-                    let repair = harmless(mark, missing.start);
-                    lost |= repair.is_none();
-                    self.report.add(scan.name(), offset, what, repair.unwrap_or_else(partly));
+                    self.damaged_frames(scan.name(), offset, &missing);
+                    damaged = true;
                     salvaged.extend(missing.clone().map(journal::stand_in));
                     scan.resume_at(resume, missing.end);
                 }
             }
         }
-        if lost && self.repair {
+        if damaged && self.repair {
             journal::rewrite_segment(self.dir, number, &self.settings.id, &salvaged)?;
-            // Offsets have moved; replay begins at the segment's start, which only means that it skips more.
-            let first = salvaged.first().map_or(mark.frame, |frame| frame.sequence);
-            if mark.segment == number {
-                let newest = Mark::read(self.dir)?.0;
-                Mark { sequence: newest.sequence + 1, offset: journal::SEGMENT_HEAD, frame: first, ..newest }
-                    .write(self.dir)?;
+            if self.mark.segment == number {
+                // Offsets have moved; replay begins at the segment's start, which only means that it skips more.
+                let first = salvaged.first().map_or(self.mark.frame, |frame| frame.sequence);
+                self.move_mark(number, first)?;
             }
         }
-        Ok(())
+        Ok(Some(scan.next_sequence()))
+    }
+
+    fn frame(&mut self, frame: &journal::Frame, history: &mut History) {
+        self.report.frames += 1;
+        history.frame(frame, &self.mark);
+        for record in &frame.records {
+            match record {
+                Record::Delta { delta: ChunkDelta { to, .. }, .. } | Record::Replaced { to, .. } => {
+                    self.highest_epoch = self.highest_epoch.max(to.epoch);
+                }
+                Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
+                Record::State { tick, digest, actors, .. } => {
+                    (self.standing.tick, self.standing.digest) = (*tick, *digest);
+                    self.standing.actors = actors.iter().copied().collect();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn damaged_frames(&mut self, name: &str, offset: u64, missing: &std::ops::Range<u64>) {
+        let what = format!("frames {} to {} had been synced and are not whole", missing.start, missing.end - 1);
+        let partly = || Repair::Partly("every whole frame behind it; the changes in those frames are lost".into());
+        let repair = self.harmless(missing.start).unwrap_or_else(partly);
+        self.report.add(name, offset, what, repair);
     }
 
     fn regions(
@@ -241,8 +430,10 @@ impl Checker<'_> {
         progress: &dyn Fn(usize, usize),
     ) -> Result<(), StoreError> {
         let listed = self.dir.list("regions").at("listing", "regions", 0)?;
-        let mut regions: Vec<RegionPos> = listed.iter().filter_map(|name| region::parse_file_name(name)).collect();
-        regions.sort_unstable();
+        let mut regions: BTreeSet<RegionPos> = listed.iter().filter_map(|name| region::parse_file_name(name)).collect();
+        self.report.regions = regions.len();
+        // Files that the journal says have been written.
+        regions.extend(history.written.keys().map(|pos| pos.region()));
         let setting = &self.settings.generator;
         let generator = Generator::new(&setting.name, setting.version, self.settings.seed, registry)?;
         for (done, pos) in regions.iter().enumerate() {
@@ -250,8 +441,38 @@ impl Checker<'_> {
             self.region(*pos, registry, &generator, history)?;
         }
         progress(regions.len(), regions.len());
-        self.report.regions = regions.len();
         Ok(())
+    }
+
+    /// Opens a region as well as it can be, and says what of it must be written again.
+    fn open_region(&mut self, pos: RegionPos) -> Result<Opened, StoreError> {
+        let world = &self.settings.id;
+        let error = match RegionFile::open(self.dir, pos, world, false) {
+            Ok(Some(file)) => return Ok(Opened { file: Some(file), torn: None }),
+            Ok(None) => return Ok(Opened { file: None, torn: None }),
+            Err(error) => error,
+        };
+        if let Ok(Some(file)) = RegionFile::open(self.dir, pos, world, true) {
+            return Ok(Opened { file: Some(file), torn: Some(error) });
+        }
+        match RegionFile::open_without_header(self.dir, pos) {
+            Ok(file) => {
+                self.report.add_error(&error, Repair::From("its name and world.toml".into()));
+                if self.repair {
+                    region::write_header(self.dir, pos, world)?;
+                }
+                let torn = file.older().is_none().then_some(error);
+                Ok(Opened { file: Some(file), torn })
+            }
+            // Nothing of it can be read: each chunk is made again, or reported.
+            Err(_) => {
+                self.report.add_error(
+                    &error,
+                    Repair::From("what can be made again of its chunks, each named here if it can't".into()),
+                );
+                Ok(Opened { file: None, torn: None })
+            }
+        }
     }
 
     fn region(
@@ -261,58 +482,76 @@ impl Checker<'_> {
         generator: &Generator,
         history: &History,
     ) -> Result<(), StoreError> {
-        let (file, directory_lost) = match RegionFile::open(self.dir, pos, &self.settings.id, false) {
-            Ok(file) => (file, None),
-            Err(error) => match RegionFile::open(self.dir, pos, &self.settings.id, true) {
-                Ok(file) => (file, Some(error)),
-                Err(_) => {
-                    self.report.add_error(&error, Repair::Impossible);
-                    return Ok(());
-                }
-            },
-        };
-        let Some(file) = file else { return Ok(()) };
+        let opened = self.open_region(pos)?;
         let mut restored: Vec<(usize, Encoded)> = Vec::new();
         for index in 0..REGION_CHUNKS {
             let at = pos.chunk(index);
-            let stored = self.stored(&file, index, registry);
-            let records = history.get(&at).map_or(&[][..], Vec::as_slice);
-            match stored {
-                // With one directory lost, the other may be the older one: the journal knows what came since.
-                Ok(Some(chunk)) if directory_lost.is_some() => {
-                    restored.extend(self.newer(&file, index, chunk, records))
+            let wanted = history.written.get(&at).copied().unwrap_or_default();
+            let problem = match self.stored(&opened, index, registry) {
+                Ok(Some(chunk)) if opened.torn.is_some() => {
+                    // The directory that is left may be the older one: the journal knows what came since.
+                    restored.extend(newer(index, chunk, history.of(at)));
+                    continue;
                 }
-                Ok(_) => {}
-                Err(error) => match restore(&file, index, generator, at, records) {
-                    Ok((encoded, source)) => {
-                        self.report.add_error(&error, Repair::From(format!("{source}, chunk {at}")));
-                        restored.push((index, encoded));
-                    }
-                    Err(why) => {
-                        self.report.add_error(&error, Repair::Impossible);
-                        let problem = self.report.problems.last_mut().expect("just added");
-                        problem.what = format!("{} (chunk {at}; {why})", problem.what);
-                    }
-                },
+                Ok(Some((_, version))) if version >= wanted => continue,
+                Ok(Some((_, version))) => {
+                    let what = format!("a chunk is at {version:?}, {wanted:?} had been written");
+                    StoreError::corrupt(&region::file_name(pos), 0, what)
+                }
+                Ok(None) if wanted == Version::NONE => continue,
+                Ok(None) => StoreError::corrupt(&region::file_name(pos), 0, "a chunk is missing that had been written"),
+                Err(error) => error,
+            };
+            match restore(opened.file.as_ref(), index, wanted, generator, at, history.of(at)) {
+                Ok((encoded, source)) => {
+                    self.report.add_error(&problem, Repair::From(format!("{source}, chunk {at}")));
+                    restored.push((index, encoded));
+                }
+                Err(why) => {
+                    self.report.add_error(&problem, Repair::Impossible);
+                    let problem = self.report.problems.last_mut().expect("just added");
+                    problem.what = format!("{} (chunk {at}; {why})", problem.what);
+                }
             }
         }
-        if let Some(error) = &directory_lost {
+        if let Some(error) = &opened.torn {
             self.report.add_error(error, Repair::From("the region's other directory, and the journal".into()));
         }
-        if self.repair && (directory_lost.is_some() || !restored.is_empty()) {
-            let epoch = Mark::read(self.dir)?.0.epoch;
-            region::write_slots(self.dir, &file, epoch, &by_reference(&restored))?.finish()?;
+        if self.repair && (opened.torn.is_some() || !restored.is_empty()) {
+            self.write_restored(pos, opened.file.as_ref(), &restored)?;
         }
         Ok(())
+    }
+
+    fn write_restored(
+        &self,
+        pos: RegionPos,
+        file: Option<&RegionFile>,
+        restored: &[(usize, Encoded)],
+    ) -> Result<(), StoreError> {
+        let restored = by_reference(restored);
+        if let Some(file) = file {
+            return region::write_slots(self.dir, file, self.highest_epoch, &restored)?.finish();
+        }
+        region::write_new(self.dir, pos, &self.settings.id, self.highest_epoch, &restored)?;
+        let name = region::file_name(pos);
+        // What can't be read is kept beside the new file, in case somebody knows more.
+        if self.dir.open(&name, Open::Read).is_ok() {
+            self.dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+        }
+        region::publish_new(self.dir, pos)?;
+        self.dir.sync("regions").synced("regions")
     }
 
     /// The chunk as the newer directory names it, with every check there is.
     fn stored(
         &mut self,
-        file: &RegionFile,
+        opened: &Opened,
         index: usize,
         registry: &Registry,
     ) -> Result<Option<(Chunk, Version)>, StoreError> {
+        let Some(file) = &opened.file else { return Ok(None) };
+        self.highest_epoch = self.highest_epoch.max(file.entry(index).version.epoch);
         let Some((chunk, version)) = file.chunk(index)? else { return Ok(None) };
         self.report.chunks += 1;
         let known = |block: &terrane_world::block::BlockId| registry.contains(*block);
@@ -331,39 +570,43 @@ impl Checker<'_> {
             }
         }
     }
-
-    /// What the journal makes of an intact chunk, if it knows more.
-    fn newer(
-        &self,
-        file: &RegionFile,
-        index: usize,
-        chunk: (Chunk, Version),
-        records: &[Record],
-    ) -> Option<(usize, Encoded)> {
-        let before = file.entry(index).version;
-        let (chunk, version) = bring_forward(chunk, records).ok()?;
-        (version > before).then(|| (index, slot::encode(&chunk.compacted(), version)))
-    }
 }
 
-/// Makes a damaged chunk again, and says from what.
+/// A region file as well as it can be opened.
+struct Opened {
+    file: Option<RegionFile>,
+    /// Why one of the two directories can't be believed.
+    torn: Option<StoreError>,
+}
+
+/// What the journal makes of an intact chunk, if it knows more.
+fn newer(index: usize, chunk: (Chunk, Version), records: &[Record]) -> Option<(usize, Encoded)> {
+    let before = chunk.1;
+    let (chunk, version) = bring_forward(chunk, records, None).ok()?;
+    (version > before).then(|| (index, slot::encode(&chunk.compacted(), version)))
+}
+
+/// Makes a damaged or missing chunk again, and says from what.
 fn restore(
-    file: &RegionFile,
+    file: Option<&RegionFile>,
     index: usize,
+    wanted: Version,
     generator: &Generator,
     at: ChunkPos,
     records: &[Record],
 ) -> Result<(Encoded, String), String> {
-    let wanted = file.entry(index).version;
+    let wanted = file.map_or(wanted, |file| file.entry(index).version.max(wanted));
     let mut why = "no older slot of it is left, and it was not generated".to_owned();
-    let older =
-        file.older().map(|directory| directory.entries[index]).filter(|entry| entry.place != file.entry(index).place);
-    let older = older.and_then(|entry| file.chunk_of(&entry).ok().flatten());
-    let generated = || (generator.chunk(at), Version::GENERATED);
-    let candidates = [(older, "the slot it had before"), (Some(generated()), "the world's generator")];
+    let older = file.and_then(|file| {
+        let entry = file.older()?.entries[index];
+        (entry.place != file.entry(index).place).then(|| file.chunk_of(&entry).ok().flatten())?
+    });
+    let generated = generator.chunk(at);
+    let candidates =
+        [(older, "the slot it had before"), (Some((generated.clone(), Version::GENERATED)), "the world's generator")];
     for (base, name) in candidates {
         let Some(base) = base else { continue };
-        match bring_forward(base, records) {
+        match bring_forward(base, records, Some(&generated)) {
             Ok((chunk, version)) if version >= wanted => {
                 return Ok((slot::encode(&chunk.compacted(), version), format!("{name} and the journal")));
             }
@@ -374,22 +617,29 @@ fn restore(
     Err(why)
 }
 
-/// Applies every record behind the chunk's version.
-fn bring_forward((mut chunk, mut version): (Chunk, Version), records: &[Record]) -> Result<(Chunk, Version), String> {
+/// Applies every record behind the chunk's version. What was loaded as a whole can be had again if it is what the
+/// generator makes.
+fn bring_forward(
+    (mut chunk, mut version): (Chunk, Version),
+    records: &[Record],
+    generated: Option<&Chunk>,
+) -> Result<(Chunk, Version), String> {
     for record in records {
         match record {
             Record::Delta { delta, .. } if delta.to > version => {
                 if delta.from != version {
-                    return Err(format!(
-                        "a change from {:?} is there, but none that leads to it from {version:?}",
-                        delta.from
-                    ));
+                    let from = delta.from;
+                    return Err(format!("a change from {from:?} is there, but none that leads to it from {version:?}"));
                 }
                 apply(&mut chunk, delta).map_err(|error| error.to_string())?;
                 version = delta.to;
             }
-            Record::Replaced { to, .. } if *to > version => {
-                return Err(format!("it was loaded as a whole at {to:?}, which the journal does not keep"));
+            Record::Replaced { to, checksum, .. } if *to > version => {
+                let same = generated.filter(|chunk| slot::encode(chunk, *to).entry.checksum == *checksum);
+                chunk = same
+                    .cloned()
+                    .ok_or_else(|| format!("it was loaded as a whole at {to:?}, which the journal does not keep"))?;
+                version = *to;
             }
             _ => {}
         }

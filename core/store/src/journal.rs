@@ -442,7 +442,9 @@ pub fn parse_frame(bytes: &[u8]) -> Option<Frame> {
 /// What is left to read of one segment.
 pub struct Scan {
     name: String,
+    /// The segment from `base` on.
     bytes: Vec<u8>,
+    base: u64,
     offset: u64,
     next: u64,
 }
@@ -470,41 +472,65 @@ pub enum Scanned {
 }
 
 impl Scan {
-    /// Reads a segment's header; frames are expected from `place` on.
+    /// Reads a segment from `place` on, and its header; what lies between is not read.
     pub fn open(dir: &dyn Dir, world: &[u8; 16], place: Place) -> Result<Self, StoreError> {
         let name = segment_name(place.segment);
-        let bytes = crate::settings::read_file(dir, &name)?;
-        Self::from_bytes(name, bytes, world, place)
+        let file = dir.open(&name, Open::Read).at("opening", &name, 0)?;
+        let length = file.len().at("measuring", &name, 0)?;
+        let mut head = vec![0u8; length.min(SEGMENT_HEAD) as usize];
+        file.read_at(&mut head, 0).at("reading", &name, 0)?;
+        let base = place.offset.max(SEGMENT_HEAD);
+        let mut bytes = vec![0u8; length.saturating_sub(base) as usize];
+        if !bytes.is_empty() {
+            file.read_at(&mut bytes, base).at("reading", &name, base)?;
+        }
+        Self::from_parts(name, &head, bytes, length, world, place)
     }
 
-    /// The same over bytes.
-    pub fn from_bytes(name: String, bytes: Vec<u8>, world: &[u8; 16], place: Place) -> Result<Self, StoreError> {
-        let head = bytes
-            .get(..SEGMENT_HEAD as usize)
-            .ok_or_else(|| StoreError::Truncated { file: name.clone(), offset: bytes.len() as u64 })?;
-        if head[..8] == *SEGMENT_MAGIC && head[8..12] != FORMAT_VERSION.to_le_bytes() {
+    /// The same over the bytes of a whole segment.
+    pub fn from_bytes(name: String, bytes: &[u8], world: &[u8; 16], place: Place) -> Result<Self, StoreError> {
+        let rest = bytes.get(place.offset.max(SEGMENT_HEAD) as usize..).unwrap_or_default();
+        let head = &bytes[..bytes.len().min(SEGMENT_HEAD as usize)];
+        Self::from_parts(name, head, rest.to_vec(), bytes.len() as u64, world, place)
+    }
+
+    fn from_parts(
+        name: String,
+        head: &[u8],
+        bytes: Vec<u8>,
+        length: u64,
+        world: &[u8; 16],
+        place: Place,
+    ) -> Result<Self, StoreError> {
+        if head.len() < SEGMENT_HEAD as usize {
+            return Err(StoreError::Truncated { file: name, offset: length });
+        }
+        // Only a header that is whole can speak of another version.
+        let whole = xxhash_rust::xxh3::xxh3_64(&head[..56]).to_le_bytes() == head[56..64];
+        if whole && head[..8] == *SEGMENT_MAGIC && head[8..12] != FORMAT_VERSION.to_le_bytes() {
             let found = u32::from_le_bytes(std::array::from_fn(|i| head[8 + i]));
             return Err(StoreError::Version { file: name, found, supported: FORMAT_VERSION });
         }
         let first = u64::from_le_bytes(std::array::from_fn(|i| head[32 + i]));
         if first == 0 || head != segment_header(place.segment, world, first) {
-            return Err(StoreError::corrupt(
-                &name,
-                0,
-                "its header does not match its checksum, its name or this world",
-            ));
+            let what = "its header does not match its checksum, its name or this world";
+            return Err(StoreError::corrupt(&name, 0, what));
         }
-        let (offset, next) =
-            if place.offset <= SEGMENT_HEAD { (SEGMENT_HEAD, first) } else { (place.offset, place.frame) };
-        if offset > bytes.len() as u64 {
-            return Err(StoreError::Truncated { file: name, offset: bytes.len() as u64 });
+        let base = place.offset.max(SEGMENT_HEAD);
+        if base > length {
+            return Err(StoreError::Truncated { file: name, offset: length });
         }
-        Ok(Self { name, bytes, offset, next })
+        let next = if place.offset <= SEGMENT_HEAD { first } else { place.frame };
+        Ok(Self { name, bytes, base, offset: base, next })
     }
 
     /// The sequence that the next frame must have.
     pub const fn next_sequence(&self) -> u64 {
         self.next
+    }
+
+    const fn end(&self) -> u64 {
+        self.base + self.bytes.len() as u64
     }
 
     /// The segment's path.
@@ -520,10 +546,10 @@ impl Scan {
 
     /// The next thing in the segment.
     pub fn advance(&mut self) -> Scanned {
-        let rest = &self.bytes[self.offset as usize..];
+        let rest = &self.bytes[(self.offset - self.base) as usize..];
         if let Some(frame) = parse_frame(rest).filter(|frame| frame.sequence == self.next) {
             let at = self.offset;
-            self.offset = (at + frame.bytes).min(self.bytes.len() as u64);
+            self.offset = (at + frame.bytes).min(self.end());
             self.next += 1;
             return Scanned::Frame(frame, at);
         }
@@ -537,8 +563,8 @@ impl Scan {
     fn whole_frame_behind(&self) -> Option<(u64, u64)> {
         let mut first = None;
         let mut at = self.offset + ALIGN;
-        while at + FRAME_HEAD as u64 <= self.bytes.len() as u64 {
-            match parse_frame(&self.bytes[at as usize..]).filter(|frame| frame.sequence >= self.next) {
+        while at + FRAME_HEAD as u64 <= self.end() {
+            match parse_frame(&self.bytes[(at - self.base) as usize..]).filter(|frame| frame.sequence >= self.next) {
                 Some(frame) => {
                     first = first.or(Some((at, frame.sequence)));
                     if frame.synced >= self.next {
@@ -567,9 +593,23 @@ pub fn rewrite_segment(dir: &dyn Dir, segment: u32, world: &[u8; 16], frames: &[
     let file = dir.open(&new, Open::Create).at("creating", &new, 0)?;
     file.write_at(&bytes, 0).at("writing", &new, 0)?;
     file.sync().synced(&new)?;
-    dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+    set_aside(dir, segment)?;
     dir.rename(&new, &name).at("renaming", &name, 0)?;
     dir.sync("journal").synced("journal")
+}
+
+/// Keeps a damaged segment under another name.
+pub fn set_aside(dir: &dyn Dir, segment: u32) -> Result<(), StoreError> {
+    let name = segment_name(segment);
+    dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)
+}
+
+/// Begins the journal anew with where the world stands, behind everything that was there.
+pub fn begin_anew(dir: &dyn Dir, segment: u32, world: &[u8; 16], first: u64, state: Record) -> Result<(), StoreError> {
+    let file = create_segment(dir, segment, world, first)?;
+    let name = segment_name(segment);
+    file.write_at(&encode_frame(first, first - 1, &[state]), SEGMENT_HEAD).at("writing", &name, SEGMENT_HEAD)?;
+    file.sync().synced(&name)
 }
 
 /// The writing end.
@@ -738,7 +778,7 @@ mod tests {
         };
         let scan = |bytes: Vec<u8>| {
             let place = Place { segment: 1, offset: SEGMENT_HEAD, frame: 1 };
-            Scan::from_bytes("s".into(), bytes, &world, place).unwrap()
+            Scan::from_bytes("s".into(), &bytes, &world, place).unwrap()
         };
         let frame = encode_frame(1, 0, &sample()).len();
         let mut torn = segment(&[(1, 0), (2, 0), (3, 1)]);

@@ -159,14 +159,23 @@ fn check_header(page: &[u8], name: &str, pos: RegionPos, world: &[u8; 16]) -> Re
     if page[..8] != *MAGIC {
         return Err(StoreError::corrupt(name, 0, "it does not begin like a region file"));
     }
+    if page == header(pos, world) {
+        return Ok(());
+    }
+    // Only a header that is whole can speak of another version.
     let version = u32_at(page, 8);
-    if version != FORMAT_VERSION {
+    if xxh3_64(&page[..HEADER_BYTES - 8]) == u64_at(page, HEADER_BYTES - 8) && version != FORMAT_VERSION {
         return Err(StoreError::Version { file: name.into(), found: version, supported: FORMAT_VERSION });
     }
-    if page != header(pos, world) {
-        return Err(StoreError::corrupt(name, 8, "its header does not match its checksum, its name or this world"));
-    }
-    Ok(())
+    Err(StoreError::corrupt(name, 8, "its header does not match its checksum, its name or this world"))
+}
+
+/// Writes a region's header again: it follows from the file's name and the world's id.
+pub fn write_header(dir: &dyn Dir, pos: RegionPos, world: &[u8; 16]) -> Result<(), StoreError> {
+    let name = file_name(pos);
+    let file = dir.open(&name, Open::Write).at("opening", &name, 0)?;
+    file.write_at(&header(pos, world), 0).at("writing", &name, 0)?;
+    file.sync().synced(&name)
 }
 
 /// Makes header, directories and slots match their checksums whatever they say, and removes entries that can't be, so
@@ -233,11 +242,20 @@ impl RegionFile {
         world: &[u8; 16],
         switching: bool,
     ) -> Result<Self, StoreError> {
-        let mut pages = vec![0u8; 3 * PAGE];
-        if !map.copy_to(0, &mut pages) {
-            return Err(StoreError::Truncated { file: name, offset: map.length().min(3 * PAGE) as u64 });
-        }
+        let pages = first_pages(&name, &map)?;
         check_header(&pages[..PAGE], &name, pos, world)?;
+        Self::of_directories(name, map, &pages, switching)
+    }
+
+    /// Opens a region file whose header need not be right, for repair. Its directories may be torn.
+    pub fn open_without_header(dir: &dyn Dir, pos: RegionPos) -> Result<Self, StoreError> {
+        let name = file_name(pos);
+        let map = dir.open(&name, Open::Read).and_then(|file| file.map()).at("mapping", &name, 0)?;
+        let pages = first_pages(&name, &map)?;
+        Self::of_directories(name, map, &pages, true)
+    }
+
+    fn of_directories(name: String, map: Map, pages: &[u8], switching: bool) -> Result<Self, StoreError> {
         let read: Vec<_> = (1..3).map(|n| Directory::decode(&pages[n * PAGE..(n + 1) * PAGE])).collect();
         let sequence = |n: usize| read[n].as_ref().map_or(0, |d| d.sequence);
         let current = usize::from(sequence(1) > sequence(0));
@@ -371,6 +389,15 @@ impl RegionFile {
             .map_err(|error| StoreError::corrupt(&self.name, entry.place, error.to_string()))?;
         Ok(self.tables[index].get_or_init(|| chunk.table().into()))
     }
+}
+
+/// Header and directories.
+fn first_pages(name: &str, map: &Map) -> Result<Vec<u8>, StoreError> {
+    let mut pages = vec![0u8; 3 * PAGE];
+    if map.copy_to(0, &mut pages) {
+        return Ok(pages);
+    }
+    Err(StoreError::Truncated { file: name.to_owned(), offset: map.length().min(3 * PAGE) as u64 })
 }
 
 /// Makes a new region file beside its final name, whole and synced. [`publish_new`] gives it its name.

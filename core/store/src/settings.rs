@@ -11,6 +11,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The settings file.
 pub const SETTINGS_FILE: &str = "world.toml";
+/// What the settings file was when the world was made.
+pub const SETTINGS_COPY: &str = "world.toml.copy";
 /// The registry, and the copy that it can be repaired from.
 pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
 const REGISTRY_HEAD: &str = "terrane registry 1";
@@ -146,11 +148,11 @@ pub(crate) fn read_file(dir: &dyn Dir, name: &str) -> Result<Vec<u8>, StoreError
     Ok(bytes)
 }
 
-/// Reads `world.toml`.
-pub fn read_settings(dir: &dyn Dir) -> Result<Settings, StoreError> {
-    let bytes = read_file(dir, SETTINGS_FILE)?;
+/// Reads `world.toml`, or its copy.
+pub fn read_settings(dir: &dyn Dir, file: &str) -> Result<Settings, StoreError> {
+    let bytes = read_file(dir, file)?;
     let text = String::from_utf8(bytes)
-        .map_err(|e| StoreError::corrupt(SETTINGS_FILE, e.utf8_error().valid_up_to() as u64, "it is not UTF-8"))?;
+        .map_err(|e| StoreError::corrupt(file, e.utf8_error().valid_up_to() as u64, "it is not UTF-8"))?;
     Settings::parse(&text)
 }
 

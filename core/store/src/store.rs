@@ -95,6 +95,7 @@ impl Store {
             identity: settings.identity(),
         };
         mark.create(dir)?;
+        settings::replace_file(dir, settings::SETTINGS_COPY, settings.to_toml().as_bytes())?;
         // Last, because its presence is what makes the folder a world.
         settings::replace_file(dir, settings::SETTINGS_FILE, settings.to_toml().as_bytes())
     }
@@ -109,7 +110,7 @@ impl Store {
             Access::Read => None,
             Access::Write => Some(take_lock(&*dir)?),
         };
-        let settings = settings::read_settings(&*dir)?;
+        let settings = settings::read_settings(&*dir, settings::SETTINGS_FILE)?;
         let names = settings::read_registry_names(&*dir, settings::REGISTRY_FILES[0])?;
         let registry = Registry::from_names(&names, &settings.rules)?;
         let generator = Generator::new(&settings.generator.name, settings.generator.version, settings.seed, &registry)?;
@@ -343,6 +344,11 @@ impl Store {
             view.overlay.iter().flat_map(|overlay| overlay.iter().flatten()).map(|held| held.chunk.memory_bytes()).sum()
         };
         self.regions.read().values().map(held).sum()
+    }
+
+    /// Regions with changed chunks that wait for a checkpoint.
+    pub fn dirty_regions(&self) -> usize {
+        self.regions.read().values().filter(|view| view.overlay.is_some()).count()
     }
 
     /// Gives names ids, durably, before any chunk uses them. Gives the registry with them.

@@ -1,7 +1,7 @@
 //! One chunk: its voxels as columns (struct of arrays) in the smallest of four forms, and its sparse data.
 
 use crate::block::{AIR, BlockId};
-use crate::limits::{CHUNK_VOXELS, SPARSE_BYTES_MAX, SPARSE_CHUNK_BYTES_MAX, SPARSE_ENTRIES_MAX};
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, SPARSE_BYTES_MAX, SPARSE_CHUNK_BYTES_MAX, SPARSE_ENTRIES_MAX};
 use crate::space::LocalIndex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -424,8 +424,9 @@ fn check_nibbles(data: &[u8], table: usize) -> Result<(), ChunkError> {
     if table == 16 {
         return Ok(());
     }
-    let fits = |byte: u8| usize::from(byte & 15) < table && usize::from(byte >> 4) < table;
-    match data.iter().all(|&byte| fits(byte)) {
+    let fits = |byte: u8| (byte & 15 < table as u8) & (byte >> 4 < table as u8);
+    // Without an early end, so that many bytes are compared at a time.
+    match data.iter().fold(true, |all, &byte| all & fits(byte)) {
         true => Ok(()),
         false => {
             let local = (0..CHUNK_VOXELS).find(|&i| nibble(data, i) >= table).expect("one does not fit");
@@ -445,66 +446,57 @@ fn check_bytes(data: &[u8], table: usize) -> Result<(), ChunkError> {
 
 /// The smallest form of `blocks`, with the table in order of first appearance.
 fn pack(blocks: &Blocks) -> Voxels {
-    let Some(table) = table_of(blocks) else { return Voxels::U16(Box::new(*blocks)) };
-    if table.len() == 1 {
-        return Voxels::Uniform(table[0]);
+    if blocks.iter().all(|block| *block == blocks[0]) {
+        return Voxels::Uniform(blocks[0]);
     }
-    // Ids are spread over u16, entries fit u8; only the ids in the table are ever looked up.
-    let highest = table.iter().map(|b| b.0).max().unwrap_or(0);
-    let mut entry_of = vec![0u8; usize::from(highest) + 1];
-    for (entry, block) in table.iter().enumerate() {
-        entry_of[usize::from(block.0)] = entry as u8;
-    }
-    if table.len() <= 16 {
-        let mut indexes: Box<[u8; U4_BYTES]> = boxed();
-        for (bytes, eight) in indexes.chunks_exact_mut(4).zip(blocks.chunks_exact(8)) {
-            if eight.iter().all(|block| block == &eight[0]) {
-                bytes.fill(entry_of[usize::from(eight[0].0)] * 0x11);
-                continue;
-            }
-            for (byte, pair) in bytes.iter_mut().zip(eight.chunks_exact(2)) {
-                *byte = entry_of[usize::from(pair[0].0)] | entry_of[usize::from(pair[1].0)] << 4;
-            }
-        }
-        return Voxels::U4 { table, indexes };
-    }
-    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
-    for (index, block) in indexes.iter_mut().zip(blocks) {
-        *index = entry_of[usize::from(block.0)];
-    }
-    Voxels::U8 { table, indexes }
-}
-
-/// The distinct blocks in order of first appearance, or `None` if there are more than 256.
-fn table_of(blocks: &Blocks) -> Option<Vec<BlockId>> {
-    let mut seen = [0u64; 1024];
+    let highest = blocks.iter().map(|block| block.0).max().unwrap_or(0);
+    // By id: 1 + its entry in the table, 0 while it has none.
+    let mut entry_of = vec![0u16; usize::from(highest) + 1];
     let mut table = Vec::with_capacity(16);
-    let mut last = blocks[0];
-    note(last, &mut seen, &mut table);
-    for eight in blocks.chunks_exact(8) {
-        // Terrain comes in long runs, and comparing eight voxels is one instruction.
-        if eight.iter().all(|&block| block == last) {
-            continue;
-        }
-        for &block in eight {
-            if block != last {
-                last = block;
-                note(block, &mut seen, &mut table);
+    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+    for (row, row_indexes) in blocks.chunks_exact(CHUNK_EDGE).zip(indexes.chunks_exact_mut(CHUNK_EDGE)) {
+        if !look_up(row, &entry_of, row_indexes) {
+            if !add_new(row, &mut entry_of, &mut table) {
+                return Voxels::U16(Box::new(*blocks));
             }
-        }
-        if table.len() > 256 {
-            return None;
+            look_up(row, &entry_of, row_indexes);
         }
     }
-    Some(table)
+    if table.len() > 16 {
+        return Voxels::U8 { table, indexes };
+    }
+    let mut halves: Box<[u8; U4_BYTES]> = boxed();
+    for (half, pair) in halves.iter_mut().zip(indexes.chunks_exact(2)) {
+        *half = pair[0] | pair[1] << 4;
+    }
+    Voxels::U4 { table, indexes: halves }
 }
 
-fn note(block: BlockId, seen: &mut [u64; 1024], table: &mut Vec<BlockId>) {
-    let (word, bit) = (usize::from(block.0 >> 6), 1u64 << (block.0 & 63));
-    if seen[word] & bit == 0 {
-        seen[word] |= bit;
-        table.push(block);
+/// Writes the entry of each block; `false` if one of them has none yet. No branch depends on a block: where blocks
+/// change often, guessing wrong costs more than looking up.
+fn look_up(row: &[BlockId], entry_of: &[u16], indexes: &mut [u8]) -> bool {
+    let mut least = u16::MAX;
+    for (index, block) in indexes.iter_mut().zip(row) {
+        let entry = entry_of[usize::from(block.0)];
+        least = least.min(entry);
+        *index = entry.wrapping_sub(1) as u8;
     }
+    least > 0
+}
+
+/// Gives entries to blocks that have none; `false` if there are more than 256.
+fn add_new(row: &[BlockId], entry_of: &mut [u16], table: &mut Vec<BlockId>) -> bool {
+    for block in row {
+        let entry = &mut entry_of[usize::from(block.0)];
+        if *entry == 0 {
+            if table.len() == 256 {
+                return false;
+            }
+            table.push(*block);
+            *entry = table.len() as u16;
+        }
+    }
+    true
 }
 
 #[cfg(test)]

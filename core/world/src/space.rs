@@ -347,8 +347,13 @@ impl fmt::Display for VoxelBox {
 
 fn parse_triple(text: &str, expected: &'static str) -> Result<[i32; 3], SpaceError> {
     let wrong = || SpaceError::Syntax { text: text.to_owned(), expected };
-    let numbers = text.split(',').map(|part| part.trim().parse::<i32>()).collect::<Result<Vec<_>, _>>();
-    numbers.map_err(|_| wrong())?.try_into().map_err(|_| wrong())
+    let numbers = text.split(',').map(|part| part.trim().parse::<i64>()).collect::<Result<Vec<_>, _>>();
+    let [x, y, z]: [i64; 3] = numbers.map_err(|_| wrong())?.try_into().map_err(|_| wrong())?;
+    let narrow = |axis, value, bound: i32| {
+        let (min, max) = (-i64::from(bound), i64::from(bound));
+        i32::try_from(value).map_err(|_| SpaceError::Outside { what: "voxel", axis, value, min, max })
+    };
+    Ok([narrow("x", x, HORIZONTAL_BOUND)?, narrow("y", y, VERTICAL_BOUND)?, narrow("z", z, HORIZONTAL_BOUND)?])
 }
 
 impl FromStr for VoxelPos {
@@ -414,5 +419,16 @@ mod tests {
         for bad in ["", "1,2,3", "0,0,0:0,1,1", "0,0,0:1,9999,1", "0,0,0:1,1,x", "0,0:1,1"] {
             assert!(bad.parse::<VoxelBox>().is_err(), "{bad:?} must be refused");
         }
+    }
+
+    #[test]
+    fn numbers_past_32_bits_are_told_as_outside_the_world() {
+        for text in ["0,0,0:2147483648,1,1", "0,-9999999999,0:1,1,1", "0,0,0:1,1,2147483647"] {
+            let error = text.parse::<VoxelBox>().expect_err(text);
+            assert!(matches!(error, SpaceError::Outside { .. }), "{text}: {error}");
+        }
+        let error = "0,0,-3000000000".parse::<VoxelPos>().expect_err("outside");
+        assert!(matches!(error, SpaceError::Outside { axis: "z", value: -3_000_000_000, .. }), "{error}");
+        assert!(matches!("0,0,x".parse::<VoxelPos>(), Err(SpaceError::Syntax { .. })));
     }
 }

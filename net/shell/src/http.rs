@@ -139,7 +139,7 @@ enum Decision {
 
 fn decide(request: &Request<'_>, door: &Door<'_>) -> Result<Decision, Refusal> {
     let host = request.header("host")?.ok_or(bad("a request needs a Host"))?;
-    let name = host_name(host).ok_or(bad("the Host is not a host"))?;
+    let (name, _) = host_and_port(host).ok_or(bad("the Host is not a host"))?;
     if !door.open && !is_ours(name, door.listen) {
         return Err(forbidden("this server answers to loopback names only; --open lets others in"));
     }
@@ -156,7 +156,7 @@ fn decide(request: &Request<'_>, door: &Door<'_>) -> Result<Decision, Refusal> {
     }
     let path = request.path.split(['?', '#']).next().unwrap_or("/");
     if path == "/ws" {
-        return upgrade(request, name).map(Decision::Upgrade);
+        return upgrade(request, host).map(Decision::Upgrade);
     }
     let asset = match path {
         "/status" => Some(Asset::new("application/json", (door.status)(), Cache::Never)),
@@ -168,22 +168,23 @@ fn decide(request: &Request<'_>, door: &Door<'_>) -> Result<Decision, Refusal> {
     Ok(Decision::Answer(show(&asset, host, known && asset.cache != Cache::Never, request.method == "HEAD")))
 }
 
-/// The host of `host:port` or `[address]:port`, if it can be one.
-fn host_name(host: &str) -> Option<&str> {
+/// The host of `host:port` or `[address]:port`, if it can be one, and the port if it is said.
+fn host_and_port(host: &str) -> Option<(&str, Option<u16>)> {
     let fits = |text: &str, more: &[u8]| {
         !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
     };
     let (name, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (name, port) = rest.split_once(']')?;
-            (fits(name, b":.").then_some(name)?, port.strip_prefix(':').or(port.is_empty().then_some("0"))?)
+            let port = if port.is_empty() { None } else { Some(port.strip_prefix(':')?) };
+            (fits(name, b":.").then_some(name)?, port)
         }
         None => {
-            let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+            let (name, port) = host.split_once(':').map_or((host, None), |(name, port)| (name, Some(port)));
             (fits(name, b".-_").then_some(name)?, port)
         }
     };
-    port.parse::<u16>().ok().map(|_| name)
+    Some((name, port.map(str::parse).transpose().ok()?))
 }
 
 fn is_loopback(name: &str) -> bool {
@@ -200,17 +201,24 @@ fn is_ours(name: &str, listen: SocketAddr) -> bool {
         || name.parse::<IpAddr>().is_ok_and(|address| address.to_canonical() == listen.ip().to_canonical())
 }
 
-/// Whether a page from `origin` may talk to the host it reached us under: only one that came from there.
-fn is_same_site(origin: &str, host: &str) -> bool {
-    let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    authority
-        .and_then(host_name)
-        .is_some_and(|name| name.eq_ignore_ascii_case(host) || is_loopback(name) && is_loopback(host))
+/// Whether a page from `origin` may talk to the host it reached us under: only one that came from there, port and all,
+/// for another port of this machine is another program.
+fn is_same_origin(origin: &str, host: &str) -> bool {
+    let http = origin.strip_prefix("http://").map(|authority| (authority, 80));
+    let Some((authority, default)) = http.or_else(|| Some((origin.strip_prefix("https://")?, 443))) else {
+        return false;
+    };
+    match (host_and_port(authority), host_and_port(host)) {
+        (Some((theirs, their_port)), Some((ours, our_port))) => {
+            theirs.eq_ignore_ascii_case(ours) && their_port.unwrap_or(default) == our_port.unwrap_or(default)
+        }
+        _ => false,
+    }
 }
 
 fn upgrade(request: &Request<'_>, host: &str) -> Result<Vec<u8>, Refusal> {
     if let Some(origin) = request.header("origin")?
-        && !is_same_site(origin, host)
+        && !is_same_origin(origin, host)
     {
         return Err(forbidden("a page of another site may not use this server"));
     }
@@ -287,20 +295,42 @@ mod tests {
     fn hosts_and_origins() {
         let listen: SocketAddr = "127.0.0.1:7000".parse().unwrap();
         for host in ["localhost:7000", "LOCALHOST", "127.0.0.1", "127.3.2.1:1", "[::1]:7000", "a.localhost"] {
-            assert!(host_name(host).is_some_and(|name| is_ours(name, listen)), "{host}");
+            assert!(host_and_port(host).is_some_and(|(name, _)| is_ours(name, listen)), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example:7000", "192.168.0.7", "127.0.0.1.evil", "[::2]"] {
-            assert!(!host_name(host).is_some_and(|name| is_ours(name, listen)), "{host}");
+            assert!(!host_and_port(host).is_some_and(|(name, _)| is_ours(name, listen)), "{host}");
         }
         for host in ["", "a b", "a:b", "a:70000", "[::1", "x\"y", "a;b", "a/b"] {
-            assert_eq!(host_name(host), None, "{host}");
+            assert_eq!(host_and_port(host), None, "{host}");
         }
-        for origin in ["http://localhost:5173", "https://127.0.0.1", "http://[::1]:1"] {
-            assert!(is_same_site(origin, "localhost"), "{origin}");
+    }
+
+    #[test]
+    fn a_page_is_heard_only_by_the_host_and_port_it_came_from() {
+        for (origin, host) in [
+            ("http://localhost:7802", "localhost:7802"),
+            ("http://LOCALHOST:7802", "localhost:7802"),
+            ("http://[::1]:1", "[::1]:1"),
+            ("http://localhost", "localhost:80"),
+            ("http://localhost:80", "localhost"),
+            ("https://World.example:443", "world.example"),
+            ("https://world.example", "world.example:443"),
+        ] {
+            assert!(is_same_origin(origin, host), "{origin} {host}");
         }
-        for origin in ["null", "http://evil.example", "file://localhost", "http://localhost.evil", "localhost"] {
-            assert!(!is_same_site(origin, "localhost"), "{origin}");
+        for (origin, host) in [
+            ("http://localhost:9999", "localhost:7802"),
+            ("http://localhost", "localhost:7802"),
+            ("http://127.0.0.1:7802", "localhost:7802"),
+            ("https://localhost", "localhost:80"),
+            ("null", "localhost"),
+            ("http://evil.example", "localhost"),
+            ("file://localhost", "localhost"),
+            ("http://localhost.evil", "localhost"),
+            ("localhost", "localhost"),
+            ("http://localhost:x", "localhost"),
+        ] {
+            assert!(!is_same_origin(origin, host), "{origin} {host}");
         }
-        assert!(is_same_site("https://World.example:443", "world.example"));
     }
 }

@@ -270,6 +270,12 @@ fn other_sites_and_broken_requests_are_refused() {
     let cases = [
         (upgrade("Origin: http://evil.example\r\n"), "403"),
         (upgrade("Origin: null\r\n"), "403"),
+        (
+            server.ask(&format!(
+                "GET /ws HTTP/1.1\r\nHost: localhost:7802\r\n{KEY}Origin: http://localhost:9999\r\n\r\n"
+            )),
+            "403",
+        ),
         (server.ask("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n"), "403"),
         (
             server.ask(&format!("GET /ws HTTP/1.1\r\nHost: evil.example\r\n{KEY}Origin: http://evil.example\r\n\r\n")),
@@ -293,7 +299,7 @@ fn other_sites_and_broken_requests_are_refused() {
     server.wait_for_count(0);
     assert!(server.echo.lock().unwrap().opened.is_empty());
     let mut socket = server.connect();
-    let request = format!("GET /ws HTTP/1.1\r\nHost: localhost\r\n{KEY}Origin: http://localhost:5173\r\n\r\n");
+    let request = format!("GET /ws HTTP/1.1\r\nHost: localhost:7802\r\n{KEY}Origin: http://localhost:7802\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap();
     let mut answer = [0; 300];
     let count = socket.read(&mut answer).unwrap();

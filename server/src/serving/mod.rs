@@ -29,6 +29,8 @@ use terrane_world::step::{Deltas, World};
 const EVENTS_MAX: usize = 4_096;
 /// Actions that may wait for the net thread.
 const ACTIONS_MAX: usize = 16_384;
+/// Regions that are still written when the server stops: some seconds on a slow disk.
+const STOP_REGIONS_MAX: usize = 512;
 /// How often the io thread looks for something to write.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 
@@ -66,6 +68,11 @@ pub fn serve(plan: &Plan) -> Result<(), Failure> {
     // What the journal holds goes into the regions, so that the next start has nothing to replay.
     if let Some(reason) = failed {
         return Err(Failure::new(format!("{}: {reason}", plan.world.display())));
+    }
+    if store.dirty_regions() > STOP_REGIONS_MAX {
+        // Everything is in the journal already; a long checkpoint would only keep people waiting.
+        tracing::info!("saved and stopped; the next start brings the regions up to date from the journal");
+        return Ok(());
     }
     worlds::close(store, &plan.world)?;
     tracing::info!("saved and stopped");

@@ -9,6 +9,8 @@ use terrane_roles::PeerId;
 
 /// How long a full queue is left alone before it is tried again.
 const RETRY: Duration = Duration::from_millis(2);
+/// How long clients get to read the last bytes and close by themselves.
+const FAREWELL: Duration = Duration::from_millis(300);
 /// Bytes that are handed on in one event.
 const PORTION_BYTES: usize = 64 << 10;
 
@@ -139,12 +141,19 @@ pub fn run(mut shell: Shell, started: Instant, events: &SyncSender<Event>, actio
             }
         }
         if act(&mut shell, &bridge, actions) && ends.is_none() {
-            ends = Some(Instant::now() + terrane_net::limits::FAREWELL_WITHIN);
+            ends = Some(Instant::now());
         }
-        if ends.is_some_and(|end| bridge.connections.is_empty() || Instant::now() > end) {
+        if ends.is_some_and(|since| has_said_farewell(&shell, &bridge, since.elapsed())) {
             return;
         }
     }
+}
+
+/// Whether the last bytes have left and their readers have had a moment, or too long has been waited for that.
+fn has_said_farewell(shell: &Shell, bridge: &Bridge<'_>, waited: Duration) -> bool {
+    let all_sent = bridge.connections.values().all(|id| shell.unsent_bytes(*id) == 0);
+    let enough = if all_sent { FAREWELL } else { terrane_net::limits::FAREWELL_WITHIN };
+    bridge.connections.is_empty() || waited > enough
 }
 
 /// Does what tick has asked for; says whether tick has ended.

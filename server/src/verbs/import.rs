@@ -21,7 +21,7 @@ use terrane_world::space::{ChunkPos, VoxelPos};
 /// Import Minecraft regions (1.13 to 1.21), MagicaVoxel .vox files or our own .npy exports
 ///
 /// A folder stands for the files in it; the folder of a Minecraft world stands for its regions. A world that does
-/// not exist yet is made, with the generator `void`. What can't be read is reported with its place and skipped, the
+/// not exist yet is made, with the generator `void`. Where files of one command overlap, the later one wins. What can't be read is reported with its place and skipped, the
 /// rest is imported, and the exit code is 1.
 #[derive(Args)]
 pub struct Import {
@@ -151,7 +151,11 @@ fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     for path in arguments {
         if !path.is_dir() {
             if !path.is_file() {
-                return Err(Failure::new(format!("{}: there is no such file or folder", path.display())));
+                let problem = match path.exists() {
+                    true => "this is not a regular file",
+                    false => "there is no such file or folder",
+                };
+                return Err(Failure::new(format!("{}: {problem}", path.display())));
             }
             files.push(path.clone());
             continue;

@@ -2,14 +2,14 @@
 
 use crate::bars::bar;
 use crate::failure::{About, Failure};
+use crate::parts::Part;
 use crate::verbs::info::bounds;
 use crate::worlds;
 use clap::Args;
 use rayon::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::BufWriter;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use terrane_store::{Access, Store, StoreError};
@@ -208,11 +208,13 @@ fn draw(seen: &Seen) -> Vec<u8> {
 }
 
 fn write_png(path: &PathBuf, width: usize, height: usize, pixels: &[u8]) -> Result<(), Failure> {
-    let file = BufWriter::new(fs::File::create(path).about(path)?);
-    let mut encoder = png::Encoder::new(file, width as u32, height as u32);
+    let (part, mut file) = Part::create(path).about(path)?;
+    let mut encoder = png::Encoder::new(&mut file, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
     let mut writer = encoder.write_header().about(path)?;
     writer.write_image_data(pixels).about(path)?;
-    writer.finish().about(path)
+    writer.finish().about(path)?;
+    file.flush().about(path)?;
+    part.finish().about(path)
 }

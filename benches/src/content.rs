@@ -1,0 +1,309 @@
+//! The world that is stored: 512×256×512 voxels of 16 materials by integer arithmetic, repeated.
+//!
+//! A rewrite of the generator of the measured peers' inputs; the digest of its bytes is pinned by a test, so that
+//! figures of different days speak of the same content.
+
+use rayon::prelude::*;
+use terrane_world::chunk::{Blocks, Chunk, new_blocks};
+use terrane_world::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+
+const AIR: u16 = 0;
+const STONE: u16 = 1;
+const DEEP: u16 = 2;
+const DIRT: u16 = 3;
+const GRASS: u16 = 4;
+const SAND: u16 = 5;
+const WATER: u16 = 6;
+const GRAVEL: u16 = 7;
+const BEDROCK: u16 = 8;
+const COAL: u16 = 9;
+const IRON: u16 = 10;
+const GOLD: u16 = 11;
+const DIAMOND: u16 = 12;
+const LOG: u16 = 13;
+const LEAF: u16 = 14;
+const GRANITE: u16 = 15;
+/// How many materials there are; ids are below this.
+pub const MATERIALS: u16 = 16;
+
+/// Voxels along x and z of the world that is repeated.
+const WIDTH: usize = 512;
+/// Voxels along y.
+const HEIGHT: usize = 256;
+const LAYER: usize = WIDTH * WIDTH;
+const SEED: u32 = 2;
+const SLAB: usize = CHUNK_EDGE;
+/// Chunks along x and z, and along y.
+const CHUNKS_WIDE: usize = WIDTH / CHUNK_EDGE;
+const CHUNKS_HIGH: usize = HEIGHT / CHUNK_EDGE;
+/// Chunks of the world that is repeated.
+pub const BASE_CHUNKS: usize = CHUNKS_WIDE * CHUNKS_WIDE * CHUNKS_HIGH;
+
+/// A hash of lattice coordinates (the finaliser of MurmurHash3, Appleby 2011).
+const fn hash3(x: u32, y: u32, z: u32, seed: u32) -> u32 {
+    let mut h = x.wrapping_mul(0x9E37_79B1)
+        ^ y.wrapping_mul(0x85EB_CA77)
+        ^ z.wrapping_mul(0xC2B2_AE3D)
+        ^ seed.wrapping_mul(0x27D4_EB2F);
+    h ^= h >> 16;
+    h = h.wrapping_mul(0x85EB_CA6B);
+    h ^= h >> 13;
+    h = h.wrapping_mul(0xC2B2_AE35);
+    h ^ h >> 16
+}
+
+/// For each coordinate of an axis its lattice cell, counted from the first one, and the weight of the next.
+struct Axis {
+    first: usize,
+    cells: Vec<(usize, i32)>,
+}
+
+impl Axis {
+    fn new(start: usize, length: usize, period: usize) -> Self {
+        let first = start / period;
+        let cell = |at: usize| {
+            let t = ((at % period * 256) / period) as i32;
+            (at / period - first, (t * t * (3 * 256 - 2 * t)) >> 16)
+        };
+        Self { first, cells: (start..start + length).map(cell).collect() }
+    }
+
+    /// Lattice points that the cells lie between.
+    fn points(&self) -> usize {
+        self.cells.last().map_or(0, |(cell, _)| cell + 2)
+    }
+}
+
+const fn lerp(a: i32, b: i32, weight: i32) -> i32 {
+    (a * (256 - weight) + b * weight) >> 8
+}
+
+/// Adds value noise in 0..65536, shifted right by `octave`, to layers `y0..` of the field.
+fn add_noise(field: &mut [i32], y0: usize, period: usize, seed: u32, octave: usize) {
+    let side = Axis::new(0, WIDTH, period);
+    let up = Axis::new(y0, field.len() / LAYER, period);
+    let planes: Vec<Vec<i32>> = (0..up.points()).map(|y| noise_plane(&side, (up.first + y) as u32, seed)).collect();
+    for (layer, &(cell, weight)) in field.chunks_exact_mut(LAYER).zip(&up.cells) {
+        for ((sum, &a), &b) in layer.iter_mut().zip(&planes[cell]).zip(&planes[cell + 1]) {
+            *sum += lerp(a, b, weight) >> octave;
+        }
+    }
+}
+
+/// The noise at one lattice height, interpolated along x and z.
+fn noise_plane(side: &Axis, y: u32, seed: u32) -> Vec<i32> {
+    let row = |z: usize| -> Vec<i32> {
+        let points: Vec<i32> = (0..side.points()).map(|x| (hash3(x as u32, y, z as u32, seed) >> 16) as i32).collect();
+        side.cells.iter().map(|&(cell, weight)| lerp(points[cell], points[cell + 1], weight)).collect()
+    };
+    let rows: Vec<Vec<i32>> = (0..side.points()).map(row).collect();
+    let mut plane = Vec::with_capacity(LAYER);
+    for &(cell, weight) in &side.cells {
+        plane.extend(rows[cell].iter().zip(&rows[cell + 1]).map(|(&a, &b)| lerp(a, b, weight)));
+    }
+    plane
+}
+
+/// Octaves of noise, normalised to 0..65536.
+fn fractal(y0: usize, layers: usize, period: usize, octaves: usize, seed: u32) -> Vec<i32> {
+    let mut field = vec![0i32; layers * LAYER];
+    let mut total = 0i64;
+    for octave in 0..octaves {
+        add_noise(&mut field, y0, (period >> octave).max(1), seed + octave as u32, octave);
+        total += 65_535 >> octave;
+    }
+    field.iter_mut().for_each(|value| *value = (i64::from(*value) * 65_535 / total) as i32);
+    field
+}
+
+/// Layers `y0..y0 + SLAB` of the world, index `(y·WIDTH + z)·WIDTH + x`.
+fn slab(y0: usize, heights: &[i32]) -> Vec<u16> {
+    let sea = (HEIGHT * 45 / 100) as i32;
+    let mut blocks = vec![AIR; SLAB * LAYER];
+    let depth = |at: usize| heights[at % LAYER] - (y0 + at / LAYER) as i32;
+    let layer = |at: usize| y0 + at / LAYER;
+    let rock = fractal(y0, SLAB, 32, 2, SEED + 100);
+    for (at, block) in blocks.iter_mut().enumerate().filter(|(at, _)| depth(*at) > 0) {
+        *block = match rock[at] {
+            44_001.. => GRANITE,
+            ..20_000 => GRAVEL,
+            _ if layer(at) < HEIGHT / 8 => DEEP,
+            _ => STONE,
+        };
+    }
+    for (ore, period, threshold, below, seed) in [
+        (COAL, 8, 56_500, HEIGHT, 200),
+        (IRON, 8, 57_500, HEIGHT * 6 / 10, 210),
+        (GOLD, 6, 59_500, HEIGHT * 3 / 10, 220),
+        (DIAMOND, 5, 61_000, HEIGHT / 6, 230),
+    ] {
+        let noise = fractal(y0, SLAB, period, 1, SEED + seed);
+        for (at, block) in blocks.iter_mut().enumerate() {
+            if noise[at] > threshold && depth(at) > 4 && layer(at) < below {
+                *block = ore;
+            }
+        }
+    }
+    let caverns = fractal(y0, SLAB, 48, 3, SEED + 300);
+    let (tunnels, others) = (fractal(y0, SLAB, 32, 2, SEED + 310), fractal(y0, SLAB, 32, 2, SEED + 320));
+    let near = |value: i32| (value - 32_768).abs() < 2_300;
+    for (at, block) in blocks.iter_mut().enumerate() {
+        let depth = depth(at);
+        if depth > 0 && (caverns[at] > 45_000 || near(tunnels[at]) && near(others[at])) {
+            *block = AIR;
+        } else if (1..=4).contains(&depth) {
+            *block = match depth {
+                _ if heights[at % LAYER] <= sea + 2 => SAND,
+                1 => GRASS,
+                _ => DIRT,
+            };
+        } else if depth <= 0 && (layer(at) as i32) < sea {
+            *block = WATER;
+        }
+    }
+    plant(&mut blocks, y0, heights, sea);
+    if y0 == 0 {
+        blocks[..LAYER].fill(BEDROCK);
+    }
+    blocks
+}
+
+/// Trees, in order of z and x.
+fn plant(blocks: &mut [u16], y0: usize, heights: &[i32], sea: i32) {
+    for at in 0..LAYER {
+        let (x, z, ground) = (at % WIDTH, at / WIDTH, heights[at]);
+        if ground <= sea + 2 || !hash3(x as u32, 0, z as u32, SEED + 500).is_multiple_of(97) {
+            continue;
+        }
+        let top = ground as usize + 4 + (hash3(x as u32, 1, z as u32, SEED + 501) % 4) as usize;
+        for y in (ground as usize).max(y0)..top.min(y0 + SLAB) {
+            blocks[(y - y0) * LAYER + at] = LOG;
+        }
+        for y in (top - 2).max(y0)..(top + 2).min(y0 + SLAB) {
+            let reach = if y < top { 2 } else { 1 };
+            for z in z.saturating_sub(reach)..(z + reach + 1).min(WIDTH) {
+                let row = (y - y0) * LAYER + z * WIDTH;
+                let leaves = &mut blocks[row + x.saturating_sub(reach)..row + (x + reach + 1).min(WIDTH)];
+                leaves.iter_mut().filter(|block| **block == AIR).for_each(|block| *block = LEAF);
+            }
+        }
+    }
+}
+
+/// A chunk as whoever stores it gets it.
+pub enum Piece<'a> {
+    /// One material throughout; nobody has to store 64 KiB for it.
+    Uniform(u16),
+    /// Every voxel, index x + 32·z + 1024·y.
+    Dense(&'a [u16; CHUNK_VOXELS]),
+}
+
+/// The content of all worlds: chunk `k` is chunk `k % 2048` of the generated world, and in a dense chunk voxel 0 says
+/// which repetition it is.
+pub struct Content {
+    voxels: Vec<[u16; CHUNK_VOXELS]>,
+    uniform: Vec<bool>,
+}
+
+impl Content {
+    /// Generates it, in a few seconds.
+    pub fn generate() -> Self {
+        let noise = fractal(0, 1, 128, 6, SEED);
+        let (base, range) = ((HEIGHT * 30 / 100) as i32, (HEIGHT * 45 / 100) as i32);
+        let heights: Vec<i32> = noise.iter().map(|value| base + (value * range >> 16)).collect();
+        let slabs: Vec<Vec<u16>> = (0..CHUNKS_HIGH).into_par_iter().map(|n| slab(n * SLAB, &heights)).collect();
+        let cut = |k: usize| {
+            let (x, z) = (k % CHUNKS_WIDE * CHUNK_EDGE, k / CHUNKS_WIDE % CHUNKS_WIDE * CHUNK_EDGE);
+            let mut chunk = [0u16; CHUNK_VOXELS];
+            for (row, target) in chunk.chunks_exact_mut(CHUNK_EDGE).enumerate() {
+                let from = (row / CHUNK_EDGE * WIDTH + z + row % CHUNK_EDGE) * WIDTH + x;
+                target.copy_from_slice(&slabs[k / CHUNKS_WIDE / CHUNKS_WIDE][from..from + CHUNK_EDGE]);
+            }
+            chunk
+        };
+        let voxels: Vec<_> = (0..BASE_CHUNKS).into_par_iter().map(cut).collect();
+        let uniform = voxels.iter().map(|chunk| chunk.iter().all(|voxel| *voxel == chunk[0])).collect();
+        Self { voxels, uniform }
+    }
+
+    /// The generated world's chunks, in order (y, z, x).
+    pub fn base(&self) -> &[[u16; CHUNK_VOXELS]] {
+        &self.voxels
+    }
+
+    /// How many of the first `count` chunks are of one material.
+    pub fn uniform_count(&self, count: usize) -> usize {
+        (0..count).filter(|k| self.uniform[k % BASE_CHUNKS]).count()
+    }
+
+    /// Chunk `k`, laid out in `buffer` if it is dense.
+    pub fn piece<'a>(&self, k: usize, buffer: &'a mut [u16; CHUNK_VOXELS]) -> Piece<'a> {
+        let base = &self.voxels[k % BASE_CHUNKS];
+        if self.uniform[k % BASE_CHUNKS] {
+            return Piece::Uniform(base[0]);
+        }
+        buffer.copy_from_slice(base);
+        buffer[0] = self.voxel(k, 0);
+        Piece::Dense(buffer)
+    }
+
+    /// Chunk `k` in our form.
+    pub fn chunk(&self, k: usize, buffer: &mut Blocks) -> Chunk {
+        let voxels: &mut [u16] = bytemuck::cast_slice_mut(&mut buffer[..]);
+        match self.piece(k, voxels.try_into().expect("as long as a chunk")) {
+            Piece::Uniform(block) => Chunk::uniform(terrane_world::block::BlockId(block)),
+            Piece::Dense(_) => Chunk::from_blocks(buffer),
+        }
+    }
+
+    /// One voxel of chunk `k`.
+    pub fn voxel(&self, k: usize, local: usize) -> u16 {
+        let voxel = self.voxels[k % BASE_CHUNKS][local];
+        if local > 0 || self.uniform[k % BASE_CHUNKS] {
+            return voxel;
+        }
+        (voxel + (k / BASE_CHUNKS) as u16) % MATERIALS
+    }
+
+    /// Our chunks `range`, packed on all threads.
+    pub fn chunks(&self, range: std::ops::Range<usize>) -> Vec<(ChunkPos, Chunk)> {
+        range.into_par_iter().map_init(new_blocks, |buffer, k| (position(k), self.chunk(k, buffer))).collect()
+    }
+}
+
+/// Where chunk `k` lies: the generated world again and again along x, whole regions each time.
+pub fn position(k: usize) -> ChunkPos {
+    let x = k % CHUNKS_WIDE + k / BASE_CHUNKS * CHUNKS_WIDE;
+    let (y, z) = (k % BASE_CHUNKS / CHUNKS_WIDE / CHUNKS_WIDE, k / CHUNKS_WIDE % CHUNKS_WIDE);
+    ChunkPos::new(x as i32, y as i32, z as i32).expect("a few thousand chunks are inside every bound")
+}
+
+/// A place as each side names it.
+#[derive(Clone, Copy)]
+pub struct Place {
+    /// The chunk's number.
+    pub chunk: u32,
+    /// The voxel in it.
+    pub local: u16,
+    /// The same for us.
+    pub voxel: VoxelPos,
+}
+
+/// Random places among `chunks` chunks; the same for the same `seed` (SplitMix64, Steele et al. 2014).
+pub fn places(seed: u64, count: usize, chunks: usize) -> Vec<Place> {
+    let mut state = seed.wrapping_mul(77).wrapping_add(5);
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ z >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ z >> 31
+    };
+    let place = |random: u64| {
+        let (chunk, local) = ((random % chunks as u64) as u32, (random >> 32) as u16 % CHUNK_VOXELS as u16);
+        let voxel = position(chunk as usize).voxel(LocalIndex::new(local).expect("just reduced"));
+        Place { chunk, local, voxel }
+    };
+    (0..count).map(|_| place(next())).collect()
+}

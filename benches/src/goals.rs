@@ -1,0 +1,58 @@
+//! The rows of the table, and what is to be reached in each. A later benchmark adds its rows here.
+
+/// Whom ours is compared with.
+pub enum Peer {
+    /// One competitor.
+    One(&'static str),
+    /// Whichever of these is better in this run.
+    Better(&'static [&'static str]),
+    /// A fixed limit, in the row's unit.
+    Limit(f64),
+}
+
+/// One row.
+pub struct Row {
+    /// What it tells.
+    pub name: &'static str,
+    /// The benchmark that measures it.
+    pub measured: &'static str,
+    /// Which of its competitors is ours here.
+    pub ours: &'static str,
+    /// Whom that is compared with.
+    pub peer: Peer,
+    /// The least ratio, higher being better; none for a row that only informs.
+    pub goal: Option<f64>,
+}
+
+const fn row(name: &'static str, measured: &'static str, ours: &'static str, peer: Peer, goal: Option<f64>) -> Row {
+    Row { name, measured, ours, peer, goal }
+}
+
+use crate::{lmdb::NAME as LMDB, mapped::NAME as MAPPED, ours::NAME as OURS, sqlite::NAME as SQLITE};
+
+/// The name under which a world of 2,000 chunks competes with one of 20,000.
+pub const FEW: &str = "terrane, 2,000 chunks";
+/// The name under which opening and reading one voxel competes.
+pub const AND_READ: &str = "terrane, and one voxel";
+
+const PEERS: Peer = Peer::Better(&[LMDB, SQLITE]);
+
+/// Every row, in the order of the table.
+pub const ROWS: &[Row] = &[
+    row("durable bulk write, 20,000 chunks", "store/bulk write", OURS, PEERS, Some(1.5)),
+    row("  against LMDB", "store/bulk write", OURS, Peer::One(LMDB), None),
+    row("  against SQLite", "store/bulk write", OURS, Peer::One(SQLITE), None),
+    row("disk, 20,000 chunks", "store/disk", OURS, PEERS, Some(2.0)),
+    row("  against LMDB", "store/disk", OURS, Peer::One(LMDB), None),
+    row("  against SQLite", "store/disk", OURS, Peer::One(SQLITE), None),
+    row("random voxel reads, 1 thread", "store/voxel reads", OURS, PEERS, Some(10.0)),
+    row("  against LMDB", "store/voxel reads", OURS, Peer::One(LMDB), None),
+    row("  against SQLite", "store/voxel reads", OURS, Peer::One(SQLITE), None),
+    row("  against a plain mapped file", "store/voxel reads", OURS, Peer::One(MAPPED), None),
+    row("2,000 random durable edits in one batch", "store/edits", OURS, Peer::One(LMDB), Some(4.0)),
+    row("  against SQLite", "store/edits", OURS, Peer::One(SQLITE), None),
+    row("opening 20,000 chunks for writing", "store/open", OURS, Peer::Limit(20.0), Some(1.0)),
+    row("  against opening 2,000 chunks", "store/open", OURS, Peer::One(FEW), Some(0.5)),
+    row("  and one voxel, against LMDB", "store/open", AND_READ, Peer::One(LMDB), None),
+    row("terrane import of 253 Anvil columns", "formats/import", OURS, Peer::Limit(1000.0), Some(1.0)),
+];

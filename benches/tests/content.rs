@@ -1,0 +1,25 @@
+//! The content is the one that the peers were first measured with.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use md5::{Digest, Md5};
+use terrane_benches::content::{BASE_CHUNKS, Content, position};
+use terrane_world::chunk::{Form, new_blocks};
+
+/// MD5 of all voxels as little-endian u16, chunks in order (y, z, x), as the first generator (gen.py) wrote them.
+const FIRST_MEASURED: &str = "626f3ddb70c8860535f943dab0a7ec40";
+
+#[test]
+fn the_generated_world_is_the_one_first_measured() {
+    let content = Content::generate();
+    let mut digest = Md5::new();
+    content.base().iter().flatten().for_each(|voxel| digest.update(voxel.to_le_bytes()));
+    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, FIRST_MEASURED);
+    assert_eq!(content.uniform_count(BASE_CHUNKS), 759);
+    let mut buffer = new_blocks();
+    for k in (0..BASE_CHUNKS).step_by(7) {
+        let (first, second) = (content.chunk(k, &mut buffer), content.chunk(k + BASE_CHUNKS, &mut buffer));
+        assert_eq!(first == second, first.form() == Form::Uniform, "chunk {k}");
+        assert_eq!(position(k + BASE_CHUNKS).x(), position(k).x() + 16);
+    }
+}
