@@ -26,7 +26,7 @@ runs_of() {
     frames) echo 60000 ;;
     region_open) echo 8000 ;;
     journal_replay) echo 1000 ;;
-    anvil_import) echo 8000 ;;
+    anvil_import) echo 3000 ;;
   esac
 }
 
@@ -45,9 +45,11 @@ build() {
 }
 
 smoke() {
-  local seeds target
+  local target seeds
   seeds=$(mktemp -d)
-  trap 'rm -rf "$seeds"' EXIT
+  # Expanded now: at the exit the variable is gone.
+  # shellcheck disable=SC2064
+  trap "rm -rf '$seeds'" EXIT
   write_seeds "$seeds"
   build
   for target in "${TARGETS[@]}"; do

@@ -107,8 +107,13 @@ if [ "${1:-all}" = all ]; then
   start_web
   for name in format clippy rust golden; do
     run_step "$name"
+    if [ -n "$BACKGROUND_LOG" ] && ! kill -0 "$BACKGROUND_PID" 2>/dev/null; then
+      await_web
+    fi
   done
-  await_web
+  if [ -n "$BACKGROUND_LOG" ]; then
+    await_web
+  fi
   for name in binary e2e fuzz; do
     run_step "$name"
   done

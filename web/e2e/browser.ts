@@ -23,6 +23,8 @@ export async function openBrowser(width: number, height: number): Promise<{ cont
     args: ARGUMENTS,
     viewport: { width, height },
   });
+  // A software GPU on a machine that is busy with other things takes its time; a test ends by its own limit.
+  context.setDefaultTimeout(120_000);
   return {
     context,
     close: async () => {
