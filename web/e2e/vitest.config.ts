@@ -11,7 +11,7 @@ export default defineConfig({
     dir: here("."),
     include: ["*.e2e.ts"],
     fileParallelism: false,
-    testTimeout: 240_000,
+    testTimeout: 900_000,
     hookTimeout: 60_000,
   },
 });

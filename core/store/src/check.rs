@@ -121,7 +121,7 @@ fn run(dir: &dyn Dir, repair: bool, report: &mut Report, progress: &dyn Fn(usize
     let history = checker.journal()?;
     checker.regions(&registry, &history, progress)?;
     if mark.is_none() && repair {
-        let epoch = checker.highest_epoch + 1;
+        let epoch = checker.highest_epoch.saturating_add(1);
         Mark { sequence: 1, epoch, ..start }.create(dir)?;
     }
     Ok(true)
