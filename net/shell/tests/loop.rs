@@ -535,36 +535,3 @@ fn another_thread_ends_a_wait() {
     assert!(start.elapsed() < Duration::from_secs(30));
     thread.join().unwrap();
 }
-
-#[test]
-#[ignore = "a measurement: cargo test --profile checked -p terrane-net -- --ignored --nocapture"]
-#[allow(clippy::print_stdout, reason = "it is there to be read")]
-fn how_fast_bytes_come_back() {
-    const BYTES: usize = 256 << 20;
-    let server = Server::start();
-    let (bytes, start) = (noise(BYTES), Instant::now());
-    echo_over_tcp(&server.connect(), &bytes);
-    println!("TCP echo: {:.0} MB/s each way", BYTES as f64 / 1e6 / start.elapsed().as_secs_f64());
-
-    let mut socket = server.web_socket();
-    let (message, start) = (noise(60_000), Instant::now());
-    for _ in 0..2_000 {
-        socket.send(Message::binary(message.clone())).unwrap();
-        let mut back = 0;
-        while back < message.len() {
-            back += socket.read().unwrap().len();
-        }
-    }
-    println!("WebSocket echo in turns: {:.0} MB/s each way", 120.0 / start.elapsed().as_secs_f64());
-
-    let (socket, start) = (server.connect(), Instant::now());
-    (0..5_000).for_each(|_| echo_over_tcp_in_turns(&socket, b"TRNE"));
-    println!("round trip of 4 bytes: {:.0} us", start.elapsed().as_secs_f64() * 1e6 / 5_000.0);
-}
-
-fn echo_over_tcp_in_turns(mut socket: &TcpStream, bytes: &[u8; 4]) {
-    socket.write_all(bytes).unwrap();
-    let mut back = [0; 4];
-    socket.read_exact(&mut back).unwrap();
-    assert_eq!(&back, bytes);
-}
