@@ -26,10 +26,9 @@ install_packages() {
     as_root=(sudo)
   fi
   say "installing ${packages[*]} (which $purpose)"
-  if ! apt-cache show "${packages[@]}" >/dev/null 2>&1; then
-    "${as_root[@]}" apt-get update -q || true
-  fi
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}" \
+  local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q "${packages[@]}")
+  # Lists that are missing or old name packages that are not there; one look at the archive mends both.
+  "${install[@]}" || { "${as_root[@]}" apt-get update -q && "${install[@]}"; } \
     || fail "${packages[*]} could not be installed, which $purpose." \
       "apt-get said why above. Without a network, install it by hand, then run this again."
 }
@@ -86,7 +85,8 @@ setup_browser() {
   if [ -n "$(find_browser)" ]; then
     return
   fi
-  if has apt-get && ! apt-cache policy chromium 2>/dev/null | grep -q 'Candidate: [^(]'; then
+  # Ubuntu's package of this name only points to a snap.
+  if grep -qs '^ID=ubuntu' /etc/os-release; then
     fail "Chromium is missing: the end-to-end tests open the page in it." \
       "This system's packages have no plain chromium. Install Chromium or Google Chrome by hand" \
       "(on Ubuntu: sudo snap install chromium), or set CHROMIUM to the program, then run this again."
