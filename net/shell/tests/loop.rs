@@ -530,8 +530,7 @@ fn another_thread_ends_a_wait() {
         std::thread::sleep(Duration::from_millis(20));
         waker.wake().unwrap();
     });
-    let start = Instant::now();
-    shell.poll(Duration::ZERO, Some(Duration::from_secs(60)), &mut echo).unwrap();
-    assert!(start.elapsed() < Duration::from_secs(30));
+    // Without a timeout only the waker can end this.
+    shell.poll(Duration::ZERO, None, &mut echo).unwrap();
     thread.join().unwrap();
 }
