@@ -32,7 +32,7 @@ pub fn create(folder: &Path) {
     let settings = Settings {
         id: *b"a benchmark's id",
         seed: 1,
-        generator: GeneratorSetting { name: "void".into(), version: 1 },
+        generator: GeneratorSetting::plain("void", 1),
         rules: BTreeMap::new(),
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("the folder is empty");

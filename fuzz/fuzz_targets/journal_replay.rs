@@ -21,7 +21,7 @@ const WORLD: [u8; 16] = *b"a world for test";
 
 static EMPTY: LazyLock<MemoryDir> = LazyLock::new(|| {
     let dir = MemoryDir::new();
-    let generator = GeneratorSetting { name: "void".into(), version: 1 };
+    let generator = GeneratorSetting::plain("void", 1);
     let settings = Settings { id: WORLD, seed: 7, generator, rules: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).expect("memory does not fail");
     dir.image(|_| Keep::All)

@@ -30,7 +30,7 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32)) -> Result<()
     dir.make_folders().about(path)?;
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
-    let generator = GeneratorSetting { name: name.to_owned(), version };
+    let generator = GeneratorSetting::plain(name, version);
     let settings = Settings { id, seed, generator, rules: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());

@@ -9,7 +9,7 @@ use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
 use crate::region::{self, RegionFile};
-use crate::replay::{apply, hear};
+use crate::replay::{apply, hear, is_untouched};
 use crate::settings::{self, REGISTRY_FILES, Settings};
 use crate::slot::{self, Encoded};
 use crate::store::{Access, Store, by_reference, take_lock};
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use terrane_world::block::Registry;
 use terrane_world::chunk::{Chunk, Form, Version, new_blocks};
 use terrane_world::generate::Generator;
+use terrane_world::generate::stage::{BuiltInOnly, StageSource};
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
 use terrane_world::step::{ChunkDelta, Standing};
@@ -81,17 +82,27 @@ impl Report {
     }
 }
 
+/// Checks a world whose generator has built-in stages only; see [`check_with`].
+pub fn check(dir: Arc<dyn Dir>, repair: bool, progress: &dyn Fn(usize, usize)) -> Result<Report, StoreError> {
+    check_with(dir, repair, &BuiltInOnly, progress)
+}
+
 /// Checks a world; with `repair` also restores what can be, and then opens it once for writing.
 ///
-/// `progress` is called with region files done and to do.
-pub fn check(dir: Arc<dyn Dir>, repair: bool, progress: &dyn Fn(usize, usize)) -> Result<Report, StoreError> {
+/// `source` has the stages of the generator that are not built in. `progress` is called with region files done and to do.
+pub fn check_with(
+    dir: Arc<dyn Dir>,
+    repair: bool,
+    source: &dyn StageSource,
+    progress: &dyn Fn(usize, usize),
+) -> Result<Report, StoreError> {
     let mut report = Report::default();
     let lock = if repair { Some(take_lock(&*dir)?) } else { None };
-    let whole = run(&*dir, repair, &mut report, progress)?;
+    let whole = run(&*dir, repair, source, &mut report, progress)?;
     drop(lock);
     if repair && whole && !report.problems.is_empty() {
         // The proof that it opens; it also raises the epoch and writes what the journal's tail holds.
-        if let Err(error) = Store::open(dir, Access::Write).and_then(Store::close) {
+        if let Err(error) = Store::open_with(dir, Access::Write, source).and_then(Store::close) {
             report.add_error(&error, Repair::Impossible);
         }
     }
@@ -99,9 +110,16 @@ pub fn check(dir: Arc<dyn Dir>, repair: bool, progress: &dyn Fn(usize, usize)) -
 }
 
 /// The parts in the order in which they are needed; `false` if one is lost without which the others mean nothing.
-fn run(dir: &dyn Dir, repair: bool, report: &mut Report, progress: &dyn Fn(usize, usize)) -> Result<bool, StoreError> {
+fn run(
+    dir: &dyn Dir,
+    repair: bool,
+    source: &dyn StageSource,
+    report: &mut Report,
+    progress: &dyn Fn(usize, usize),
+) -> Result<bool, StoreError> {
     let mark = Mark::read(dir);
-    let identity = mark.as_ref().ok().map(|(mark, _)| mark.identity);
+    let pinned = |(mark, _): &(Mark, bool)| (!is_untouched_by_anyone(dir, mark)).then_some(mark.identity);
+    let identity = mark.as_ref().ok().and_then(pinned);
     let Some(settings) = check_settings(dir, repair, identity, report)? else { return Ok(false) };
     let Some(registry) = check_registry(dir, repair, &settings, report)? else { return Ok(false) };
     let mark = check_mark(dir, repair, &settings, mark, report)?;
@@ -112,6 +130,7 @@ fn run(dir: &dyn Dir, repair: bool, report: &mut Report, progress: &dyn Fn(usize
     let mut checker = Checker {
         dir,
         settings: &settings,
+        source,
         repair,
         report,
         mark: mark.unwrap_or(start),
@@ -125,6 +144,12 @@ fn run(dir: &dyn Dir, repair: bool, report: &mut Report, progress: &dyn Fn(usize
         Mark { sequence: 1, epoch, ..start }.create(dir)?;
     }
     Ok(true)
+}
+
+/// As long as nothing is stored, another generator may still be chosen. A journal that can't be read has something in it.
+fn is_untouched_by_anyone(dir: &dyn Dir, mark: &Mark) -> bool {
+    let id = settings::read_settings(dir, settings::SETTINGS_FILE).map(|settings| settings.id);
+    id.and_then(|id| is_untouched(dir, &id, mark)).unwrap_or(false)
 }
 
 fn check_settings(
@@ -273,6 +298,7 @@ impl History {
 struct Checker<'a> {
     dir: &'a dyn Dir,
     settings: &'a Settings,
+    source: &'a dyn StageSource,
     repair: bool,
     report: &'a mut Report,
     mark: Mark,
@@ -434,8 +460,7 @@ impl Checker<'_> {
         self.report.regions = regions.len();
         // Files that the journal says have been written.
         regions.extend(history.written.keys().map(|pos| pos.region()));
-        let setting = &self.settings.generator;
-        let generator = Generator::new(&setting.name, setting.version, self.settings.seed, registry)?;
+        let generator = settings::make_generator(self.dir, &self.settings, registry, self.source)?;
         for (done, pos) in regions.iter().enumerate() {
             progress(done, regions.len());
             self.region(*pos, registry, &generator, history)?;
@@ -601,7 +626,7 @@ fn restore(
         let entry = file.older()?.entries[index];
         (entry.place != file.entry(index).place).then(|| file.chunk_of(&entry).ok().flatten())?
     });
-    let generated = generator.chunk(at);
+    let generated = generator.chunk(at).map_err(|error| error.to_string())?;
     let candidates =
         [(older, "the slot it had before"), (Some((generated.clone(), Version::GENERATED)), "the world's generator")];
     for (base, name) in candidates {

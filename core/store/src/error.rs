@@ -2,7 +2,7 @@
 
 use std::io;
 use terrane_world::block::{RegistryError, RulesError};
-use terrane_world::generate::GeneratorError;
+use terrane_world::generate::{GenerateError, GeneratorError};
 use terrane_world::space::ChunkPos;
 
 /// An operation of the store that could not be done. Nothing that was acknowledged is lost by any of them.
@@ -117,6 +117,9 @@ pub enum StoreError {
     /// The world's generator can't be had.
     #[error(transparent)]
     Generator(#[from] GeneratorError),
+    /// A chunk that is not stored can't be generated.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
     /// The registry can't hold what is needed.
     #[error(transparent)]
     Registry(#[from] RegistryError),

@@ -22,12 +22,13 @@ pub mod slot;
 pub mod store;
 mod view;
 
-pub use check::{Problem, Repair, Report, check};
+pub use check::{Problem, Repair, Report, check, check_with};
 pub use error::StoreError;
 pub use os::OsDir;
 pub use reader::Reader;
-pub use settings::{GeneratorSetting, Settings};
+pub use settings::Settings;
 pub use store::{Access, Load, Store};
+pub use terrane_world::generate::GeneratorSetting;
 
 /// The version of every file in a world directory; a program refuses others.
 pub const FORMAT_VERSION: u32 = 1;

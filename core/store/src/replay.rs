@@ -4,7 +4,7 @@ use crate::door::Dir;
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::Mark;
-use crate::region::RegionFile;
+use crate::region::{RegionFile, parse_file_name};
 use crate::store::Access;
 use crate::view::View;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,6 +46,20 @@ pub fn open_region(
     }
     result
 }
+
+/// Whether nothing was ever stored in a world: no region, and no change in the journal.
+pub fn is_untouched(dir: &dyn Dir, world: &[u8; 16], mark: &Mark) -> Result<bool, StoreError> {
+    let regions = dir.list("regions").at("listing", "regions", 0)?;
+    if mark.segment != 1 || regions.iter().any(|name| parse_file_name(name).is_some()) {
+        return Ok(false);
+    }
+    let first = Place { segment: 1, offset: journal::SEGMENT_HEAD, frame: 1 };
+    let (frames, ..) = read_tail(dir, world, first)?;
+    let changes =
+        |record: &Record| !matches!(record, Record::State { .. } | Record::SwitchBegins { .. } | Record::SwitchEnds);
+    Ok(!frames.iter().flat_map(|frame| &frame.records).any(changes))
+}
+
 /// Brings the world up to date from the journal's tail.
 pub fn replay(
     dir: &dyn Dir,
@@ -189,8 +203,10 @@ impl Replay<'_> {
             return Ok(());
         }
         // What nobody stored was generated when it changed, and generating it again gives the same bytes.
-        let generated = |pos| Held { chunk: Arc::new(generator.chunk(pos)), version: Version::GENERATED };
-        let held = view.chunk(index)?.unwrap_or_else(|| generated(delta.pos));
+        let held = match view.chunk(index)? {
+            Some(held) => held,
+            None => Held { chunk: Arc::new(generator.chunk(delta.pos)?), version: Version::GENERATED },
+        };
         let version = held.version;
         if delta.from != version && !lenient {
             let what = format!("chunk {} is at {version:?}, but the journal goes on from {:?}", delta.pos, delta.from);

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use terrane_world::block::{BlockRule, Registry, parse_rules};
+use terrane_world::generate::stage::StageSource;
+use terrane_world::generate::{Generator, GeneratorSetting, PluginFile, StageSetting};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The settings file.
@@ -17,18 +19,8 @@ pub const SETTINGS_COPY: &str = "world.toml.copy";
 pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
 const REGISTRY_HEAD: &str = "terrane registry 1";
 
-/// A generator by name and version.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GeneratorSetting {
-    /// The name.
-    pub name: String,
-    /// The version, pinned when the world was made.
-    pub version: u32,
-}
-
 /// What `world.toml` says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The world's id, random.
     pub id: [u8; 16],
@@ -47,13 +39,36 @@ struct Raw {
     id: toml::Spanned<String>,
     // A string, because a TOML integer is signed.
     seed: toml::Spanned<String>,
-    generator: GeneratorSetting,
+    generator: RawGenerator,
     #[serde(default)]
-    #[allow(dead_code, reason = "pinned for plug-in stages; a world of this version has none")]
     plugins: BTreeMap<String, String>,
     #[serde(default)]
     #[allow(dead_code, reason = "parsed again by the registry's own parser, which knows lines and accepted values")]
     rules: toml::Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGenerator {
+    name: String,
+    version: u32,
+    #[serde(default)]
+    stage: Vec<RawStage>,
+}
+
+#[derive(Deserialize)]
+struct RawStage {
+    stage: String,
+    #[serde(flatten)]
+    settings: toml::Table,
+}
+
+impl RawGenerator {
+    fn with_plugins(self, plugins: BTreeMap<String, String>) -> GeneratorSetting {
+        let stage = |raw: RawStage| StageSetting { stage: raw.stage, settings: raw.settings };
+        let stages = self.stage.into_iter().map(stage).collect();
+        GeneratorSetting { name: self.name, version: self.version, stages, plugins }
+    }
 }
 
 impl Settings {
@@ -61,12 +76,12 @@ impl Settings {
     pub fn to_toml(&self) -> String {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
         format!(
-            "# A Terrane world. Only [rules] is meant to be changed by hand: id, seed and generator are what its chunks\n\
-             # were made from, and a change of them is refused.\n\
-             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n[generator]\nname = {:?}\nversion = {}\n\n\
-             # SHA-256 by name of the plug-in stages that the generator uses.\n[plugins]\n\n\
+            "# A Terrane world. [rules] may be changed at any time. Id, seed, generator and plug-ins are what its chunks are\n\
+             # made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
+             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{}\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 300\n# colour = \"#a2834f\"\n",
-            self.seed, self.generator.name, self.generator.version
+            self.seed,
+            self.generator.to_toml()
         )
     }
 
@@ -84,12 +99,12 @@ impl Settings {
         let seed = (raw.seed.get_ref().parse()).map_err(|_| {
             at(raw.seed.span().start, "seed must be a whole number from 0 to 18446744073709551615".into())
         })?;
-        Ok(Self { id, seed, generator: raw.generator, rules: parse_own_rules(text)? })
+        Ok(Self { id, seed, generator: raw.generator.with_plugins(raw.plugins), rules: parse_own_rules(text)? })
     }
 
     /// A hash of what must never change.
     pub fn identity(&self) -> u64 {
-        let mut text = format!("{} {} {}", self.seed, self.generator.name, self.generator.version).into_bytes();
+        let mut text = format!("{} {}", self.seed, self.generator.identity()).into_bytes();
         text.extend_from_slice(&self.id);
         xxh3_64(&text)
     }
@@ -156,6 +171,36 @@ pub fn read_settings(dir: &dyn Dir, file: &str) -> Result<Settings, StoreError> 
     Settings::parse(&text)
 }
 
+/// The path of a plug-in's file in the world's folder.
+pub fn plugin_file(name: &str) -> String {
+    format!("plugins/{name}.wasm")
+}
+
+/// Reads the plug-ins that the settings pin.
+pub fn read_plugins(dir: &dyn Dir, generator: &GeneratorSetting) -> Result<Vec<PluginFile>, StoreError> {
+    let read = |(name, sha256): (&String, &String)| -> Result<PluginFile, StoreError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            let what = format!("the plug-in {name:?} must be named in letters, digits, - and _: its file is NAME.wasm");
+            return Err(StoreError::corrupt(SETTINGS_FILE, 0, what));
+        }
+        let wasm = read_file(dir, &plugin_file(name))?;
+        Ok(PluginFile { name: name.clone(), sha256: sha256.clone(), wasm })
+    };
+    generator.plugins.iter().map(read).collect()
+}
+
+/// The generator that the settings name.
+pub fn make_generator(
+    dir: &dyn Dir,
+    settings: &Settings,
+    registry: &Registry,
+    source: &dyn StageSource,
+) -> Result<Generator, StoreError> {
+    let plugins = read_plugins(dir, &settings.generator)?;
+    Ok(Generator::new(&settings.generator, settings.seed, registry, &plugins, source)?)
+}
+
 /// Writes the registry: the copy first, so that the copy never knows less.
 pub fn write_registry(dir: &dyn Dir, registry: &Registry) -> Result<(), StoreError> {
     let mut text = format!("{REGISTRY_HEAD}\n");
@@ -203,7 +248,7 @@ mod tests {
         let settings = Settings {
             id: [7; 16],
             seed: u64::MAX,
-            generator: GeneratorSetting { name: "hills".into(), version: 1 },
+            generator: GeneratorSetting::plain("hills", 1),
             rules: BTreeMap::new(),
         };
         let text = settings.to_toml();

@@ -6,7 +6,7 @@ use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
 use crate::reader::Reader;
 use crate::region::{self, OPEN_MAX, RegionFile};
-use crate::replay::{READ_ATTEMPTS, hear, open_region, replay};
+use crate::replay::{READ_ATTEMPTS, hear, is_untouched, open_region, replay};
 use crate::settings::{self, Settings};
 use crate::slot::{self, Encoded};
 use crate::view::{PositionMap, View};
@@ -20,6 +20,7 @@ use terrane_world::block::Registry;
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::digest::load_term;
 use terrane_world::generate::Generator;
+use terrane_world::generate::stage::{BuiltInOnly, StageSource};
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
 use terrane_world::step::{ChunkSource, Deltas, Held, SourceError, Standing};
@@ -100,8 +101,14 @@ impl Store {
         settings::replace_file(dir, settings::SETTINGS_FILE, settings.to_toml().as_bytes())
     }
 
-    /// Opens a world: reads the settings, replays the journal's tail, and, for writing, raises the epoch durably.
+    /// Opens a world whose generator has built-in stages only; see [`Store::open_with`].
     pub fn open(dir: Arc<dyn Dir>, access: Access) -> Result<Self, StoreError> {
+        Self::open_with(dir, access, &BuiltInOnly)
+    }
+
+    /// Opens a world: reads the settings, replays the journal's tail, and, for writing, raises the epoch durably.
+    /// `source` has the stages of the generator that are not built in.
+    pub fn open_with(dir: Arc<dyn Dir>, access: Access, source: &dyn StageSource) -> Result<Self, StoreError> {
         let names = dir.list("").at("listing", "the world's folder", 0)?;
         if !names.iter().any(|name| name == settings::SETTINGS_FILE) {
             return Err(StoreError::NotAWorld { folder: "this folder".into(), missing: settings::SETTINGS_FILE });
@@ -113,11 +120,19 @@ impl Store {
         let settings = settings::read_settings(&*dir, settings::SETTINGS_FILE)?;
         let names = settings::read_registry_names(&*dir, settings::REGISTRY_FILES[0])?;
         let registry = Registry::from_names(&names, &settings.rules)?;
-        let generator = Generator::new(&settings.generator.name, settings.generator.version, settings.seed, &registry)?;
-        let (mark, mark_damaged) = Mark::read(&*dir)?;
+        let generator = settings::make_generator(&*dir, &settings, &registry, source)?;
+        let (mut mark, mark_damaged) = Mark::read(&*dir)?;
         if mark.identity != settings.identity() {
-            let what = "id, seed or generator are not those the world was made with: put back what was there";
-            return Err(StoreError::corrupt(settings::SETTINGS_FILE, 0, what));
+            if !is_untouched(&*dir, &settings.id, &mark)? {
+                let what =
+                    "id, seed, generator or plug-ins are not those the world was made with: put back what was there";
+                return Err(StoreError::corrupt(settings::SETTINGS_FILE, 0, what));
+            }
+            // Nothing has been made from the old settings, so the new ones are pinned; a writer makes that durable.
+            if access == Access::Write {
+                settings::replace_file(&*dir, settings::SETTINGS_COPY, settings.to_toml().as_bytes())?;
+            }
+            mark.identity = settings.identity();
         }
         let replayed = replay(&*dir, &settings.id, &generator, &mark, access)?;
         let mut notices = Vec::new();
@@ -595,8 +610,10 @@ impl Store {
 
     /// The chunk as last synced, or as the world's generator makes it.
     pub fn chunk_or_generated(&self, pos: ChunkPos) -> Result<Held, StoreError> {
-        let generated = || Held { chunk: Arc::new(self.generator.chunk(pos)), version: Version::GENERATED };
-        Ok(self.chunk(pos)?.unwrap_or_else(generated))
+        match self.chunk(pos)? {
+            Some(held) => Ok(held),
+            None => Ok(Held { chunk: Arc::new(self.generator.chunk(pos)?), version: Version::GENERATED }),
+        }
     }
 
     /// The generator of chunks that are not stored.

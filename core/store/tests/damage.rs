@@ -146,7 +146,7 @@ fn a_region_header_is_written_again_and_a_lost_file_is_made_from_generator_and_j
     common::create(&memory, "hills").unwrap();
     let store = Arc::new(Store::open(Arc::new(memory.clone()), Access::Write).unwrap());
     let generated = ChunkPos::new(2, 2, 2).unwrap();
-    store.load(vec![(generated, store.generator().chunk(generated))], Load::OnlyNew, 1).unwrap();
+    store.load(vec![(generated, store.generator().chunk(generated).unwrap())], Load::OnlyNew, 1).unwrap();
     let mut world = world(&store, &pool());
     let deltas = world.step(1, &[edit(1, 1, &[([1, 70, 3], 9, None), ([70, 70, 70], 9, Some(b"x"))])]).unwrap();
     store.commit(&deltas, 1).unwrap();

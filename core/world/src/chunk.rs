@@ -184,6 +184,18 @@ impl Chunk {
         Self { voxels: pack(blocks), sparse: BTreeMap::new() }
     }
 
+    /// A chunk in the smallest form, from byte-sized indexes into `palette`: the exchange form of generators.
+    ///
+    /// # Panics
+    /// If an entry points behind the palette.
+    pub fn from_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Self {
+        let mut blocks = new_blocks();
+        for (block, entry) in blocks.iter_mut().zip(entries) {
+            *block = palette[usize::from(*entry)];
+        }
+        Self::from_blocks(&blocks)
+    }
+
     /// From the parts of a file's slot or a frame. Every index is checked against the table.
     pub fn from_parts(form: Form, table: &[BlockId], data: &[u8]) -> Result<Self, ChunkError> {
         let (least, most) = form.table_range();

@@ -49,12 +49,12 @@ impl Generate {
         let (mut stored, mut positions) = (0, by_region(self.within).peekable());
         while positions.peek().is_some() {
             let batch: Vec<ChunkPos> = positions.by_ref().take(BATCH_CHUNKS).collect();
-            let make = |pos: ChunkPos| -> Option<(ChunkPos, Chunk)> {
-                let chunk = (!store.has_chunk(pos).unwrap_or(false)).then(|| (pos, store.generator().chunk(pos)));
+            let make = |pos: ChunkPos| -> Option<Result<(ChunkPos, Chunk), Failure>> {
+                let missing = !store.has_chunk(pos).unwrap_or(false);
                 progress.inc(1);
-                chunk
+                missing.then(|| store.generator().chunk(pos).map(|chunk| (pos, chunk)).about(&self.world))
             };
-            let chunks = batch.into_par_iter().filter_map(make).collect();
+            let chunks = batch.into_par_iter().filter_map(make).collect::<Result<_, _>>()?;
             stored += store.load(chunks, Load::KeepExisting, worlds::now_ms()).about(&self.world)?;
         }
         progress.finish_and_clear();

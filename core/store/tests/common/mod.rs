@@ -15,7 +15,7 @@ pub fn settings(generator: &str) -> Settings {
     Settings {
         id: *b"a world for test",
         seed: 7,
-        generator: GeneratorSetting { name: generator.into(), version: 1 },
+        generator: GeneratorSetting::plain(generator, 1),
         rules: BTreeMap::new(),
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Released, so its output never changes again: `tests/golden.rs` pins it.
 
-use super::noise::{fractal2, hash, value3_chunk};
+mod value_noise;
+
+use self::value_noise::{fractal2, hash, value3_chunk};
 use super::{GeneratorError, block};
 use crate::block::{AIR, BlockId, Registry};
 use crate::chunk::{Blocks, Chunk, new_blocks};

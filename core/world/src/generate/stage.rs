@@ -1,0 +1,361 @@
+//! What a stage of a pipeline is, and what it is handed: maps of the ground, a chunk being made, and the chunks around it.
+//!
+//! A stage is a pure function twice over. First every stage, in order, writes its layers of the [`Maps`] of a column of
+//! chunks (64×64 cells around a footprint of 32×32). Then every stage, in order, changes the voxels of a chunk, and may read
+//! the maps, and the chunks around it as they stood before the stage. What it reads beyond its own chunk it declares as a
+//! [`Halo`], so that the pipeline makes exactly that much more.
+
+use super::error::{GenerateError, GeneratorError};
+use super::palette::Palette;
+use super::setting::{PluginFile, StageSetting};
+use super::simd::Level;
+use crate::block::Registry;
+use crate::limits::CHUNK_VOXELS;
+use crate::space::ChunkPos;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+/// Cells of a map beyond the chunk's footprint on each side: what reaches into a chunk from beside it is at most this wide.
+pub const MAP_MARGIN: i32 = 16;
+/// Cells along one edge of a map.
+pub const MAP_EDGE: usize = 64;
+/// Cells of one layer.
+pub const MAP_CELLS: usize = MAP_EDGE * MAP_EDGE;
+
+const _: () = assert!(MAP_EDGE == crate::limits::CHUNK_EDGE + 2 * MAP_MARGIN as usize);
+
+/// One layer of the maps; the numbers are those of shaders and plug-ins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Layer {
+    /// y of the first voxel above the ground, where there is no overhang.
+    Height = 0,
+    /// How many voxels the ground may bulge above or hollow below its height.
+    Overhang = 1,
+    /// Number of the biome.
+    Biome = 2,
+    /// Warmth, −32768..=32767.
+    Temperature = 3,
+    /// Wetness of the air, −32768..=32767.
+    Humidity = 4,
+    /// Inland is high, open sea is low.
+    Continent = 5,
+    /// Flat land is high, rugged land is low.
+    Erosion = 6,
+    /// Above 0 where caves may open to the sky.
+    Mouth = 7,
+    /// Voxels by which strata are shifted down.
+    Tilt = 8,
+    /// y of the water's surface; the least number there is where no water stands.
+    Water = 9,
+}
+
+/// How many layers there are.
+pub const LAYERS: usize = 10;
+
+impl Layer {
+    /// All layers, by number.
+    pub const ALL: [Self; LAYERS] = [
+        Self::Height,
+        Self::Overhang,
+        Self::Biome,
+        Self::Temperature,
+        Self::Humidity,
+        Self::Continent,
+        Self::Erosion,
+        Self::Mouth,
+        Self::Tilt,
+        Self::Water,
+    ];
+}
+
+/// The value of [`Layer::Water`] where there is none.
+pub const NO_WATER: i16 = i16::MIN;
+
+/// One layer: a cell per x, z, index `x + 64·z`, both from −16 to 47 relative to the chunk's first voxel.
+pub type Cells = [i16; MAP_CELLS];
+
+/// The maps of one column of chunks.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Maps {
+    footprint: [i32; 2],
+    layers: Box<[Cells; LAYERS]>,
+}
+
+impl Maps {
+    /// All zero, but for water, of which there is none, for the footprint of the chunks at `x`, `z` (in chunks).
+    pub fn new(x: i32, z: i32) -> Self {
+        let layers = vec![[0i16; MAP_CELLS]; LAYERS].into_boxed_slice();
+        let mut layers: Box<[Cells; LAYERS]> =
+            layers.try_into().unwrap_or_else(|_| unreachable!("the length is LAYERS"));
+        layers[Layer::Water as usize].fill(NO_WATER);
+        Self { footprint: [x, z], layers }
+    }
+
+    /// x and z of the chunks whose column this is, in chunks.
+    pub const fn footprint(&self) -> [i32; 2] {
+        self.footprint
+    }
+
+    /// x and z of the first cell, in voxels.
+    pub const fn origin(&self) -> [i32; 2] {
+        [self.footprint[0] * 32 - MAP_MARGIN, self.footprint[1] * 32 - MAP_MARGIN]
+    }
+
+    /// All cells of a layer.
+    pub fn layer(&self, layer: Layer) -> &Cells {
+        &self.layers[layer as usize]
+    }
+
+    /// All cells of a layer, to be written.
+    pub fn layer_mut(&mut self, layer: Layer) -> &mut Cells {
+        &mut self.layers[layer as usize]
+    }
+
+    /// All layers, in the order of their numbers.
+    pub fn layers(&self) -> &[Cells; LAYERS] {
+        &self.layers
+    }
+
+    /// All layers, to be written.
+    pub fn layers_mut(&mut self) -> &mut [Cells; LAYERS] {
+        &mut self.layers
+    }
+
+    /// One cell; `x` and `z` are voxels relative to the chunk's first one, −16..48.
+    #[inline]
+    pub fn at(&self, layer: Layer, x: i32, z: i32) -> i16 {
+        self.layers[layer as usize][cell(x, z)]
+    }
+
+    /// Least and greatest value of a layer over the chunk's own footprint.
+    pub fn range(&self, layer: Layer) -> (i16, i16) {
+        let cells = self.layer(layer);
+        let rows = (0..32).flat_map(|z| &cells[cell(0, z)..][..32]);
+        rows.fold((i16::MAX, i16::MIN), |(low, high), &value| (low.min(value), high.max(value)))
+    }
+}
+
+/// Index of the cell at voxel `x`, `z` relative to the chunk's first one.
+#[inline]
+pub const fn cell(x: i32, z: i32) -> usize {
+    (x + MAP_MARGIN) as usize + MAP_EDGE * (z + MAP_MARGIN) as usize
+}
+
+/// An index into the generator's palette: the voxels of a chunk being made. 0 is air.
+pub type Entry = u8;
+
+/// The voxels of a chunk being made, in local-index order.
+pub type Entries = [Entry; CHUNK_VOXELS];
+
+/// A chunk being made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Draft {
+    pos: ChunkPos,
+    uniform: Option<Entry>,
+    // Undefined as long as `uniform` is set.
+    entries: Box<Entries>,
+}
+
+impl Draft {
+    /// All air.
+    pub fn new(pos: ChunkPos) -> Self {
+        Self { pos, uniform: Some(0), entries: new_entries() }
+    }
+
+    /// Begins anew with all air, in the same memory.
+    pub fn reset(&mut self, pos: ChunkPos) {
+        (self.pos, self.uniform) = (pos, Some(0));
+    }
+
+    /// Where the chunk is.
+    pub const fn pos(&self) -> ChunkPos {
+        self.pos
+    }
+
+    /// The entry that the whole chunk is known to consist of.
+    pub const fn uniform(&self) -> Option<Entry> {
+        self.uniform
+    }
+
+    /// Makes the whole chunk of one entry.
+    pub fn fill(&mut self, entry: Entry) {
+        self.uniform = Some(entry);
+    }
+
+    /// One voxel.
+    #[inline]
+    pub fn get(&self, local: usize) -> Entry {
+        self.uniform.unwrap_or_else(|| self.entries[local])
+    }
+
+    /// All voxels.
+    pub fn entries(&self) -> Cow<'_, Entries> {
+        match self.uniform {
+            None => Cow::Borrowed(&*self.entries),
+            Some(entry) => Cow::Owned([entry; CHUNK_VOXELS]),
+        }
+    }
+
+    /// All voxels, to be changed.
+    pub fn entries_mut(&mut self) -> &mut Entries {
+        if let Some(entry) = self.uniform.take() {
+            self.entries.fill(entry);
+        }
+        &mut self.entries
+    }
+
+    /// All voxels, to be written without being read: every one of them must be.
+    pub fn entries_new(&mut self) -> &mut Entries {
+        self.uniform = None;
+        &mut self.entries
+    }
+}
+
+/// Zeroed voxels on the heap.
+pub fn new_entries() -> Box<Entries> {
+    vec![0; CHUNK_VOXELS].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is CHUNK_VOXELS"))
+}
+
+/// How far beyond its own chunk a stage reads voxels; at most 32 in each direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Halo {
+    /// Along x and z, to both sides.
+    pub sideways: u8,
+    /// Towards higher y.
+    pub up: u8,
+    /// Towards lower y.
+    pub down: u8,
+}
+
+impl Halo {
+    /// Nothing beyond the chunk.
+    pub const NONE: Self = Self { sideways: 0, up: 0, down: 0 };
+
+    /// The chunks that a stage at `pos` reads voxels of, itself left out, as steps along x, y and z.
+    pub fn steps(self) -> impl Iterator<Item = [i32; 3]> {
+        let side = i32::from(self.sideways > 0);
+        let (low, high) = (-i32::from(self.down > 0), i32::from(self.up > 0));
+        let all =
+            (low..=high).flat_map(move |y| (-side..=side).flat_map(move |z| (-side..=side).map(move |x| [x, y, z])));
+        all.filter(|step| *step != [0; 3])
+    }
+}
+
+/// The chunks around one, as they stood before the stage.
+#[derive(Clone, Copy)]
+pub struct Around<'a> {
+    drafts: [Option<&'a Draft>; 27],
+}
+
+impl<'a> Around<'a> {
+    /// Nothing around.
+    pub const NONE: Around<'static> = Around { drafts: [None; 27] };
+
+    /// From a function of steps along x, y and z, each −1, 0 or 1.
+    pub fn new(draft: impl Fn([i32; 3]) -> Option<&'a Draft>) -> Self {
+        let step = |n: usize| [n % 3, n / 9, n / 3 % 3].map(|part| part as i32 - 1);
+        Self { drafts: std::array::from_fn(|n| draft(step(n))) }
+    }
+
+    /// The chunk a step away, the middle one included. `None` outside the halo and outside the world.
+    pub fn at(&self, [x, y, z]: [i32; 3]) -> Option<&'a Draft> {
+        self.drafts[(x + 1 + 3 * (z + 1) + 9 * (y + 1)) as usize]
+    }
+}
+
+/// A stage's twin in WGSL: which shader, and the parameters it is given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Twin {
+    /// Stem of the shader's file, and of the file with the CPU kernel.
+    pub stem: &'static str,
+    /// Whether it writes layers of the maps.
+    pub maps: bool,
+    /// Whether it changes voxels.
+    pub blocks: bool,
+    /// The stage's parameters as 32-bit words; `docs/generation.md` says how each shader reads them.
+    pub parameters: Vec<u32>,
+}
+
+/// What a stage is handed beside the chunk.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The maps of the chunk's column.
+    pub maps: &'a Maps,
+    /// The chunks around, if the stage has asked for them.
+    pub around: Around<'a>,
+    /// The vector instructions to use. The bytes do not depend on it.
+    pub level: Level,
+}
+
+/// One stage of a pipeline. Implement it to add a stage of your own in Rust; [`StageSource`] brings it in.
+///
+/// Both functions must depend on nothing but what they are handed and the stage's own settings and seed.
+pub trait Stage: Send + Sync {
+    /// The name in `world.toml`.
+    fn name(&self) -> &str;
+
+    /// How far beyond its chunk the stage reads voxels.
+    fn halo(&self) -> Halo {
+        Halo::NONE
+    }
+
+    /// Whether the stage reads its halo at this chunk; leaving it out where it does not saves the work of making it.
+    fn reads_halo(&self, _pos: ChunkPos, _maps: &Maps) -> bool {
+        self.halo() != Halo::NONE
+    }
+
+    /// Writes the stage's layers. Those of earlier stages are there.
+    fn maps(&self, _maps: &mut Maps, _level: Level) -> Result<(), GenerateError> {
+        Ok(())
+    }
+
+    /// Changes the voxels of a chunk.
+    fn blocks(&self, _draft: &mut Draft, _context: &Context<'_>) -> Result<(), GenerateError> {
+        Ok(())
+    }
+
+    /// The same in WGSL; without one the stage runs on the CPU in between.
+    fn twin(&self) -> Option<Twin> {
+        None
+    }
+}
+
+/// What there is to make a stage from.
+pub struct Making<'a> {
+    /// The world's seed.
+    pub seed: u64,
+    /// The blocks that stages place; a stage asks it for an entry for each.
+    pub palette: &'a mut Palette,
+    /// The world's blocks.
+    pub registry: &'a Registry,
+    /// The plug-ins that `world.toml` names, with their bytes.
+    pub plugins: &'a [PluginFile],
+    /// The generator's own settings that are fixed for each version.
+    pub fixed: Fixed,
+}
+
+/// What a generator's version fixes for all its stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fixed {
+    /// y of the layer that everything rests on; below it is nothing.
+    pub floor: i32,
+    /// y of the highest voxel of water.
+    pub sea: i32,
+}
+
+/// Where stages come from that are not built in: plug-ins, and stages that a Rust user has written.
+pub trait StageSource: Send + Sync {
+    /// Makes a stage; `None` if this source has none of that name.
+    fn stage(&self, setting: &StageSetting, making: &mut Making<'_>) -> Result<Option<Arc<dyn Stage>>, GeneratorError>;
+}
+
+/// No stages but the built-in ones.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BuiltInOnly;
+
+impl StageSource for BuiltInOnly {
+    fn stage(&self, _: &StageSetting, _: &mut Making<'_>) -> Result<Option<Arc<dyn Stage>>, GeneratorError> {
+        Ok(None)
+    }
+}
