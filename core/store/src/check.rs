@@ -460,7 +460,7 @@ impl Checker<'_> {
         self.report.regions = regions.len();
         // Files that the journal says have been written.
         regions.extend(history.written.keys().map(|pos| pos.region()));
-        let generator = settings::make_generator(self.dir, &self.settings, registry, self.source)?;
+        let generator = settings::make_generator(self.dir, self.settings, registry, self.source)?;
         for (done, pos) in regions.iter().enumerate() {
             progress(done, regions.len());
             self.region(*pos, registry, &generator, history)?;
