@@ -4,7 +4,9 @@
 //! here: a world never changes under its owner. `docs/generation.md` describes the stages and their settings.
 
 mod error;
+pub mod grid;
 mod hills;
+mod lanes;
 pub mod noise;
 pub mod palette;
 pub mod pipeline;
