@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 use terrane_world::generate::noise;
 use terrane_world::generate::stage::{LAYERS, Layer, MAP_CELLS, MAP_EDGE, MAP_MARGIN, NO_WATER};
+use terrane_world::generate::terrain::{self, biomes};
 use terrane_world::limits;
 
 /// Invocations of one workgroup: one for four voxels along x and one z of a chunk, or for one cell of a map.
@@ -51,6 +52,16 @@ pub fn prelude() -> String {
     for layer in Layer::ALL {
         unsigned(&format!("LAYER_{}", shouted(&format!("{layer:?}"))), layer as u32);
     }
+    let entries =
+        [("AIR", terrain::AIR), ("WATER", terrain::WATER), ("LAVA", terrain::LAVA), ("STONE", terrain::STONE)];
+    for (name, entry) in entries {
+        unsigned(name, u32::from(entry));
+    }
+    for (number, biome) in (0..).zip(&biomes::BIOMES) {
+        unsigned(&format!("BIOME_{}", biome.name.to_uppercase()), number);
+    }
+    unsigned("BIOMES_MAX", biomes::BIOMES_MAX as u32);
+    unsigned("SOIL_MAX", u32::from(biomes::SOIL_MAX));
     unsigned("SHIFT_2D", noise::SHIFT_2D);
     unsigned("SHIFT_3D", noise::SHIFT_3D);
     unsigned("OCTAVES_MAX", noise::OCTAVES_MAX);

@@ -34,6 +34,11 @@ struct Chunk {
 // in place; one with a halo includes `halo` and writes every word of its chunk.
 @group(0) @binding(4) var<storage, read_write> after: array<u32>;
 
+// A parameter that may be negative.
+fn parameter(n: u32) -> i32 {
+    return i32(parameters[n]);
+}
+
 // Index of the word of layer 0 at a cell; other layers are MAP_CELLS further on each.
 fn cell_index(footprint: u32, cell: u32) -> u32 {
     return footprint * (LAYERS * MAP_CELLS) + cell;
@@ -42,6 +47,12 @@ fn cell_index(footprint: u32, cell: u32) -> u32 {
 // A cell of a layer at a voxel relative to the chunk's first one; x and z from -16 to 47.
 fn ground(footprint: u32, layer: u32, x: i32, z: i32) -> i32 {
     return cells[cell_index(footprint, u32(x + MAP_MARGIN) + MAP_EDGE * u32(z + MAP_MARGIN)) + layer * MAP_CELLS];
+}
+
+// The same for four cells along x, from `x` on.
+fn ground4(footprint: u32, layer: u32, x: i32, z: i32) -> vec4<i32> {
+    let at = cell_index(footprint, u32(x + MAP_MARGIN) + MAP_EDGE * u32(z + MAP_MARGIN)) + layer * MAP_CELLS;
+    return vec4<i32>(cells[at], cells[at + 1u], cells[at + 2u], cells[at + 3u]);
 }
 
 // Index of the word at y = 0 for an invocation of `blocks`; each y is GROUP words further on.
@@ -59,13 +70,17 @@ fn with_voxel(word: u32, n: u32, entry: u32) -> u32 {
     return (word & ~(0xFFu << (8u * n))) | (entry << (8u * n));
 }
 
+// The four voxels of a word.
+fn voxels(word: u32) -> vec4<u32> {
+    return (vec4<u32>(word) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xFFu);
+}
+
+// The word of four voxels.
+fn word_of(entries: vec4<u32>) -> u32 {
+    return entries.x | (entries.y << 8u) | (entries.z << 16u) | (entries.w << 24u);
+}
+
 // As Rust's `as i16`.
 fn wrap16(value: i32) -> i32 {
     return (value << 16u) >> 16u;
-}
-
-// Floor division by 2 to the power of `bits` is `>>`; this is it by any positive number.
-fn floor_div(a: i32, b: i32) -> i32 {
-    let quotient = a / b;
-    return select(quotient, quotient - 1, a % b < 0);
 }
