@@ -189,11 +189,7 @@ impl Chunk {
     /// # Panics
     /// If an entry points behind the palette.
     pub fn from_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Self {
-        let mut blocks = new_blocks();
-        for (block, entry) in blocks.iter_mut().zip(entries) {
-            *block = palette[usize::from(*entry)];
-        }
-        Self::from_blocks(&blocks)
+        Self { voxels: pack_entries(entries, palette), sparse: BTreeMap::new() }
     }
 
     /// From the parts of a file's slot or a frame. Every index is checked against the table.
@@ -477,11 +473,64 @@ fn pack(blocks: &Blocks) -> Voxels {
     if table.len() > 16 {
         return Voxels::U8 { table, indexes };
     }
+    Voxels::U4 { table, indexes: halved(&indexes) }
+}
+
+/// The smallest form of voxels that are indexes into `palette`, with the table in order of first appearance.
+///
+/// Neighbours along x mostly are of one block, so eight voxels at a time are compared with the eight before them.
+fn pack_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Voxels {
+    let mut packing = Packing { index_of: [u8::MAX; 256], table: Vec::with_capacity(16) };
+    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+    let (mut last, mut last_indexes) = ([0u8; 8], None);
+    for (eight, out) in entries.chunks_exact(8).zip(indexes.chunks_exact_mut(8)) {
+        let eight: [u8; 8] = eight.try_into().expect("eight");
+        if last_indexes.is_none() || eight != last {
+            (last, last_indexes) = (eight, Some(eight.map(|entry| packing.index(entry, palette))));
+        }
+        out.copy_from_slice(&last_indexes.expect("just set"));
+    }
+    match packing.table.len() {
+        1 => Voxels::Uniform(packing.table[0]),
+        2..=16 => Voxels::U4 { table: packing.table, indexes: halved(&indexes) },
+        _ => Voxels::U8 { table: packing.table, indexes },
+    }
+}
+
+/// Two indexes a byte, the even one low.
+fn halved(indexes: &[u8; U8_BYTES]) -> Box<[u8; U4_BYTES]> {
     let mut halves: Box<[u8; U4_BYTES]> = boxed();
     for (half, pair) in halves.iter_mut().zip(indexes.chunks_exact(2)) {
         *half = pair[0] | pair[1] << 4;
     }
-    Voxels::U4 { table, indexes: halves }
+    halves
+}
+
+/// A table in the making. At most 256 entries, so that the last index means "none yet" only until it is given.
+struct Packing {
+    index_of: [u8; 256],
+    table: Vec<BlockId>,
+}
+
+impl Packing {
+    #[inline]
+    fn index(&mut self, entry: u8, palette: &[BlockId]) -> u8 {
+        let index = self.index_of[usize::from(entry)];
+        if index != u8::MAX { index } else { self.add(entry, palette) }
+    }
+
+    #[cold]
+    fn add(&mut self, entry: u8, palette: &[BlockId]) -> u8 {
+        let block = palette[usize::from(entry)];
+        // Two entries may stand for one block, and the 256th index looks like none.
+        let known = self.table.iter().position(|known| *known == block);
+        let index = known.unwrap_or_else(|| {
+            self.table.push(block);
+            self.table.len() - 1
+        });
+        self.index_of[usize::from(entry)] = index as u8;
+        index as u8
+    }
 }
 
 /// Writes the entry of each block; `false` if one of them has none yet. No branch depends on a block: where blocks
@@ -535,6 +584,21 @@ mod tests {
             assert!(out == blocks);
             let again = Chunk::from_parts(form, chunk.table(), &chunk.data()).unwrap();
             assert!(again == chunk);
+        }
+    }
+
+    #[test]
+    fn entries_are_packed_as_the_blocks_they_stand_for() {
+        for kinds in [1u16, 2, 16, 17, 255, 256] {
+            // Every third block has two entries.
+            let palette: Vec<BlockId> = (0..256).map(|n| BlockId((n % kinds) * 3 / 2)).collect();
+            let mut entries = [0u8; CHUNK_VOXELS];
+            let mut blocks = new_blocks();
+            for (index, (entry, block)) in entries.iter_mut().zip(blocks.iter_mut()).enumerate() {
+                *entry = (index / 5 * 7 + index / 900) as u8;
+                *block = palette[usize::from(*entry)];
+            }
+            assert!(Chunk::from_entries(&entries, &palette) == Chunk::from_blocks(&blocks), "{kinds} kinds");
         }
     }
 

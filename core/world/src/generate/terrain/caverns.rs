@@ -57,7 +57,7 @@ impl Caverns {
         let fixed = maker.making.fixed;
         Ok(Self(Parameters {
             seed: maker.seed(settings.salt),
-            tunnel: maker.within("tunnels", settings.tunnels, 0, 300)? * 190 / 100,
+            tunnel: maker.within("tunnels", settings.tunnels, 0, 300)? * 5,
             cavern: 3_600 - maker.within("caverns", settings.caverns, 0, 200)? * 11,
             lava: maker.within("lava", settings.lava, -2_048, 2_048)?,
             lowest: fixed.floor + 4,

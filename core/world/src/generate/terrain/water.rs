@@ -101,13 +101,12 @@ fn hollowed(parameters: &Parameters, height: i32, rivers: i32, lakes: i32) -> i3
     // A valley draws the land down to a bed just below the sea, less and less the higher the land is.
     let bed = sea - 4;
     let near = (width + 1_024 - rivers.abs()).clamp(0, 1_024);
-    let strength = (sea + 60 - height).clamp(0, 32);
+    let strength = (sea + 96 - height).clamp(0, 64);
     let drawn = ((height - bed).max(0) * ((near * near) >> 10)) >> 10;
-    let valley = height - ((drawn * strength) >> 5);
-    // A hollow goes down by two for each step of its noise, to a bed of its own; on high land there is none.
-    let deep = ((lakes - least) >> 7).clamp(0, 16);
-    let hollow = if valley <= sea + 20 { valley - (2 * deep).min((valley - (sea - 7)).max(0)) } else { valley };
-    hollow.min(valley)
+    let valley = height - ((drawn * strength) >> 6);
+    // A hollow goes down with its noise to a bed of its own, less and less the higher the land is.
+    let deep = ((lakes - least) >> 6).clamp(0, 28) * (sea + 24 - valley).clamp(0, 16);
+    valley - (deep >> 4).min((valley - (sea - 7)).max(0))
 }
 
 /// Colder water has ice on it.
