@@ -17,12 +17,11 @@ const FREEZING: i32 = -2600;
 fn hollowed(height: i32, rivers: i32, lakes: i32) -> i32 {
     let sea = parameter(SEA);
     let near = clamp(parameter(WIDTH) + 1024 - abs(rivers), 0, 1024);
-    let strength = clamp(sea + 60 - height, 0, 32);
+    let strength = clamp(sea + 96 - height, 0, 64);
     let drawn = (max(height - (sea - 4), 0) * ((near * near) >> 10u)) >> 10u;
-    let valley = height - ((drawn * strength) >> 5u);
-    let deep = clamp((lakes - parameter(LAKES)) >> 7u, 0, 16);
-    let hollow = valley - min(2 * deep, max(valley - (sea - 7), 0));
-    return min(select(valley, hollow, valley <= sea + 20), valley);
+    let valley = height - ((drawn * strength) >> 6u);
+    let deep = clamp((lakes - parameter(LAKES)) >> 6u, 0, 28) * clamp(sea + 24 - valley, 0, 16);
+    return valley - min(deep >> 4u, max(valley - (sea - 7), 0));
 }
 
 @compute @workgroup_size(GROUP)
