@@ -33,7 +33,9 @@ impl Fault {
     /// A number that is not in the plug-in's list.
     pub fn block(function: &str, block: i32, count: u8) -> Self {
         let most = i32::from(count) - 1;
-        Self(format!("{function} was given block {block}; the plug-in's list has the numbers 0 to {most}, and 255 keeps"))
+        Self(format!(
+            "{function} was given block {block}; the plug-in's list has the numbers 0 to {most}, and 255 keeps"
+        ))
     }
 
     /// More memory than there is for a plug-in.
@@ -45,7 +47,9 @@ impl Fault {
     /// A larger table than there is for a plug-in.
     pub fn table(elements: usize) -> Self {
         let most = limits::TABLE_ELEMENTS_MAX;
-        Self(format!("it asks for a table of {elements} elements, and may have {most}; call fewer functions indirectly"))
+        Self(format!(
+            "it asks for a table of {elements} elements, and may have {most}; call fewer functions indirectly"
+        ))
     }
 }
 

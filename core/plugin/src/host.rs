@@ -13,8 +13,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Memory, Result, Trap};
 /// The module that plug-ins import from.
 pub const MODULE: &str = "terrane";
 /// What they may import.
-pub const FUNCTIONS: [&str; 10] =
-    ["read", "write", "get", "set", "map", "seed", "hash", "noise2", "noise3", "setting"];
+pub const FUNCTIONS: [&str; 10] = ["read", "write", "get", "set", "map", "seed", "hash", "noise2", "noise3", "setting"];
 
 /// What is known of a plug-in wherever it runs.
 pub struct Facts {
@@ -210,7 +209,9 @@ fn setting(mut call: Call<'_>, pointer: i32, count: i32, default: i64) -> Result
     let (data, host) = memory(&mut call)?.data_and_store_mut(&mut call);
     let count = count as u32 as usize;
     if count > SETTING_NAME_BYTES_MAX {
-        return Err(Fault(format!("setting was given a name of {count} bytes; at most {SETTING_NAME_BYTES_MAX}")).into());
+        return Err(
+            Fault(format!("setting was given a name of {count} bytes; at most {SETTING_NAME_BYTES_MAX}")).into()
+        );
     }
     let name = std::str::from_utf8(&data[range(data, "setting", pointer, count)?]);
     let name = name.map_err(|_| Fault("setting was given a name that is not UTF-8".to_owned()))?;

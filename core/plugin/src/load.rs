@@ -28,9 +28,9 @@ impl Plugins {
     }
 
     fn machine(&self) -> Result<&Machine, String> {
-        let made = self.machine.get_or_init(|| {
-            Machine::new().map_err(|error| format!("this machine can't run plug-ins: {error:#}"))
-        });
+        let made = self
+            .machine
+            .get_or_init(|| Machine::new().map_err(|error| format!("this machine can't run plug-ins: {error:#}")));
         made.as_ref().map_err(Clone::clone)
     }
 }
@@ -69,7 +69,8 @@ impl Plugins {
         })?;
         check_imports(&module)?;
         check_exports(&module)?;
-        let link = |error: wasmtime::Error| format!("what it imports has other parameters than the server's: {error:#}");
+        let link =
+            |error: wasmtime::Error| format!("what it imports has other parameters than the server's: {error:#}");
         machine.linker.instantiate_pre(&module).map_err(link)
     }
 }
@@ -111,7 +112,9 @@ fn check_file(file: &PluginFile) -> Result<(), String> {
         return Err(format!("its file has {size} bytes, and may have {WASM_BYTES_MAX}; build it for size"));
     }
     if !file.wasm.starts_with(b"\0asm\x01\0\0\0") {
-        return Err(format!("plugins/{name}.wasm is no WebAssembly module: it does not begin with \\0asm and version 1"));
+        return Err(format!(
+            "plugins/{name}.wasm is no WebAssembly module: it does not begin with \\0asm and version 1"
+        ));
     }
     Ok(())
 }
@@ -162,7 +165,8 @@ struct Answers {
 impl Answers {
     fn ask(instance: &InstancePre<Host>, facts: &Arc<Facts>) -> Result<Self, String> {
         let host = Host { facts: facts.clone(), work: None, limiter: Limiter };
-        let stopped = |error: wasmtime::Error| format!("it was stopped while loading: {}", explain(&error, FUEL_TO_LOAD));
+        let stopped =
+            |error: wasmtime::Error| format!("it was stopped while loading: {}", explain(&error, FUEL_TO_LOAD));
         let mut store = store(instance.module().engine(), host, FUEL_TO_LOAD).map_err(stopped)?;
         let instance = instance.instantiate(&mut store).map_err(stopped)?;
         let mut ask = |name: &str| -> Result<i32, String> {
@@ -194,7 +198,9 @@ fn block_list(store: &mut Store<Host>, instance: &Instance, pointer: i32) -> Res
     let from = &from[..from.len().min(LIST_BYTES_MAX + 1)];
     let end = from.iter().position(|byte| *byte == 0).ok_or_else(|| {
         let pointer = pointer as u32;
-        format!("terrane_blocks returned {pointer}, where no list of at most {LIST_BYTES_MAX} bytes with a NUL after it is")
+        format!(
+            "terrane_blocks returned {pointer}, where no list of at most {LIST_BYTES_MAX} bytes with a NUL after it is"
+        )
     })?;
     let text = std::str::from_utf8(&from[..end]).map_err(|_| "its list of blocks is not UTF-8")?;
     let names: Vec<String> = text.split('\n').map(str::to_owned).collect();

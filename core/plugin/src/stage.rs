@@ -65,8 +65,7 @@ impl PluginStage {
 
     fn work(&self, draft: &Draft, context: &Context<'_>) -> Work {
         let halo = usize::from(self.halo);
-        let window =
-            if self.reads.voxels { window(draft, &context.around, halo, &self.numbers) } else { Vec::new() };
+        let window = if self.reads.voxels { window(draft, &context.around, halo, &self.numbers) } else { Vec::new() };
         let maps = if self.reads.maps { context.maps.layers().to_vec() } else { Vec::new() };
         Work { halo: i32::from(self.halo), window, maps, blocks: self.numbers.count(), made: None }
     }

@@ -33,27 +33,71 @@ const STOPPED: &[(&str, &str, &str)] = &[
     ("a read to a negative address", "(call $read (i32.const -2147483648))", "address 2147483648"),
     ("setting west of the chunk", "(call $set (i32.const -1) (i32.const 0) (i32.const 0) (i32.const 1))", "[-1, 0, 0]"),
     ("setting above the chunk", "(call $set (i32.const 0) (i32.const 32) (i32.const 0) (i32.const 1))", "0 to 31"),
-    ("setting the end of the world", "(call $set (i32.const 0) (i32.const 0) (i32.const 2147483647) (i32.const 1))", "2147483647"),
+    (
+        "setting the end of the world",
+        "(call $set (i32.const 0) (i32.const 0) (i32.const 2147483647) (i32.const 1))",
+        "2147483647",
+    ),
     ("looking past its halo", "(drop (call $get (i32.const -3) (i32.const 0) (i32.const 0)))", "takes -2 to 33"),
     ("looking far away", "(drop (call $get (i32.const 0) (i32.const -2147483648) (i32.const 0)))", "takes -2 to 33"),
-    ("a block that is not in its list", "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 3))", "set was given block 3"),
+    (
+        "a block that is not in its list",
+        "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 3))",
+        "set was given block 3",
+    ),
     ("a negative block", "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1))", "block -1"),
-    ("a block that is not a byte", "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 257))", "block 257"),
+    (
+        "a block that is not a byte",
+        "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 257))",
+        "block 257",
+    ),
     (
         "writing a block that is not in its list",
         "(i32.store8 (i32.const 98303) (i32.const 7)) (call $write (i32.const 65536))",
         "write was given block 7",
     ),
-    ("a map that there is not", "(drop (call $map (i32.const 10) (i32.const 0) (i32.const 0)))", "layer 10; there are 0 to 9"),
+    (
+        "a map that there is not",
+        "(drop (call $map (i32.const 10) (i32.const 0) (i32.const 0)))",
+        "layer 10; there are 0 to 9",
+    ),
     ("a negative map", "(drop (call $map (i32.const -1) (i32.const 0) (i32.const 0)))", "layer -1"),
     ("a cell beyond the map", "(drop (call $map (i32.const 0) (i32.const 48) (i32.const 0)))", "takes -16 to 47"),
-    ("noise without octaves", "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0)))", "0 octaves"),
-    ("noise too fine", "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 3) (i32.const 4) (i32.const 0)))", "octaves are 1 to 7"),
-    ("noise of negative spacing", "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 1) (i32.const 0)))", "2^-1"),
-    ("noise of endless spacing", "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 2147483647) (i32.const 1) (i32.const 0)))", "at most 2^15"),
-    ("a setting with an endless name", "(drop (call $setting (i32.const 0) (i32.const -1) (i64.const 0)))", "a name of 4294967295 bytes"),
-    ("a setting that is no text", "(i32.store8 (i32.const 0) (i32.const 255)) (drop (call $setting (i32.const 0) (i32.const 1) (i64.const 0)))", "not UTF-8"),
-    ("a setting at a bad address", "(drop (call $setting (i32.const 131070) (i32.const 9) (i64.const 0)))", "address 131070"),
+    (
+        "noise without octaves",
+        "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 0) (i32.const 0)))",
+        "0 octaves",
+    ),
+    (
+        "noise too fine",
+        "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 3) (i32.const 4) (i32.const 0)))",
+        "octaves are 1 to 7",
+    ),
+    (
+        "noise of negative spacing",
+        "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const -1) (i32.const 1) (i32.const 0)))",
+        "2^-1",
+    ),
+    (
+        "noise of endless spacing",
+        "(drop (call $noise2 (i32.const 0) (i32.const 0) (i32.const 2147483647) (i32.const 1) (i32.const 0)))",
+        "at most 2^15",
+    ),
+    (
+        "a setting with an endless name",
+        "(drop (call $setting (i32.const 0) (i32.const -1) (i64.const 0)))",
+        "a name of 4294967295 bytes",
+    ),
+    (
+        "a setting that is no text",
+        "(i32.store8 (i32.const 0) (i32.const 255)) (drop (call $setting (i32.const 0) (i32.const 1) (i64.const 0)))",
+        "not UTF-8",
+    ),
+    (
+        "a setting at a bad address",
+        "(drop (call $setting (i32.const 131070) (i32.const 9) (i64.const 0)))",
+        "address 131070",
+    ),
 ];
 
 const DEEP: &str = "(table 4 funcref) (func $deep (call $deep) (call $deep))";
@@ -69,7 +113,8 @@ fn what_a_plugin_does_wrong_names_it_and_the_chunk_and_changes_nothing() {
     let pos = ChunkPos::new(3, -1, -7).unwrap();
     for (what, body, says) in STOPPED {
         // First a voxel is set, and a whole chunk written, so that half of the work would show.
-        let begun = "(call $set (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 2)) (call $write (i32.const 65536))";
+        let begun =
+            "(call $set (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 2)) (call $write (i32.const 65536))";
         let text = Wat { halo: 2, head: DEEP, generate: &format!("{begun} {body}") }.text();
         let mut draft = Draft::new(pos);
         draft.entries_mut()[5] = 1;
@@ -100,7 +145,11 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
             "version 2 of the interface, and this program has version 1",
         ),
         ("no interface", abi(""), "does not export the function terrane_abi"),
-        ("another function", abi("(func (export \"terrane_abi\") (result i64) i64.const 1)"), "takes 0 i32 and returns 1"),
+        (
+            "another function",
+            abi("(func (export \"terrane_abi\") (result i64) i64.const 1)"),
+            "takes 0 i32 and returns 1",
+        ),
         ("no function", abi("(global (export \"terrane_abi\") i32 (i32.const 1))"), "terrane_abi must be a function"),
         ("no memory", memory("(memory 2)"), "does not export a memory"),
         ("a huge memory", memory("(memory (export \"memory\") 4096)"), "asks for 268435456 bytes of memory"),
@@ -114,22 +163,48 @@ fn refused() -> Vec<(&'static str, String, &'static str)> {
         ("no text", blocks("\\ff\\00"), "not UTF-8"),
         (
             "a list outside its memory",
-            replaced("(func (export \"terrane_blocks\") (result i32) i32.const 16)", "(func (export \"terrane_blocks\") (result i32) i32.const -1)"),
+            replaced(
+                "(func (export \"terrane_blocks\") (result i32) i32.const 16)",
+                "(func (export \"terrane_blocks\") (result i32) i32.const -1)",
+            ),
             "returned 4294967295",
         ),
         (
             "a list without an end",
-            replaced("(data (i32.const 64) \"height\")", "(func $f (local $i i32) (loop $l (i32.store8 (i32.add (local.get $i) (i32.const 16)) (i32.const 65)) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 20000))))) (start $f)"),
+            replaced(
+                "(data (i32.const 64) \"height\")",
+                "(func $f (local $i i32) (loop $l (i32.store8 (i32.add (local.get $i) (i32.const 16)) (i32.const 65)) (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 20000))))) (start $f)",
+            ),
             "list of at most 16320 bytes",
         ),
         ("too wide a halo", Wat { halo: 33, head: "", generate: "" }.text(), "returned 33; a halo is 0 to 32"),
         ("a negative halo", Wat { halo: -1, head: "", generate: "" }.text(), "returned -1"),
-        ("WASI", import("(import \"wasi_snapshot_preview1\" \"random_get\" (func (param i32 i32) (result i32)))"), "imports \"random_get\" from \"wasi_snapshot_preview1\""),
-        ("abort", import("(import \"env\" \"abort\" (func))"), "imports \"abort\" from \"env\"; a plug-in may only import"),
-        ("a function that there is not", import("(import \"terrane\" \"clock\" (func (result i64)))"), "imports \"clock\" from \"terrane\""),
+        (
+            "WASI",
+            import("(import \"wasi_snapshot_preview1\" \"random_get\" (func (param i32 i32) (result i32)))"),
+            "imports \"random_get\" from \"wasi_snapshot_preview1\"",
+        ),
+        (
+            "abort",
+            import("(import \"env\" \"abort\" (func))"),
+            "imports \"abort\" from \"env\"; a plug-in may only import",
+        ),
+        (
+            "a function that there is not",
+            import("(import \"terrane\" \"clock\" (func (result i64)))"),
+            "imports \"clock\" from \"terrane\"",
+        ),
         ("a function of another type", import("(import \"terrane\" \"seed\" (func (result i32)))"), "other parameters"),
-        ("a start that loops", with("(func $s (loop $l br $l)) (start $s)", ""), "while loading: it used up its 10000000 units"),
-        ("a start that sets", with("(func $s (call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))) (start $s)", ""), "when there is no chunk"),
+        (
+            "a start that loops",
+            with("(func $s (loop $l br $l)) (start $s)", ""),
+            "while loading: it used up its 10000000 units",
+        ),
+        (
+            "a start that sets",
+            with("(func $s (call $set (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))) (start $s)", ""),
+            "when there is no chunk",
+        ),
         ("an atomic instruction", with("", "(drop (i32.atomic.load (i32.const 0)))"), "threads support is not enabled"),
         (
             "relaxed SIMD",
@@ -178,12 +253,13 @@ fn a_file_too_large_does_not_load() {
     let mut wasm = wat::parse_str(Wat { halo: 0, head: "", generate: "" }.text()).unwrap();
     wasm.resize(limits::WASM_BYTES_MAX + 1, 0);
     let error = load(&file("large", wasm), "", &mut Palette::default()).err().unwrap().to_string();
-    assert!(error.contains("has 2097153 bytes, and may have 2097152"), "{error}");
+    assert!(error.contains("has 524289 bytes, and may have 524288"), "{error}");
 }
 
 #[test]
 fn a_damaged_file_never_panics() {
-    let body = "(call $set (i32.const 1) (call $get (i32.const -1) (i32.const 0) (i32.const 0)) (i32.const 3) (i32.const 2))";
+    let body =
+        "(call $set (i32.const 1) (call $get (i32.const -1) (i32.const 0) (i32.const 0)) (i32.const 3) (i32.const 2))";
     let wasm = wat::parse_str(Wat { halo: 1, head: "", generate: body }.text()).unwrap();
     let (mut loaded, mut ran) = (0, 0);
     for n in 0..wasm.len() {

@@ -128,15 +128,14 @@ fn first_voxel(file: &PluginFile, settings: &str, times: usize) -> Vec<u8> {
 
 /// The body that places glowstone if a condition holds, and otherwise stone.
 fn places_if(condition: &str) -> String {
-    format!(
-        "(call $set (i32.const 0) (i32.const 0) (i32.const 0) (select (i32.const 2) (i32.const 1) {condition}))"
-    )
+    format!("(call $set (i32.const 0) (i32.const 0) (i32.const 0) (select (i32.const 2) (i32.const 1) {condition}))")
 }
 
 #[test]
 fn nothing_is_carried_over_from_one_chunk_to_the_next() {
     let head = "(global $calls (mut i32) (i32.const 0))";
-    let first = places_if("(i32.and (i32.eq (global.get $calls) (i32.const 1)) (i32.eqz (i32.load (i32.const 70000))))");
+    let first =
+        places_if("(i32.and (i32.eq (global.get $calls) (i32.const 1)) (i32.eqz (i32.load (i32.const 70000))))");
     let generate = format!(
         "(global.set $calls (i32.add (global.get $calls) (i32.const 1))) {first} (i32.store (i32.const 70000) (i32.const 9))"
     );
@@ -185,7 +184,8 @@ fn two_plugins_of_a_world_have_other_noise_and_one_has_it_again() {
                (i32.and (i32.const 1) (call $hash (local.get $i) (i32.const 0) (i32.const 0) (i32.const {salt}))))
              (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 32))))"
         );
-        let stage = load(&parsed(name, &Wat { halo: 0, head: "", generate: &generate }.text()), "", &mut Palette::default());
+        let stage =
+            load(&parsed(name, &Wat { halo: 0, head: "", generate: &generate }.text()), "", &mut Palette::default());
         let (maps, mut draft) = (Maps::new(0, 0), Draft::new(ChunkPos::new(0, 0, 0).unwrap()));
         let context = Context { maps: &maps, around: Around::NONE, level: Level::best() };
         stage.unwrap_or_else(|error| panic!("{error}")).blocks(&mut draft, &context).unwrap();
@@ -198,7 +198,8 @@ fn two_plugins_of_a_world_have_other_noise_and_one_has_it_again() {
 #[test]
 fn what_a_plugin_does_not_know_stays_where_it_is() {
     // Its list has neither stone nor air, so everything reads 255, and writing that back changes nothing.
-    let text = Wat { halo: 0, head: "", generate: "(call $read (i32.const 65536)) (call $write (i32.const 65536))" }.text();
+    let text =
+        Wat { halo: 0, head: "", generate: "(call $read (i32.const 65536)) (call $write (i32.const 65536))" }.text();
     let text = text.replace("air\\0astone\\0aglowstone", "glowstone");
     let plain = pipeline(&parsed("nothing", &Wat { halo: 0, head: "", generate: "" }.text()), "");
     let made = pipeline(&parsed("keeps", &text), "");

@@ -8,9 +8,7 @@ use terrane_world::block::Registry;
 use terrane_world::generate::noise::{Octaves, fractal2};
 use terrane_world::generate::palette::Palette;
 use terrane_world::generate::pipeline::Pipeline;
-use terrane_world::generate::stage::{
-    Context, Draft, Entry, Fixed, Layer, MAP_CELLS, MAP_EDGE, Making, Maps, Stage, StageSource,
-};
+use terrane_world::generate::stage::{Context, Draft, Entry, Fixed, Layer, MAP_EDGE, Making, Maps, Stage, StageSource};
 use terrane_world::generate::{GenerateError, GeneratorError, Level, PluginFile, StageSetting};
 
 pub const SEED: u64 = 77;
@@ -87,9 +85,9 @@ impl Stage for Ground {
     fn maps(&self, maps: &mut Maps, _: Level) -> Result<(), GenerateError> {
         let [x, z] = maps.origin();
         let cells = maps.layer_mut(Layer::Height);
-        for n in 0..MAP_CELLS {
+        for (n, cell) in cells.iter_mut().enumerate() {
             let (x, z) = (x + (n % MAP_EDGE) as i32, z + (n / MAP_EDGE) as i32);
-            cells[n] = 16 + (fractal2(x, z, Octaves::new(5, 3, 9)) >> 9);
+            *cell = 16 + (fractal2(x, z, Octaves::new(7, 3, 9)) >> 9);
         }
         Ok(())
     }

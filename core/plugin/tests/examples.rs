@@ -1,0 +1,126 @@
+//! The example plug-ins as they are committed: they load, they do what they are for, and their chunks fit together.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use common::{FIXED, Ground, file, load};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use terrane_world::block::Registry;
+use terrane_world::chunk::Chunk;
+use terrane_world::generate::noise::{Octaves, fractal3};
+use terrane_world::generate::palette::Palette;
+use terrane_world::generate::pipeline::Pipeline;
+use terrane_world::generate::stage::{Context, Draft, Layer, Stage};
+use terrane_world::generate::{GenerateError, PluginFile};
+use terrane_world::space::{ChunkPos, LocalIndex};
+
+/// Caves under the ground.
+struct Caves;
+
+impl Stage for Caves {
+    fn name(&self) -> &str {
+        "caves"
+    }
+
+    fn blocks(&self, draft: &mut Draft, context: &Context<'_>) -> Result<(), GenerateError> {
+        let first = draft.pos().origin();
+        for (n, entry) in draft.entries_mut().iter_mut().enumerate() {
+            let (x, y, z) = ((n & 31) as i32, (n >> 10) as i32, (n >> 5 & 31) as i32);
+            let below = first.y() + y < i32::from(context.maps.at(Layer::Height, x, z)) - 3;
+            if below && fractal3(first.x() + x, first.y() + y, first.z() + z, Octaves::new(5, 3, 4)) > 900 {
+                *entry = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn example(name: &str) -> PluginFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins").join(format!("{name}.wasm"));
+    file(name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+fn pipeline(name: &str, settings: &str) -> Pipeline {
+    let mut palette = Palette::default();
+    let stone = palette.entry(&Registry::built_in(), "ground", "stone").unwrap();
+    let plugin = load(&example(name), settings, &mut palette).unwrap_or_else(|error| panic!("{error}"));
+    Pipeline::new(vec![Arc::new(Ground { stone }), Arc::new(Caves), plugin], palette, stone, FIXED)
+}
+
+fn positions() -> Vec<ChunkPos> {
+    let all = (-2..2).flat_map(|y| (-3..3).flat_map(move |z| (-3..3).map(move |x| [x, y, z])));
+    all.map(|[x, y, z]| ChunkPos::new(x, y, z).unwrap()).collect()
+}
+
+fn blocks(chunk: &Chunk) -> Vec<u16> {
+    (0..32768).map(|n| chunk.get(LocalIndex::new(n).unwrap()).0).collect()
+}
+
+/// How many voxels of each block there are. Some of the chunks are made alone as well, and must be the same.
+fn counts(pipeline: &Pipeline) -> BTreeMap<String, usize> {
+    let (registry, positions) = (Registry::built_in(), positions());
+    let chunks = pipeline.chunks(&positions).unwrap_or_else(|error| panic!("{error}"));
+    let mut counts = BTreeMap::new();
+    for (pos, chunk) in positions.iter().zip(&chunks).step_by(7) {
+        assert!(blocks(&pipeline.chunks(&[*pos]).unwrap()[0]) == blocks(chunk), "{pos} alone is another");
+    }
+    for chunk in &chunks {
+        for id in blocks(chunk) {
+            let name = registry.iter().find(|(other, ..)| other.0 == id).unwrap().1;
+            *counts.entry(name.rsplit(':').next().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn crystals_shine_in_caves_and_hang_from_rich_rock() {
+    let counts = counts(&pipeline("crystals", ""));
+    for (block, least) in [("sea_lantern", 300), ("glowstone", 100), ("calcite", 500)] {
+        assert!(counts.get(block).is_some_and(|count| *count >= least), "{block}: {counts:?}");
+    }
+    let rare = self::counts(&pipeline("crystals", "rarity = 40000"));
+    assert!(!rare.contains_key("calcite") && !rare.contains_key("sea_lantern"), "{rare:?}");
+}
+
+#[test]
+fn stones_stand_in_circles_on_level_ground() {
+    let counts = counts(&pipeline("standing-stones", "spacing = 32\nrarity = 1"));
+    for (block, least) in [("stone_bricks", 20), ("mossy_cobblestone", 20), ("gravel", 50), ("sea_lantern", 3)] {
+        assert!(counts.get(block).is_some_and(|count| *count >= least), "{block}: {counts:?}");
+    }
+    let elsewhere = self::counts(&pipeline("standing-stones", "spacing = 32\nrarity = 1\nbiome = 3"));
+    assert!(!elsewhere.contains_key("sea_lantern"), "{elsewhere:?}");
+}
+
+#[test]
+#[ignore = "a measurement: run it alone, with --nocapture"]
+#[allow(clippy::disallowed_methods, reason = "it measures")]
+fn what_a_chunk_costs() {
+    let nothing = common::parsed("nothing", &common::Wat { halo: 0, head: "", generate: "" }.text());
+    let text = common::Wat { halo: 8, head: "", generate: "" }.text();
+    let cases = [("nothing", nothing), ("nothing, halo 8", common::parsed("nothing", &text))];
+    for (what, file) in cases.into_iter().chain(["crystals", "standing-stones"].map(|name| (name, example(name)))) {
+        let mut palette = Palette::default();
+        let stone = palette.entry(&Registry::built_in(), "ground", "stone").unwrap();
+        let before = std::time::Instant::now();
+        let stage = load(&file, "", &mut palette).unwrap();
+        let loading = before.elapsed();
+        let ground = Pipeline::new(vec![Arc::new(Ground { stone }), Arc::new(Caves)], palette, stone, FIXED);
+        let drafts = ground.drafts(&positions()).unwrap();
+        let maps: BTreeMap<_, _> =
+            drafts.keys().map(|p| ([p.x(), p.z()], ground.maps(p.x(), p.z()).unwrap())).collect();
+        let before = std::time::Instant::now();
+        for (pos, draft) in &drafts {
+            let near = |[x, y, z]: [i32; 3]| drafts.get(&ChunkPos::new(pos.x() + x, pos.y() + y, pos.z() + z).ok()?);
+            let around = terrane_world::generate::stage::Around::new(near);
+            let context =
+                Context { maps: &maps[&[pos.x(), pos.z()]], around, level: terrane_world::generate::Level::best() };
+            stage.blocks(&mut draft.clone(), &context).unwrap();
+        }
+        let each = before.elapsed() / drafts.len() as u32;
+        eprintln!("{what}: {each:?} for a chunk, {loading:?} to load");
+    }
+}
