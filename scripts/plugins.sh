@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 FOLDER=examples/plugins
-NAMES=(crystals standing-stones)
+NAMES=(crystals lanterns standing-stones)
 
 has npm || fail "Node is not installed, and the example plug-ins are built with it." \
   "Get version 20 or newer from https://nodejs.org, with npm, then run this again."

@@ -2,18 +2,13 @@
 
 use crate::engine::Limiter;
 use crate::fault::Fault;
-use crate::limits::{BYTES_PER_FUEL, FUEL_PER_CALL, FUEL_PER_OCTAVE, OTHER, SETTING_NAME_BYTES_MAX};
+use crate::limits::{BYTES_PER_FUEL, FUEL_PER_CALL, FUEL_PER_OCTAVE, MODULE, OTHER, SETTING_NAME_BYTES_MAX};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_world::generate::noise::{self, Octaves};
 use terrane_world::generate::stage::{Cells, Entries, LAYERS, MAP_EDGE, MAP_MARGIN, cell, new_entries};
 use terrane_world::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use wasmtime::{Caller, Engine, Extern, Linker, Memory, Result, Trap};
-
-/// The module that plug-ins import from.
-pub const MODULE: &str = "terrane";
-/// What they may import.
-pub const FUNCTIONS: [&str; 10] = ["read", "write", "get", "set", "map", "seed", "hash", "noise2", "noise3", "setting"];
 
 /// What is known of a plug-in wherever it runs.
 pub struct Facts {

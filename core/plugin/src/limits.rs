@@ -1,7 +1,12 @@
-//! Every maximum of a plug-in, with the reason.
+//! The bounds of a plug-in: every maximum with the reason, and what it may import.
 
 /// The version of the interface between the server and a plug-in; `terrane_abi` must return it.
 pub const ABI_VERSION: i32 = 1;
+
+/// The module that plug-ins import from.
+pub const MODULE: &str = "terrane";
+/// What they may import from it.
+pub const FUNCTIONS: [&str; 10] = ["read", "write", "get", "set", "map", "seed", "hash", "noise2", "noise3", "setting"];
 
 /// Bytes of a plug-in's file. Compiling one huge function takes longer than in proportion: about two seconds for the worst
 /// that fits here. The examples have 2 KiB.

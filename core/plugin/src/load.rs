@@ -2,8 +2,10 @@
 
 use crate::engine::{Limiter, Machine, store};
 use crate::fault::explain;
-use crate::host::{FUNCTIONS, Facts, Host, MODULE};
-use crate::limits::{ABI_VERSION, BLOCKS_MAX, FUEL_TO_LOAD, HALO_MAX, LIST_BYTES_MAX, WASM_BYTES_MAX};
+use crate::host::{Facts, Host};
+use crate::limits::{
+    ABI_VERSION, BLOCKS_MAX, FUEL_TO_LOAD, FUNCTIONS, HALO_MAX, LIST_BYTES_MAX, MODULE, WASM_BYTES_MAX,
+};
 use crate::stage::{PluginStage, Reads};
 use crate::view::Numbers;
 use sha2::{Digest, Sha256};

@@ -7,6 +7,7 @@ use common::{FIXED, Ground, file, load};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use terrane_plugin::limits;
 use terrane_world::block::Registry;
 use terrane_world::chunk::Chunk;
 use terrane_world::generate::noise::{Octaves, fractal3};
@@ -93,6 +94,38 @@ fn stones_stand_in_circles_on_level_ground() {
     }
     let elsewhere = self::counts(&pipeline("standing-stones", "spacing = 32\nrarity = 1\nbiome = 3"));
     assert!(!elsewhere.contains_key("sea_lantern"), "{elsewhere:?}");
+}
+
+#[test]
+fn lanterns_stand_on_the_ground() {
+    let counts = counts(&pipeline("lanterns", "every = 300"));
+    assert!(counts.get("oak_fence").is_some_and(|count| *count >= 150), "{counts:?}");
+    assert!(counts["glowstone"] > counts["oak_fence"] / 4, "{counts:?}");
+}
+
+#[test]
+fn the_page_that_teaches_it_has_the_example_and_the_limits_as_they_are() {
+    let read =
+        |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap();
+    let page = read("docs/plugins.md");
+    assert!(page.contains(&read("examples/plugins/lanterns.ts")), "docs/plugins.md has another lanterns.ts");
+    let bytes = [limits::WASM_BYTES_MAX, limits::MEMORY_BYTES_MAX, limits::TABLE_ELEMENTS_MAX, limits::STACK_BYTES];
+    let fuel = [limits::FUEL_PER_CHUNK, limits::FUEL_TO_LOAD].map(|fuel| fuel as usize);
+    for limit in bytes.into_iter().chain(fuel).chain([limits::BLOCKS_MAX, limits::LIST_BYTES_MAX]) {
+        assert!(page.contains(&with_commas(limit)), "docs/plugins.md does not name the limit {limit}");
+    }
+    for function in limits::FUNCTIONS {
+        assert!(page.contains(&format!("| `{function}` | `(")), "docs/plugins.md has no row for {function}");
+        let declared = read("examples/plugins/terrane.ts").contains(&format!("@external(\"terrane\", \"{function}\")"));
+        assert!(declared, "terrane.ts does not declare {function}");
+    }
+}
+
+fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
 }
 
 #[test]
