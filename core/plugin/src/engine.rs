@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::host::{self, Host};
 use crate::limits;
-use wasmtime::{Config, Engine, Linker, OptLevel, ResourceLimiter, Store, WasmFeatures};
+use wasmtime::{Config, Engine, Linker, OperatorCost, OptLevel, ResourceLimiter, Store, WasmFeatures};
 
 /// The engine, and the host functions that it links to plug-ins.
 pub struct Machine {
@@ -34,11 +34,16 @@ fn features() -> WasmFeatures {
         | WasmFeatures::CALL_INDIRECT_OVERLONG
 }
 
+/// An instruction costs one, but this one leaves the plug-in's code, and takes as long as hundreds of others.
+fn costs() -> OperatorCost {
+    OperatorCost { MemoryGrow: u8::MAX, ..OperatorCost::default() }
+}
+
 fn config() -> Config {
     let mut config = Config::new();
     config.wasm_features(WasmFeatures::all(), false).wasm_features(features(), true);
     config.cranelift_nan_canonicalization(true).cranelift_opt_level(OptLevel::Speed);
-    config.consume_fuel(true).max_wasm_stack(limits::STACK_BYTES);
+    config.consume_fuel(true).operator_cost(costs()).max_wasm_stack(limits::STACK_BYTES);
     // Bounds are checked in code: signal handlers are one to a process, and the store has its own.
     config.signals_based_traps(false).memory_guard_size(0).guard_before_linear_memory(false);
     config.memory_reservation(limits::MEMORY_BYTES_MAX as u64).memory_may_move(false);

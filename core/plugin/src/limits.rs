@@ -18,8 +18,8 @@ pub const TABLE_ELEMENTS_MAX: usize = 4_096;
 /// Bytes of stack: a rayon thread has 2 MiB, of which the pipeline and the host functions need some.
 pub const STACK_BYTES: usize = 256 << 10;
 
-/// Fuel for one chunk. An instruction costs one, so this is about a tenth of a second: 3,000 instructions for each voxel of
-/// the chunk, or 100 for each voxel of a chunk with the largest halo.
+/// Fuel for one chunk: 3,000 instructions for each voxel of it, or 100 for each voxel with the largest halo. That takes a
+/// hundredth of a second where instructions are cheap, and a third of one for the slowest mix that we found.
 pub const FUEL_PER_CHUNK: u64 = 100_000_000;
 /// Fuel for what a plug-in is asked when it is loaded: three answers that are written down in it.
 pub const FUEL_TO_LOAD: u64 = 10_000_000;

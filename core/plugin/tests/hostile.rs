@@ -19,6 +19,7 @@ const STOPPED: &[(&str, &str, &str)] = &[
         "(loop $l (drop (call $noise3 (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 7) (i32.const 4) (i32.const 0))) br $l)",
         "used up its",
     ),
+    ("an endless loop of growing by nothing", "(loop $l (drop (memory.grow (i32.const 0))) br $l)", "used up its"),
     ("giving up", "unreachable", "gave up"),
     ("endless recursion", "(call $deep)", "recursed too deep"),
     ("a division by zero", "(drop (i32.div_s (i32.const 1) (local.get $i)))", "integer divide by zero"),
