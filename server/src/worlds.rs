@@ -12,7 +12,7 @@ use terrane_world::digest::{ContentDigest, chunk_hash};
 use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelBox, VoxelPos};
 
 /// The generator of new worlds.
-pub const DEFAULT_GENERATOR: (&str, u32) = ("hills", 1);
+pub const DEFAULT_GENERATOR: (&str, u32) = ("terrain", 1);
 
 /// Milliseconds since 1970, for the journal.
 pub fn now_ms() -> u64 {

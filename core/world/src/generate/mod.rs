@@ -4,13 +4,16 @@
 //! here: a world never changes under its owner. `docs/generation.md` describes the stages and their settings.
 
 mod error;
+pub mod grid;
 mod hills;
+mod lanes;
 pub mod noise;
 pub mod palette;
 pub mod pipeline;
 pub mod setting;
 pub mod simd;
 pub mod stage;
+pub mod terrain;
 
 pub use error::{GenerateError, GeneratorError};
 pub use setting::{GeneratorSetting, PluginFile, StageSetting};
@@ -19,12 +22,13 @@ pub use simd::Level;
 use crate::block::{AIR, BlockId, Registry};
 use crate::chunk::Chunk;
 use crate::space::ChunkPos;
+use palette::Palette;
 use pipeline::Pipeline;
-use stage::{BuiltInOnly, StageSource};
+use stage::{BuiltInOnly, Making, StageSource};
 use std::sync::Arc;
 
 /// Names and versions of all generators, newest first.
-pub const GENERATORS: &[(&str, u32)] = &[("hills", 1), ("void", 1)];
+pub const GENERATORS: &[(&str, u32)] = &[("terrain", 1), ("hills", 1), ("void", 1)];
 
 fn known() -> String {
     GENERATORS.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
@@ -58,10 +62,16 @@ impl Generator {
         setting: &GeneratorSetting,
         seed: u64,
         registry: &Registry,
-        _plugins: &[PluginFile],
-        _source: &dyn StageSource,
+        plugins: &[PluginFile],
+        source: &dyn StageSource,
     ) -> Result<Self, GeneratorError> {
         let plain = match (setting.name.as_str(), setting.version) {
+            ("terrain", 1) => {
+                let mut palette = Palette::default();
+                let mut making = Making { seed, palette: &mut palette, registry, plugins, fixed: terrain::FIXED };
+                let other = |setting: &StageSetting, making: &mut Making<'_>| source.stage(setting, making);
+                return Ok(Self::Pipeline(Arc::new(terrain::pipeline(&setting.stages, &mut making, &other)?)));
+            }
             ("void", 1) => Self::Void,
             ("hills", 1) => Self::Hills(hills::Hills::new(seed, registry)?),
             (name, version) => return Err(GeneratorError::Unknown { name: name.to_owned(), version }),

@@ -21,7 +21,7 @@ pub struct Octaves {
     pub bits: u32,
     /// The same along y; 2-D noise does not look at it.
     pub bits_y: u32,
-    /// How many octaves; `bits − count` and `bits_y − count` are at least `BITS_MIN − 1`.
+    /// How many octaves; the spacing of the last is still at least `BITS_MIN`.
     pub count: u32,
     /// Seed of the first octave.
     pub seed: u32,
@@ -120,7 +120,7 @@ pub fn fractal2(x: i32, z: i32, octaves: Octaves) -> i16 {
 }
 
 #[inline(always)]
-fn octave2(x: i32, z: i32, bits: u32, seed: u32, octave: u32) -> i32 {
+pub(super) fn octave2(x: i32, z: i32, bits: u32, seed: u32, octave: u32) -> i32 {
     let (i, k) = (x >> bits, z >> bits);
     let (tx, tz) = (fraction(x, bits), fraction(z, bits));
     let (ux, uz) = (fade(tx), fade(tz));
@@ -180,13 +180,13 @@ pub struct Warp {
 pub const WARP_STEP: u32 = 0x51ED;
 
 impl Warp {
-    const fn along(self, axis: u32) -> Octaves {
+    pub(super) const fn along(self, axis: u32) -> Octaves {
         Octaves { seed: self.octaves.seed.wrapping_add(axis * WARP_STEP), ..self.octaves }
     }
 }
 
 #[inline(always)]
-const fn moved(noise: i16, reach: i32) -> i32 {
+pub(super) const fn moved(noise: i16, reach: i32) -> i32 {
     (noise as i32 * reach + 0x1000) >> 13
 }
 

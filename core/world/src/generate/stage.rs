@@ -42,8 +42,8 @@ pub enum Layer {
     Continent = 5,
     /// Flat land is high, rugged land is low.
     Erosion = 6,
-    /// Above 0 where caves may open to the sky.
-    Mouth = 7,
+    /// y below which tunnels may run: above the height where they may open to the sky.
+    CaveTop = 7,
     /// Voxels by which strata are shifted down.
     Tilt = 8,
     /// y of the water's surface; the least number there is where no water stands.
@@ -63,7 +63,7 @@ impl Layer {
         Self::Humidity,
         Self::Continent,
         Self::Erosion,
-        Self::Mouth,
+        Self::CaveTop,
         Self::Tilt,
         Self::Water,
     ];

@@ -1,0 +1,176 @@
+//! Tunnels and caverns: tunnels run where two noises are both near zero, which are long lines that meet and part; caverns are
+//! where a third is high, and tunnels lead through them. Deep down they hold lava.
+
+use super::super::error::{GenerateError, GeneratorError};
+use super::super::grid::{self, Field};
+use super::super::lanes::Lanes;
+use super::super::noise::Octaves;
+use super::super::simd::{self, Kernel, Level};
+use super::super::stage::{
+    Context, Draft, Entries, Entry, Layer, MAP_CELLS, MAP_EDGE, Maps, NO_WATER, Stage, Twin, cell,
+};
+use super::{AIR, LAVA, Maker, words};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    /// Width of tunnels, in percent.
+    tunnels: i64,
+    /// Room of caverns, in percent.
+    caverns: i64,
+    /// y below which caves hold lava.
+    lava: i64,
+    salt: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { tunnels: 100, caverns: 100, lava: -116, salt: 0 }
+    }
+}
+
+/// What the kernel and its twin are given.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct Parameters {
+    seed: u32,
+    /// A tunnel is where both noises are nearer to zero than this.
+    tunnel: i32,
+    /// A cavern is where the noise is above this.
+    cavern: i32,
+    lava: i32,
+    /// y of the lowest voxel that may be opened.
+    lowest: i32,
+    sea: i32,
+}
+
+/// Voxels of ground above a tunnel, where it may not open to the sky, and above a cavern.
+const ROOF: i32 = 7;
+const CAVERN_ROOF: i32 = 20;
+
+pub(super) struct Caverns(Parameters);
+
+impl Caverns {
+    pub(super) fn new(maker: &mut Maker<'_, '_>) -> Result<Self, GeneratorError> {
+        let settings: Settings = maker.settings()?;
+        let fixed = maker.making.fixed;
+        Ok(Self(Parameters {
+            seed: maker.seed(settings.salt),
+            tunnel: maker.within("tunnels", settings.tunnels, 0, 300)? * 190 / 100,
+            cavern: 3_600 - maker.within("caverns", settings.caverns, 0, 200)? * 11,
+            lava: maker.within("lava", settings.lava, -2_048, 2_048)?,
+            lowest: fixed.floor + 4,
+            sea: fixed.sea,
+        }))
+    }
+
+    /// The two noises of tunnels, and that of caverns.
+    fn octaves(&self) -> [Octaves; 3] {
+        let seed = self.0.seed;
+        [
+            Octaves::flat(6, 5, 2, seed),
+            Octaves::flat(6, 5, 2, seed.wrapping_add(10)),
+            Octaves::flat(6, 5, 2, seed.wrapping_add(20)),
+        ]
+    }
+}
+
+impl Stage for Caverns {
+    fn name(&self) -> &str {
+        "caverns"
+    }
+
+    fn maps(&self, maps: &mut Maps, level: Level) -> Result<(), GenerateError> {
+        let mut mouths = [0; MAP_CELLS];
+        grid::fractal2(level, maps.origin(), Octaves::new(6, 2, self.0.seed.wrapping_add(30)), &mut mouths);
+        for at in 0..MAP_CELLS {
+            let top = cave_top(&self.0, maps, at, i32::from(mouths[at]));
+            maps.layer_mut(Layer::CaveTop)[at] = top as i16;
+        }
+        Ok(())
+    }
+
+    fn blocks(&self, draft: &mut Draft, context: &Context<'_>) -> Result<(), GenerateError> {
+        let origin = draft.pos().origin().to_array();
+        let (_, top) = context.maps.range(Layer::CaveTop);
+        let rows =
+            (self.0.lowest - origin[1]).clamp(0, 32) as usize..(i32::from(top) - origin[1]).clamp(0, 32) as usize;
+        if rows.is_empty() || draft.uniform() == Some(AIR) {
+            return Ok(());
+        }
+        let mut fields = [grid::new_field(), grid::new_field(), grid::new_field()];
+        for (field, octaves) in fields.iter_mut().zip(self.octaves()) {
+            grid::fractal3(context.level, origin, rows.clone(), octaves, field);
+        }
+        let [first, second, cavern] = &fields;
+        let fields = [&**first, &**second, &**cavern];
+        let out = draft.entries_mut();
+        simd::run(context.level, Carve { parameters: &self.0, y0: origin[1], rows, maps: context.maps, fields, out });
+        Ok(())
+    }
+
+    fn twin(&self) -> Option<Twin> {
+        Some(Twin { stem: "caverns", maps: true, blocks: true, parameters: words(&self.0) })
+    }
+}
+
+/// y below which tunnels may run: above the ground where they may open to the sky, well below the bed beside water.
+///
+/// Cells at a map's edge look at fewer neighbours than they have; nobody reads those.
+fn cave_top(parameters: &Parameters, maps: &Maps, at: usize, mouth: i32) -> i32 {
+    let height = i32::from(maps.layer(Layer::Height)[at]);
+    let (x, z) = ((at % MAP_EDGE) as i32, (at / MAP_EDGE) as i32);
+    let (mut wet, mut lowest) = (false, height);
+    for (dx, dz) in [(-3, 0), (3, 0), (0, -3), (0, 3), (0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2)] {
+        let (x, z) = ((x + dx).clamp(0, 63), (z + dz).clamp(0, 63));
+        let near = x as usize + MAP_EDGE * z as usize;
+        wet |= maps.layer(Layer::Water)[near] != NO_WATER;
+        lowest = lowest.min(i32::from(maps.layer(Layer::Height)[near]));
+    }
+    let open = mouth > 3_400 && height > parameters.sea + 3;
+    match (wet, open) {
+        (true, _) => lowest - ROOF,
+        (false, true) => height + i32::from(maps.layer(Layer::Overhang)[at]),
+        (false, false) => height - ROOF,
+    }
+}
+
+struct Carve<'a> {
+    parameters: &'a Parameters,
+    y0: i32,
+    rows: std::ops::Range<usize>,
+    maps: &'a Maps,
+    fields: [&'a Field; 3],
+    out: &'a mut Entries,
+}
+
+impl Kernel for Carve<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let (tunnel, cavern) = (self.parameters.tunnel as i16, self.parameters.cavern as i16);
+        for z in 0..32 {
+            let from = cell(0, z as i32);
+            let top: &[i16; 32] = self.maps.layer(Layer::CaveTop)[from..].first_chunk().expect("a row of a map");
+            let height: &[i16; 32] = self.maps.layer(Layer::Height)[from..].first_chunk().expect("a row of a map");
+            for row in self.rows.clone() {
+                let y = self.y0 + row as i32;
+                let room = if y < self.parameters.lava { LAVA } else { AIR };
+                let at = (z * 32 + row) * 32;
+                let first: &[i16; 32] = self.fields[0][at..].first_chunk().expect("a row of a field");
+                let second: &[i16; 32] = self.fields[1][at..].first_chunk().expect("a row of a field");
+                let third: &[i16; 32] = self.fields[2][at..].first_chunk().expect("a row of a field");
+                let out: &mut [Entry; 32] =
+                    self.out[row * 1024 + z * 32..].first_chunk_mut().expect("a row of a chunk");
+                let y = y as i16;
+                for x in 0..32 {
+                    let in_tunnel =
+                        (first[x] < tunnel) & (first[x] > -tunnel) & (second[x] < tunnel) & (second[x] > -tunnel);
+                    let in_cavern = (third[x] > cavern) & (y < height[x] - CAVERN_ROOF as i16);
+                    let opened = (in_tunnel | in_cavern) & (y < top[x]) & (out[x] > LAVA);
+                    out[x] = if opened { room } else { out[x] };
+                }
+            }
+        }
+    }
+}
