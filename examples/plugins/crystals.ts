@@ -16,7 +16,7 @@ const EDGE = 32 + 2 * LONGEST;
 /** The chunk with its halo. */
 const around = new StaticArray<u8>(EDGE * EDGE * EDGE);
 /** Noise above which there are crystals: the higher, the rarer. */
-const rarity = integer("rarity", 1700);
+const rarity = integer("rarity", 2200);
 /** Voxels of ground that must lie above. */
 const depth = integer("depth", 8);
 

@@ -80,6 +80,7 @@ function isLevel(i: i32, k: i32): bool {
     const a = i + STONES[n];
     const c = k + STONES[n + 1];
     if (abs(map(Layer.height, a, c) - height) > 2 || map(Layer.water, a, c) != NO_WATER) return false;
+    if (map(Layer.overhang, a, c) > 1) return false;
   }
   return true;
 }

@@ -25,6 +25,8 @@
 export namespace Layer {
   /** y of the first voxel above the ground. */
   export const height: i32 = 0;
+  /** How many voxels the ground may bulge above or hollow below its height. */
+  export const overhang: i32 = 1;
   /** Number of the biome. */
   export const biome: i32 = 2;
   /** y of the water's surface. */

@@ -7,14 +7,16 @@ use common::{FIXED, Ground, file, load};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use terrane_plugin::limits;
+use terrane_plugin::{Plugins, limits};
 use terrane_world::block::Registry;
 use terrane_world::chunk::Chunk;
 use terrane_world::generate::noise::{Octaves, fractal3};
 use terrane_world::generate::palette::Palette;
 use terrane_world::generate::pipeline::Pipeline;
 use terrane_world::generate::stage::{Context, Draft, Layer, Stage};
-use terrane_world::generate::{GenerateError, PluginFile};
+use terrane_world::generate::{
+    GenerateError, Generator, GeneratorError, GeneratorSetting, PluginFile, StageSetting, terrain,
+};
 use terrane_world::space::{ChunkPos, LocalIndex};
 
 /// Caves under the ground.
@@ -126,6 +128,42 @@ fn with_commas(number: usize) -> String {
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
     groups.join(",")
+}
+
+/// The generator of a world whose settings add plug-ins to the version's own stages.
+fn terrain(names: &[&str]) -> Result<Generator, GeneratorError> {
+    let stage = |name: &str| StageSetting { stage: name.to_owned(), settings: toml::Table::new() };
+    let stages = terrain::STAGES.iter().chain(names).map(|name| stage(name)).collect();
+    let files: Vec<PluginFile> = names.iter().map(|name| example(name)).collect();
+    let plugins = files.iter().map(|file| (file.name.clone(), file.sha256.clone())).collect();
+    let setting = GeneratorSetting { name: "terrain".to_owned(), version: 1, stages, plugins };
+    Generator::new(&setting, common::SEED, &Registry::built_in(), &files, &Plugins::new())
+}
+
+#[test]
+fn a_world_with_plugins_differs_from_one_without_only_in_what_they_place() {
+    let (plain, with) = (terrain(&[]).unwrap(), terrain(&["crystals", "standing-stones", "lanterns"]).unwrap());
+    let positions: Vec<ChunkPos> = (-2..4).map(|y| ChunkPos::new(3, y, -2).unwrap()).collect();
+    let registry = Registry::built_in();
+    let placed = ["sea_lantern", "glowstone", "calcite", "stone_bricks", "mossy_cobblestone", "gravel", "oak_fence"];
+    let mut differ = 0;
+    for (before, after) in plain.chunks(&positions).unwrap().iter().zip(&with.chunks(&positions).unwrap()) {
+        for (before, after) in blocks(before).into_iter().zip(blocks(after)) {
+            let name = registry.iter().find(|(id, ..)| id.0 == after).unwrap().1;
+            assert!(before == after || placed.contains(&name), "{name}");
+            differ += usize::from(before != after);
+        }
+    }
+    assert!(differ > 10, "the plug-ins place nothing");
+    let alone = with.chunk(positions[2]).unwrap();
+    assert!(blocks(&alone) == blocks(&with.chunks(&positions).unwrap()[2]));
+    let unknown = terrain(&[]).and_then(|_| {
+        let stages = vec![StageSetting { stage: "crystals".to_owned(), settings: toml::Table::new() }];
+        let setting =
+            GeneratorSetting { name: "terrain".to_owned(), version: 1, stages, ..GeneratorSetting::default() };
+        Generator::new(&setting, 1, &registry, &[], &Plugins::new())
+    });
+    assert!(matches!(unknown, Err(GeneratorError::UnknownStage { .. })), "a plug-in that is not pinned is not there");
 }
 
 #[test]
