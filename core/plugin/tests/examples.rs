@@ -3,54 +3,18 @@
 
 mod common;
 
-use common::{FIXED, Ground, file, load};
+use common::{Caves, FIXED, Ground, example, load, pipeline};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use terrane_plugin::{Plugins, limits};
 use terrane_world::block::Registry;
 use terrane_world::chunk::Chunk;
-use terrane_world::generate::noise::{Octaves, fractal3};
 use terrane_world::generate::palette::Palette;
 use terrane_world::generate::pipeline::Pipeline;
-use terrane_world::generate::stage::{Context, Draft, Layer, Stage};
-use terrane_world::generate::{
-    GenerateError, Generator, GeneratorError, GeneratorSetting, PluginFile, StageSetting, terrain,
-};
+use terrane_world::generate::stage::Context;
+use terrane_world::generate::{Generator, GeneratorError, GeneratorSetting, PluginFile, StageSetting, terrain};
 use terrane_world::space::{ChunkPos, LocalIndex};
-
-/// Caves under the ground.
-struct Caves;
-
-impl Stage for Caves {
-    fn name(&self) -> &str {
-        "caves"
-    }
-
-    fn blocks(&self, draft: &mut Draft, context: &Context<'_>) -> Result<(), GenerateError> {
-        let first = draft.pos().origin();
-        for (n, entry) in draft.entries_mut().iter_mut().enumerate() {
-            let (x, y, z) = ((n & 31) as i32, (n >> 10) as i32, (n >> 5 & 31) as i32);
-            let below = first.y() + y < i32::from(context.maps.at(Layer::Height, x, z)) - 3;
-            if below && fractal3(first.x() + x, first.y() + y, first.z() + z, Octaves::new(5, 3, 4)) > 900 {
-                *entry = 0;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn example(name: &str) -> PluginFile {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins").join(format!("{name}.wasm"));
-    file(name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
-}
-
-fn pipeline(name: &str, settings: &str) -> Pipeline {
-    let mut palette = Palette::default();
-    let stone = palette.entry(&Registry::built_in(), "ground", "stone").unwrap();
-    let plugin = load(&example(name), settings, &mut palette).unwrap_or_else(|error| panic!("{error}"));
-    Pipeline::new(vec![Arc::new(Ground { stone }), Arc::new(Caves), plugin], palette, stone, FIXED)
-}
 
 fn positions() -> Vec<ChunkPos> {
     let all = (-2..2).flat_map(|y| (-3..3).flat_map(move |z| (-3..3).map(move |x| [x, y, z])));
@@ -80,27 +44,27 @@ fn counts(pipeline: &Pipeline) -> BTreeMap<String, usize> {
 
 #[test]
 fn crystals_shine_in_caves_and_hang_from_rich_rock() {
-    let counts = counts(&pipeline("crystals", ""));
+    let counts = counts(&pipeline(&example("crystals"), ""));
     for (block, least) in [("sea_lantern", 300), ("glowstone", 100), ("calcite", 500)] {
         assert!(counts.get(block).is_some_and(|count| *count >= least), "{block}: {counts:?}");
     }
-    let rare = self::counts(&pipeline("crystals", "rarity = 40000"));
+    let rare = self::counts(&pipeline(&example("crystals"), "rarity = 40000"));
     assert!(!rare.contains_key("calcite") && !rare.contains_key("sea_lantern"), "{rare:?}");
 }
 
 #[test]
 fn stones_stand_in_circles_on_level_ground() {
-    let counts = counts(&pipeline("standing-stones", "spacing = 32\nrarity = 1"));
+    let counts = counts(&pipeline(&example("standing-stones"), "spacing = 32\nrarity = 1"));
     for (block, least) in [("stone_bricks", 20), ("mossy_cobblestone", 20), ("gravel", 50), ("sea_lantern", 3)] {
         assert!(counts.get(block).is_some_and(|count| *count >= least), "{block}: {counts:?}");
     }
-    let elsewhere = self::counts(&pipeline("standing-stones", "spacing = 32\nrarity = 1\nbiome = 3"));
+    let elsewhere = self::counts(&pipeline(&example("standing-stones"), "spacing = 32\nrarity = 1\nbiome = 3"));
     assert!(!elsewhere.contains_key("sea_lantern"), "{elsewhere:?}");
 }
 
 #[test]
 fn lanterns_stand_on_the_ground() {
-    let counts = counts(&pipeline("lanterns", "every = 300"));
+    let counts = counts(&pipeline(&example("lanterns"), "every = 300"));
     assert!(counts.get("oak_fence").is_some_and(|count| *count >= 150), "{counts:?}");
     assert!(counts["glowstone"] > counts["oak_fence"] / 4, "{counts:?}");
 }

@@ -2,10 +2,11 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::path::Path;
 use std::sync::Arc;
 use terrane_plugin::{Plugins, sha256};
 use terrane_world::block::Registry;
-use terrane_world::generate::noise::{Octaves, fractal2};
+use terrane_world::generate::noise::{Octaves, fractal2, fractal3};
 use terrane_world::generate::palette::Palette;
 use terrane_world::generate::pipeline::Pipeline;
 use terrane_world::generate::stage::{Context, Draft, Entry, Fixed, Layer, MAP_EDGE, Making, Maps, Stage, StageSource};
@@ -103,10 +104,37 @@ impl Stage for Ground {
     }
 }
 
-/// A pipeline of the ground and one plug-in.
+/// Caves under the ground.
+pub struct Caves;
+
+impl Stage for Caves {
+    fn name(&self) -> &str {
+        "caves"
+    }
+
+    fn blocks(&self, draft: &mut Draft, context: &Context<'_>) -> Result<(), GenerateError> {
+        let first = draft.pos().origin();
+        for (n, entry) in draft.entries_mut().iter_mut().enumerate() {
+            let (x, y, z) = ((n & 31) as i32, (n >> 10) as i32, (n >> 5 & 31) as i32);
+            let below = first.y() + y < i32::from(context.maps.at(Layer::Height, x, z)) - 3;
+            if below && fractal3(first.x() + x, first.y() + y, first.z() + z, Octaves::new(5, 3, 4)) > 900 {
+                *entry = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One of the examples, as it is committed.
+pub fn example(name: &str) -> PluginFile {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/plugins").join(format!("{name}.wasm"));
+    file(name, std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// A pipeline of the ground, its caves and one plug-in.
 pub fn pipeline(file: &PluginFile, settings: &str) -> Pipeline {
     let mut palette = Palette::default();
     let stone = palette.entry(&Registry::built_in(), "ground", "stone").unwrap();
     let plugin = load(file, settings, &mut palette).unwrap_or_else(|error| panic!("{error}"));
-    Pipeline::new(vec![Arc::new(Ground { stone }), plugin], palette, stone, FIXED)
+    Pipeline::new(vec![Arc::new(Ground { stone }), Arc::new(Caves), plugin], palette, stone, FIXED)
 }
