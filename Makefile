@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 180
 TARGET ?=
 
-.PHONY: help setup build page run test test-rust test-golden test-web test-e2e lint edges fuzz fuzz-smoke bench clean
+.PHONY: help setup build page run test test-rust test-golden test-web test-e2e lint edges plugins fuzz fuzz-smoke bench clean
 
 help: ## Show this list
 	@echo "Terrane: one seamless voxel world."
@@ -48,6 +48,9 @@ lint: ## Only the format and the lints
 
 edges: ## Only who imports whom, and the paths that the documents name
 	@scripts/test.sh page edges
+
+plugins: ## Build the example plug-ins of examples/plugins again
+	@scripts/plugins.sh
 
 fuzz-smoke: ## A short, fixed run of every fuzz target
 	@scripts/test.sh fuzz

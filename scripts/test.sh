@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the named steps in order, prints how long each took, and stops at the first that fails with its name last.
 #   test.sh all | STEP…
-# Steps: page format clippy rust golden binary web e2e edges fuzz. `all` runs the web tests beside the compiler.
+# Steps: page format clippy rust golden plugins binary web e2e edges fuzz. `all` runs the web tests beside the compiler.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -18,7 +18,7 @@ setup_for() {
     web) scripts/setup.sh page ;;
     e2e) scripts/setup.sh page browser ;;
     fuzz) scripts/setup.sh rust fuzz ;;
-    page) ;;
+    page | plugins) ;;
     *) fail "test.sh does not know the step $1" ;;
   esac
 }
@@ -29,6 +29,8 @@ step_format() { cargo fmt --all --check; }
 step_clippy() { cargo clippy --workspace --all-targets --profile "$PROFILE" -- -D warnings; }
 step_rust() { cargo test --workspace --profile "$PROFILE"; }
 step_golden() { cargo test --package terrane-world --test golden; }
+# The committed plug-ins are what their sources give.
+step_plugins() { scripts/plugins.sh check; }
 step_binary() { cargo build --workspace --bins --profile "$PROFILE"; }
 step_edges() { cargo test --package terrane --test edges --profile "$PROFILE"; }
 step_web() { (cd web && npm test --silent); }
@@ -105,7 +107,7 @@ if [ "${1:-all}" = all ]; then
   scripts/setup.sh rust gpu page test fuzz
   run_step page
   start_web
-  for name in format clippy rust golden; do
+  for name in format clippy rust golden plugins; do
     run_step "$name"
     if [ -n "$BACKGROUND_LOG" ] && ! kill -0 "$BACKGROUND_PID" 2>/dev/null; then
       await_web
