@@ -40,6 +40,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         100.0 * measured.share_of_bandwidth(),
         measured.copy_bytes_a_second / 1e9
     );
+    let planned = Instant::now();
+    let batches = engine.batches(&targets)?;
+    let (planned, submitted) = (planned.elapsed(), Instant::now());
+    let tickets = batches.iter().map(|batch| engine.submit(batch)).collect::<Result<Vec<_>, _>>()?;
+    let submitted = submitted.elapsed();
+    for ticket in &tickets {
+        while !ticket.is_ready()? {
+            std::thread::yield_now();
+        }
+    }
+    let collected = Instant::now();
+    tickets.into_iter().try_for_each(|ticket| engine.collect(ticket).map(drop))?;
+    println!("{planned:.2?} to divide, {submitted:.2?} to submit, {:.2?} to collect", collected.elapsed());
     let once = Instant::now();
     let chunks = engine.chunks(&targets)?;
     let seconds = once.elapsed().as_secs_f64();

@@ -1,23 +1,23 @@
 //! The engine that runs a pipeline on a device: the same chunks as the pipeline on the CPU, byte for byte.
 //!
 //! A batch goes through in one submission: the maps of every stage in order, then the voxels of every stage on its set of the
-//! plan, then the copy of what was asked for to where the CPU reads it. A stage without a twin runs on the CPU, and what it
-//! needs comes down before and goes up after.
+//! plan (`record.rs`), then the copy of what was asked for to where the CPU reads it. A stage without a twin runs on the CPU
+//! (`on_cpu.rs`).
 
 use crate::device::{Device, Kernel, Shape, locked};
 use crate::error::GpuError;
 use crate::pool::Pool;
-use crate::prelude::MAP_GROUPS;
 use crate::readback::Readback;
-use crate::scene::{CHUNK_BYTES, MAPS_BYTES, Places, Scene, read_draft};
+use crate::runner::Runner;
+use crate::scene::{CHUNK_BYTES, Places, Scene, read_draft};
 use crate::shaders::{Shader, source};
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use terrane_world::block::AIR;
 use terrane_world::chunk::Chunk;
 use terrane_world::generate::pipeline::{MapsByFootprint, Pipeline};
-use terrane_world::generate::stage::{Draft, Halo, Maps};
+use terrane_world::generate::stage::Draft;
 use terrane_world::space::ChunkPos;
 
 /// Most chunks of a batch: a workgroup for each, and a device counts them with 16 bits.
@@ -40,27 +40,18 @@ impl Default for Options {
     }
 }
 
-/// How one stage runs.
-pub(crate) struct Runner {
-    pub(crate) name: String,
-    /// The shader's stem; without one it runs on the CPU.
-    pub(crate) stem: Option<&'static str>,
-    pub(crate) maps: Option<Arc<Kernel>>,
-    pub(crate) blocks: Option<Arc<Kernel>>,
-    pub(crate) parameters: Option<wgpu::Buffer>,
-    halo: bool,
-}
-
 /// A pipeline on a device.
 pub struct Engine {
     pub(crate) device: Arc<Device>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) runners: Vec<Runner>,
-    begin: Arc<Kernel>,
+    /// To the neighbours that any stage on the device reads.
+    pub(crate) steps: Vec<[i32; 3]>,
+    pub(crate) begin: Arc<Kernel>,
     pub(crate) pool: Arc<Pool>,
     options: Options,
     notes: Vec<String>,
-    dispatches: Mutex<BTreeMap<&'static str, u64>>,
+    pub(crate) dispatches: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A batch under way.
@@ -97,7 +88,10 @@ impl Engine {
         let runner = |number| Runner::new(&device, &pipeline, number, &options.shaders, &mut notes);
         let runners = (0..pipeline.stages().len()).map(runner).collect::<Result<Vec<_>, _>>()?;
         let pool = Pool::new(device.clone(), options.memory_bytes);
-        Ok(Self { device, pipeline, runners, begin, pool, options, notes, dispatches: Mutex::default() })
+        let on_device = pipeline.stages().iter().zip(&runners).filter(|(_, runner)| runner.blocks.is_some());
+        let steps: BTreeSet<[i32; 3]> = on_device.flat_map(|(stage, _)| stage.halo().steps()).collect();
+        let steps = steps.into_iter().collect();
+        Ok(Self { device, pipeline, runners, steps, begin, pool, options, notes, dispatches: Mutex::default() })
     }
 
     /// The device.
@@ -123,17 +117,26 @@ impl Engine {
     /// Makes chunks, in as many batches as it takes: exactly those of `Pipeline::chunks`, in the same order.
     pub fn chunks(&self, targets: &[ChunkPos]) -> Result<Vec<Chunk>, GpuError> {
         let mut made: BTreeMap<ChunkPos, Chunk> = BTreeMap::new();
-        let mut tickets = std::collections::VecDeque::new();
+        let mut tickets = VecDeque::new();
         let mut collect = |ticket: Ticket| -> Result<(), GpuError> {
             let targets = ticket.targets.clone();
             made.extend(targets.into_iter().zip(self.collect(ticket)?));
             Ok(())
         };
         for batch in self.batches(targets)? {
-            if tickets.len() == self.options.in_flight.max(1) {
+            while tickets.len() >= self.options.in_flight.max(1) {
                 tickets.pop_front().map(&mut collect).transpose()?;
             }
-            tickets.push_back(self.submit(&batch)?);
+            let ticket = loop {
+                match self.submit(&batch) {
+                    // Batches of very different shapes can be too much together.
+                    Err(GpuError::Full { .. }) if !tickets.is_empty() => {
+                        tickets.pop_front().map(&mut collect).transpose()?;
+                    }
+                    submitted => break submitted?,
+                }
+            };
+            tickets.push_back(ticket);
         }
         tickets.into_iter().try_for_each(collect)?;
         Ok(targets.iter().map(|pos| made[pos].clone()).collect())
@@ -162,7 +165,8 @@ impl Engine {
 
     /// Whether a batch fits.
     pub(crate) fn fits(&self, places: &Places) -> Result<(), GpuError> {
-        let needs = places.bytes(self.has_halo(), self.options.in_flight.max(1) as u64);
+        let on_cpu = self.runners.iter().any(|runner| runner.stem.is_none());
+        let needs = places.bytes(!self.steps.is_empty(), on_cpu, self.options.in_flight.max(1) as u64);
         let largest = self.device.binding_bytes_max();
         let too_large = |needs, allowed| GpuError::TooLarge { chunks: places.slots.len(), needs, allowed };
         if needs > self.options.memory_bytes {
@@ -176,10 +180,6 @@ impl Engine {
         }
     }
 
-    pub(crate) fn has_halo(&self) -> bool {
-        self.runners.iter().any(|runner| runner.halo && runner.blocks.is_some())
-    }
-
     /// Begins a batch. It has to fit into the memory: see [`Engine::batches`]. Returns before the device is done, unless a stage
     /// has to run on the CPU.
     pub fn submit(&self, targets: &[ChunkPos]) -> Result<Ticket, GpuError> {
@@ -189,7 +189,7 @@ impl Engine {
             None
         } else {
             self.fits(&places)?;
-            let mut scene = Scene::new(&self.device, &self.pool, places, self.has_halo())?;
+            let mut scene = Scene::new(&self.device, &self.pool, places, &self.steps)?;
             Some(self.record(&mut scene)?)
         };
         Ok(Ticket { targets: targets.to_vec(), slots, results })
@@ -214,194 +214,6 @@ impl Engine {
             targets.par_iter().map_init(new_draft, finish).collect()
         })
     }
-
-    /// Every stage of a batch.
-    fn record(&self, scene: &mut Scene) -> Result<Readback, GpuError> {
-        let mut commands = self.commands();
-        self.begin(scene, &mut commands)?;
-        for stage in 0..self.runners.len() {
-            self.record_maps(stage, scene, &mut commands)?;
-        }
-        let mut maps = None;
-        for stage in 0..self.runners.len() {
-            self.record_blocks(stage, scene, &mut commands, &mut maps)?;
-        }
-        let bytes = u64::from(scene.places.results()) * CHUNK_BYTES;
-        Readback::submit(&self.device, &self.pool, commands, scene.current(), bytes)
-    }
-
-    pub(crate) fn commands(&self) -> wgpu::CommandEncoder {
-        self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-    }
-
-    /// No ground and nothing but air.
-    pub(crate) fn begin(&self, scene: &Scene, commands: &mut wgpu::CommandEncoder) -> Result<(), GpuError> {
-        commands.clear_buffer(scene.current(), 0, Some(scene.places.slots.len() as u64 * CHUNK_BYTES));
-        self.dispatch_maps(&self.begin, None, scene, commands, None)
-    }
-
-    fn record_maps(&self, stage: usize, scene: &Scene, commands: &mut wgpu::CommandEncoder) -> Result<(), GpuError> {
-        let runner = &self.runners[stage];
-        if let Some(kernel) = &runner.maps {
-            self.count(runner);
-            return self.dispatch_maps(kernel, runner.parameters.as_ref(), scene, commands, None);
-        }
-        if runner.stem.is_some() {
-            return Ok(());
-        }
-        let mut maps = self.download_maps(scene, commands)?;
-        let each = |one: &mut Maps| self.pipeline.run_maps(stage, one);
-        maps.values_mut().collect::<Vec<_>>().into_par_iter().try_for_each(each)?;
-        scene.write_maps(&maps)
-    }
-
-    /// `maps` are those of the scene, if they have been needed on the CPU before.
-    fn record_blocks(
-        &self,
-        stage: usize,
-        scene: &mut Scene,
-        commands: &mut wgpu::CommandEncoder,
-        maps: &mut Option<MapsByFootprint>,
-    ) -> Result<(), GpuError> {
-        let runner = &self.runners[stage];
-        if let Some(kernel) = &runner.blocks {
-            self.count(runner);
-            return self.dispatch_blocks(stage, kernel, scene, commands, None);
-        }
-        if runner.stem.is_some() {
-            return Ok(());
-        }
-        let known = match maps.take() {
-            Some(known) => known,
-            None => self.download_maps(scene, commands)?,
-        };
-        let before = stage.checked_sub(1).map_or(scene.places.slots.len(), |last| scene.places.counts[last] as usize);
-        let mut drafts = self.download_drafts(scene, commands, before as u32)?;
-        self.run_on_cpu(stage, scene, &known, &mut drafts)?;
-        *maps = Some(known);
-        scene.write_drafts(&drafts, scene.places.counts[stage])
-    }
-
-    fn run_on_cpu(
-        &self,
-        stage: usize,
-        scene: &Scene,
-        maps: &MapsByFootprint,
-        drafts: &mut BTreeMap<ChunkPos, Draft>,
-    ) -> Result<(), GpuError> {
-        let set = &scene.places.slots[..scene.places.counts[stage] as usize];
-        if self.runners[stage].halo {
-            return Ok(self.pipeline.run_blocks(stage, set, maps, drafts)?);
-        }
-        // Without a halo every chunk stands for itself.
-        let run = |(pos, draft): (&ChunkPos, &mut Draft)| {
-            let mut alone = BTreeMap::from([(*pos, std::mem::replace(draft, Draft::new(*pos)))]);
-            let ran = self.pipeline.run_blocks(stage, &[*pos], maps, &mut alone);
-            alone.into_values().for_each(|made| *draft = made);
-            ran
-        };
-        let inside = |pos: &ChunkPos| set.binary_search_by_key(&pos, |one| one).is_ok() || set.contains(pos);
-        let own: Vec<_> = drafts.iter_mut().filter(|(pos, _)| inside(pos)).collect();
-        Ok(own.into_par_iter().try_for_each(run)?)
-    }
-
-    pub(crate) fn count(&self, runner: &Runner) {
-        if let Some(stem) = runner.stem {
-            *locked(&self.dispatches).entry(stem).or_default() += 1;
-        }
-    }
-
-    /// A stage's maps, for all footprints.
-    pub(crate) fn dispatch_maps(
-        &self,
-        kernel: &Kernel,
-        parameters: Option<&wgpu::Buffer>,
-        scene: &Scene,
-        commands: &mut wgpu::CommandEncoder,
-        times: Option<wgpu::ComputePassTimestampWrites<'_>>,
-    ) -> Result<(), GpuError> {
-        let buffers = [(0, parameters.unwrap_or(&scene.footprints)), (1, &scene.footprints), (2, &scene.maps)];
-        let groups = [MAP_GROUPS, scene.places.footprints.len() as u32];
-        self.dispatch(kernel, &buffers, groups, commands, times)
-    }
-
-    /// A stage's voxels, for its set.
-    pub(crate) fn dispatch_blocks(
-        &self,
-        stage: usize,
-        kernel: &Kernel,
-        scene: &mut Scene,
-        commands: &mut wgpu::CommandEncoder,
-        times: Option<wgpu::ComputePassTimestampWrites<'_>>,
-    ) -> Result<(), GpuError> {
-        let parameters = self.runners[stage].parameters.as_ref().unwrap_or(&scene.footprints);
-        let first = [(0, parameters), (1, &*scene.chunks), (2, &*scene.maps)];
-        let groups = [scene.places.counts[stage], 1];
-        if kernel.shape == Shape::WithHalo {
-            let voxels = [(3, scene.current()), (4, scene.next())];
-            self.dispatch(kernel, &[&first[..], &voxels].concat(), groups, commands, times)?;
-            scene.turn();
-            return Ok(());
-        }
-        self.dispatch(kernel, &[&first[..], &[(4, scene.current())]].concat(), groups, commands, times)
-    }
-
-    fn dispatch(
-        &self,
-        kernel: &Kernel,
-        buffers: &[(u32, &wgpu::Buffer)],
-        [x, y]: [u32; 2],
-        commands: &mut wgpu::CommandEncoder,
-        times: Option<wgpu::ComputePassTimestampWrites<'_>>,
-    ) -> Result<(), GpuError> {
-        let entries: Vec<_> = buffers.iter().map(|&(binding, buffer)| entry(binding, buffer)).collect();
-        self.device.guarded("a stage", || {
-            let group = self.device.device.create_bind_group(&wgpu::BindGroupDescriptor {
-                label: None,
-                layout: self.device.bind_group_layout(kernel.shape),
-                entries: &entries,
-            });
-            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: times };
-            let mut pass = commands.begin_compute_pass(&descriptor);
-            pass.set_pipeline(&kernel.pipeline);
-            pass.set_bind_group(0, &group, &[]);
-            pass.dispatch_workgroups(x, y, 1);
-        })
-    }
-
-    /// Submits what there is and waits for the maps.
-    fn download_maps(&self, scene: &Scene, commands: &mut wgpu::CommandEncoder) -> Result<MapsByFootprint, GpuError> {
-        let bytes = scene.places.footprints.len() as u64 * MAPS_BYTES;
-        self.flush(commands, &scene.maps, bytes)?.read(|bytes| scene.maps_from(bytes))
-    }
-
-    /// Submits what there is and waits for the voxels of the first `count` slots.
-    fn download_drafts(
-        &self,
-        scene: &Scene,
-        commands: &mut wgpu::CommandEncoder,
-        count: u32,
-    ) -> Result<BTreeMap<ChunkPos, Draft>, GpuError> {
-        let slots = &scene.places.slots[..count as usize];
-        self.flush(commands, scene.current(), u64::from(count) * CHUNK_BYTES)?.read(|bytes| {
-            let one = |(slot, pos): (usize, &ChunkPos)| {
-                let mut draft = Draft::new(*pos);
-                read_draft(&mut draft, bytes, slot);
-                (*pos, draft)
-            };
-            slots.iter().enumerate().map(one).collect()
-        })
-    }
-
-    fn flush(
-        &self,
-        commands: &mut wgpu::CommandEncoder,
-        from: &wgpu::Buffer,
-        bytes: u64,
-    ) -> Result<Readback, GpuError> {
-        let so_far = std::mem::replace(commands, self.commands());
-        Readback::submit(&self.device, &self.pool, so_far, from, bytes)
-    }
 }
 
 /// One stage by itself, for tests.
@@ -409,10 +221,10 @@ impl Engine {
     /// One stage's part of the maps, as `Pipeline::run_maps` does it.
     pub fn run_maps(&self, stage: usize, maps: &mut MapsByFootprint) -> Result<(), GpuError> {
         let places = Places { slots: Vec::new(), footprints: maps.keys().copied().collect(), counts: Vec::new() };
-        let scene = Scene::new(&self.device, &self.pool, places, false)?;
+        let scene = Scene::new(&self.device, &self.pool, places, &[])?;
         scene.write_maps(maps)?;
         let mut commands = self.commands();
-        self.record_maps(stage, &scene, &mut commands)?;
+        self.record_maps(stage, &scene, &mut commands, &mut None)?;
         *maps = self.download_maps(&scene, &mut commands)?;
         Ok(())
     }
@@ -430,7 +242,7 @@ impl Engine {
         let mut counts = vec![slots.len() as u32; self.runners.len()];
         counts[stage] = set.len() as u32;
         let places = Places { slots, footprints: maps.keys().copied().collect(), counts };
-        let mut scene = Scene::new(&self.device, &self.pool, places, self.has_halo())?;
+        let mut scene = Scene::new(&self.device, &self.pool, places, &self.steps)?;
         scene.write_maps(maps)?;
         scene.write_drafts(drafts, scene.places.slots.len() as u32)?;
         let mut commands = self.commands();
@@ -438,61 +250,6 @@ impl Engine {
         drafts.extend(self.download_drafts(&scene, &mut commands, set.len() as u32)?);
         Ok(())
     }
-}
-
-impl Runner {
-    fn new(
-        device: &Device,
-        pipeline: &Pipeline,
-        number: usize,
-        own: &[Shader],
-        notes: &mut Vec<String>,
-    ) -> Result<Self, GpuError> {
-        let stage = &pipeline.stages()[number];
-        let (name, halo) = (stage.name().to_owned(), stage.halo() != Halo::NONE);
-        let on_cpu = |name| Self { name, stem: None, maps: None, blocks: None, parameters: None, halo };
-        let Some(twin) = stage.twin() else {
-            notes.push(format!("stage {name:?} has no twin in WGSL and runs on the CPU"));
-            return Ok(on_cpu(name));
-        };
-        let Some(text) = source(twin.stem, own) else {
-            notes.push(format!(
-                "stage {name:?} has the shader {:?}, which is not in this program; it runs on the CPU",
-                twin.stem
-            ));
-            return Ok(on_cpu(name));
-        };
-        let shape = if halo { Shape::WithHalo } else { Shape::InPlace };
-        let kernel =
-            |wanted: bool, entry, shape| wanted.then(|| device.kernel(twin.stem, text, entry, shape)).transpose();
-        Ok(Self {
-            maps: kernel(twin.maps, "maps", Shape::Maps)?,
-            blocks: kernel(twin.blocks, "blocks", shape)?,
-            parameters: Some(parameters(device, &twin.parameters)?),
-            stem: Some(twin.stem),
-            name,
-            halo,
-        })
-    }
-}
-
-fn entry(binding: u32, buffer: &wgpu::Buffer) -> wgpu::BindGroupEntry<'_> {
-    wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() }
-}
-
-/// A buffer with a stage's parameters, at least one word.
-fn parameters(device: &Device, words: &[u32]) -> Result<wgpu::Buffer, GpuError> {
-    let words = if words.is_empty() { &[0] } else { words };
-    device.guarded("the parameters of a stage", || {
-        let buffer = device.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: size_of_val(words) as u64,
-            usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        device.queue.write_buffer(&buffer, 0, bytemuck::cast_slice(words));
-        buffer
-    })
 }
 
 /// Two halves of chunks, cut where they reach furthest, across x or z as long as there is a choice: halos are thickest there.

@@ -41,14 +41,22 @@ pub struct ChunkRow {
 }
 
 impl ChunkRow {
-    /// A chunk at `pos`. `slot` knows the slot of every chunk that there is.
-    pub fn new(pos: ChunkPos, footprint: u32, slot: impl Fn(ChunkPos) -> Option<u32>) -> Self {
-        let (steps, origin) = (|n: usize| [n % 3, n / 9, n / 3 % 3].map(|part| part as i32 - 1), pos.origin());
-        let around = std::array::from_fn(|n| {
-            let [x, y, z] = steps(n);
+    /// A chunk at `pos` in `slot`, with its neighbours at these steps along x, y and z. `slot_of` knows the slot of every
+    /// chunk that there is.
+    pub fn new(
+        pos: ChunkPos,
+        footprint: u32,
+        slot: u32,
+        steps: &[[i32; 3]],
+        slot_of: impl Fn(ChunkPos) -> Option<u32>,
+    ) -> Self {
+        let mut around = [NONE; AROUND];
+        around[AROUND / 2] = slot;
+        for &[x, y, z] in steps {
             let there = ChunkPos::new(pos.x() + x, pos.y() + y, pos.z() + z).ok();
-            there.and_then(&slot).unwrap_or(NONE)
-        });
+            around[(x + 1 + 3 * (z + 1) + 9 * (y + 1)) as usize] = there.and_then(&slot_of).unwrap_or(NONE);
+        }
+        let origin = pos.origin();
         Self { x: origin.x(), y: origin.y(), z: origin.z(), footprint, around, spare: 0 }
     }
 }

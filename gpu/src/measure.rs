@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::error::GpuError;
 use crate::pool::Use;
 use crate::readback::Readback;
+use crate::runner::Runner;
 use crate::scene::{CHUNK_BYTES, MAPS_BYTES, Places, Scene};
 use std::time::Duration;
 use terrane_world::space::ChunkPos;
@@ -91,7 +92,7 @@ impl Engine {
         }
         let places = Places::of(&self.pipeline.plan(targets, None));
         self.fits(&places)?;
-        let mut scene = Scene::new(&self.device, &self.pool, places, self.has_halo())?;
+        let mut scene = Scene::new(&self.device, &self.pool, places, &self.steps)?;
         let timed = self.device.listed().timestamps;
         let mut runs = Vec::new();
         // One more, which makes the device ready.
@@ -203,7 +204,7 @@ impl Engine {
         copy_bytes_a_second: f64,
     ) -> Measurement {
         let passes = |blocks: bool| {
-            let has = move |(_, runner): &(usize, &crate::engine::Runner)| {
+            let has = move |(_, runner): &(usize, &Runner)| {
                 if blocks { runner.blocks.is_some() } else { runner.maps.is_some() }
             };
             self.runners.iter().enumerate().filter(has).map(|(stage, _)| stage)
@@ -214,7 +215,7 @@ impl Engine {
             Some(pass) => median(runs.iter().map(|(passes, _)| self.ticks(passes[pass][0], passes[pass][1])).collect()),
             None => Duration::ZERO,
         };
-        let stage = |(number, runner): (usize, &crate::engine::Runner)| crate::measure::StageTime {
+        let stage = |(number, runner): (usize, &Runner)| StageTime {
             stage: runner.name.clone(),
             maps: time(number, false),
             blocks: time(number, true),

@@ -5,9 +5,6 @@ use crate::error::GpuError;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-/// How many times too large a buffer may be that is used again.
-const WASTE_MAX: u64 = 4;
-
 /// What a buffer is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
@@ -39,14 +36,6 @@ struct State {
     /// Of all buffers, in use or free.
     bytes: u64,
     made: u64,
-}
-
-impl State {
-    /// The smallest free buffer that is large enough and not much too large.
-    fn fitting(&mut self, (usage, bytes): (Use, u64)) -> Option<((Use, u64), wgpu::Buffer)> {
-        let large_enough = self.free.range_mut((usage, bytes)..=(usage, bytes * WASTE_MAX));
-        large_enough.into_iter().find_map(|(key, free)| free.pop().map(|buffer| (*key, buffer)))
-    }
 }
 
 /// A buffer on loan; it goes back when this is dropped.
@@ -96,7 +85,8 @@ impl Pool {
     pub(crate) fn take(self: &Arc<Self>, usage: Use, bytes: u64, doing: &str) -> Result<Pooled, GpuError> {
         let key = (usage, class(bytes));
         let mut state = locked(&self.state);
-        if let Some((key, buffer)) = state.fitting(key) {
+        // Only one of the same size: a larger one would make the batch take more than it was reckoned to.
+        if let Some(buffer) = state.free.get_mut(&key).and_then(Vec::pop) {
             return Ok(Pooled { buffer, key, pool: self.clone() });
         }
         self.make_room(&mut state, key.1);

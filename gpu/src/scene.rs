@@ -50,11 +50,14 @@ impl Places {
         class((self.slots.len() as u64 * CHUNK_BYTES).max(self.footprints.len() as u64 * MAPS_BYTES))
     }
 
-    /// Bytes on the device, with the results once for each batch that may be in flight.
-    pub(crate) fn bytes(&self, with_halo: bool, in_flight: u64) -> u64 {
+    /// Bytes on the device, with the results once for each batch that may be in flight. `with_halo` is whether a stage on the
+    /// device has one, `on_cpu` whether a stage runs on the CPU.
+    pub(crate) fn bytes(&self, with_halo: bool, on_cpu: bool, in_flight: u64) -> u64 {
         let (chunks, footprints) = (self.slots.len() as u64, self.footprints.len() as u64);
-        class(chunks * CHUNK_BYTES) * (1 + u64::from(with_halo))
-            + class(footprints * MAPS_BYTES)
+        let (voxels, maps) = (class(chunks * CHUNK_BYTES), class(footprints * MAPS_BYTES));
+        voxels * (1 + u64::from(with_halo))
+            + maps
+            + if on_cpu { voxels + maps } else { 0 }
             + class(chunks * size_of::<ChunkRow>() as u64)
             + class(footprints * size_of::<FootprintRow>() as u64)
             + class(u64::from(self.results()) * CHUNK_BYTES) * in_flight
@@ -74,17 +77,19 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    /// Takes the buffers and uploads the tables.
+    /// Takes the buffers and uploads the tables. `steps` lead to the neighbours that any stage reads.
     pub(crate) fn new(
         device: &Arc<Device>,
         pool: &Arc<Pool>,
         places: Places,
-        with_halo: bool,
+        steps: &[[i32; 3]],
     ) -> Result<Self, GpuError> {
-        let numbers: BTreeMap<ChunkPos, u32> = (0..).zip(&places.slots).map(|(slot, pos)| (*pos, slot)).collect();
+        let mut slots: Vec<(ChunkPos, u32)> = places.slots.iter().copied().zip(0..).collect();
+        slots.sort_unstable();
+        let slot_of = |pos| slots.binary_search_by_key(&pos, |(pos, _)| *pos).ok().map(|number| slots[number].1);
         let footprint = |pos: &ChunkPos| places.footprints.binary_search(&[pos.x(), pos.z()]).unwrap_or(0) as u32;
-        let row = |pos: &ChunkPos| ChunkRow::new(*pos, footprint(pos), |there| numbers.get(&there).copied());
-        let chunk_rows: Vec<ChunkRow> = places.slots.iter().map(row).collect();
+        let row = |(slot, pos): (u32, &ChunkPos)| ChunkRow::new(*pos, footprint(pos), slot, steps, slot_of);
+        let chunk_rows: Vec<ChunkRow> = (0..).zip(&places.slots).map(row).collect();
         let footprint_rows: Vec<FootprintRow> = places.footprints.iter().copied().map(FootprintRow::new).collect();
         let take = |bytes: u64, doing| pool.take(Use::Storage, bytes, doing);
         let voxels = places.slots.len() as u64 * CHUNK_BYTES;
@@ -93,7 +98,7 @@ impl Scene {
             footprints: take(size_of_val(&*footprint_rows) as u64, "the table of footprints")?,
             maps: take(places.footprints.len() as u64 * MAPS_BYTES, "the maps")?,
             voxels: take(voxels, "the voxels")?,
-            other: with_halo.then(|| take(voxels, "the voxels before a stage")).transpose()?,
+            other: (!steps.is_empty()).then(|| take(voxels, "the voxels before a stage")).transpose()?,
             device: device.clone(),
             places,
         };

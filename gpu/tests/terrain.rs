@@ -108,7 +108,6 @@ fn assert_same_drafts(stage: &str, ours: &Drafts, theirs: &Drafts) {
 #[test]
 fn each_stage_by_itself_gives_the_same_bytes() {
     let changes = compare_stage_by_stage(&STAGES);
-    println!("cells and voxels that each stage has changed: {changes:?}");
     assert!(changes.iter().all(|count| *count > 20), "every stage has something to do here: {changes:?}");
 }
 
