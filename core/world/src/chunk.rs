@@ -473,37 +473,35 @@ fn pack(blocks: &Blocks) -> Voxels {
     if table.len() > 16 {
         return Voxels::U8 { table, indexes };
     }
-    Voxels::U4 { table, indexes: halved(&indexes) }
-}
-
-/// The smallest form of voxels that are indexes into `palette`, with the table in order of first appearance.
-///
-/// Neighbours along x mostly are of one block, so eight voxels at a time are compared with the eight before them.
-fn pack_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Voxels {
-    let mut packing = Packing { index_of: [u8::MAX; 256], table: Vec::with_capacity(16) };
-    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
-    let (mut last, mut last_indexes) = ([0u8; 8], None);
-    for (eight, out) in entries.chunks_exact(8).zip(indexes.chunks_exact_mut(8)) {
-        let eight: [u8; 8] = eight.try_into().expect("eight");
-        if last_indexes.is_none() || eight != last {
-            (last, last_indexes) = (eight, Some(eight.map(|entry| packing.index(entry, palette))));
-        }
-        out.copy_from_slice(&last_indexes.expect("just set"));
-    }
-    match packing.table.len() {
-        1 => Voxels::Uniform(packing.table[0]),
-        2..=16 => Voxels::U4 { table: packing.table, indexes: halved(&indexes) },
-        _ => Voxels::U8 { table: packing.table, indexes },
-    }
-}
-
-/// Two indexes a byte, the even one low.
-fn halved(indexes: &[u8; U8_BYTES]) -> Box<[u8; U4_BYTES]> {
     let mut halves: Box<[u8; U4_BYTES]> = boxed();
     for (half, pair) in halves.iter_mut().zip(indexes.chunks_exact(2)) {
         *half = pair[0] | pair[1] << 4;
     }
-    halves
+    Voxels::U4 { table, indexes: halves }
+}
+
+/// The smallest form of voxels that are indexes into `palette`, with the table in order of first appearance.
+fn pack_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Voxels {
+    let mut packing = Packing::default();
+    let mut halves: Box<[u8; U4_BYTES]> = boxed();
+    let half = |indexes: [u8; 8]| std::array::from_fn::<u8, 4, _>(|n| indexes[2 * n] | indexes[2 * n + 1] << 4);
+    if packing.pack(entries, palette, 16, &mut halves[..], half) {
+        return match packing.table.len() {
+            1 => Voxels::Uniform(packing.table[0]),
+            _ => Voxels::U4 { table: packing.table, indexes: halves },
+        };
+    }
+    let mut packing = Packing::default();
+    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+    let fits = packing.pack(entries, palette, 256, &mut indexes[..], |indexes| indexes);
+    assert!(fits, "there are 256 entries, so no more than 256 blocks");
+    Voxels::U8 { table: packing.table, indexes }
+}
+
+/// The first eight bytes as one number, which compares fast.
+#[inline(always)]
+pub(crate) fn first_word(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(*bytes.first_chunk().expect("at least eight"))
 }
 
 /// A table in the making. At most 256 entries, so that the last index means "none yet" only until it is given.
@@ -512,7 +510,43 @@ struct Packing {
     table: Vec<BlockId>,
 }
 
+impl Default for Packing {
+    fn default() -> Self {
+        Self { index_of: [u8::MAX; 256], table: Vec::with_capacity(16) }
+    }
+}
+
 impl Packing {
+    /// Writes the indexes of all entries, eight at a time; `false` as soon as there are more than `most`.
+    ///
+    /// Neighbours along x mostly are of one block, so each eight are compared with the eight before them.
+    fn pack<const N: usize>(
+        &mut self,
+        entries: &[u8; CHUNK_VOXELS],
+        palette: &[BlockId],
+        most: usize,
+        out: &mut [u8],
+        packed: impl Fn([u8; 8]) -> [u8; N],
+    ) -> bool {
+        let (mut last, mut last_packed) = (!first_word(entries), [0u8; N]);
+        for (eight, out) in entries.chunks_exact(8).zip(out.chunks_exact_mut(N)) {
+            let word = first_word(eight);
+            if word != last {
+                last = word;
+                let mut indexes = [0u8; 8];
+                for (index, entry) in indexes.iter_mut().zip(eight) {
+                    *index = self.index(*entry, palette);
+                }
+                if self.table.len() > most {
+                    return false;
+                }
+                last_packed = packed(indexes);
+            }
+            out.copy_from_slice(&last_packed);
+        }
+        true
+    }
+
     #[inline]
     fn index(&mut self, entry: u8, palette: &[BlockId]) -> u8 {
         let index = self.index_of[usize::from(entry)];

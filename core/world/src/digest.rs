@@ -6,7 +6,7 @@
 //! can add theirs up. The canonical hash sees names, not ids, and no forms: it is what `terrane digest` prints.
 
 use crate::block::{BlockId, Registry};
-use crate::chunk::{Blocks, Chunk, Form, new_blocks};
+use crate::chunk::{Blocks, Chunk, Form, first_word, new_blocks};
 use crate::limits::CHUNK_VOXELS;
 use crate::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
@@ -121,13 +121,13 @@ fn contains(b: VoxelBox, pos: VoxelPos) -> bool {
 fn canonical_nibbles(data: &[u8], table: &[BlockId], out: &mut [u16]) -> Vec<BlockId> {
     let mut number_of = [u16::MAX; 16];
     let mut names: Vec<BlockId> = Vec::with_capacity(16);
-    let (mut last, mut last_numbers) = ([0u8; 8], None);
+    let (mut last, mut numbers) = (!first_word(data), [0u16; 16]);
     for (eight, out) in data.chunks_exact(8).zip(out.chunks_exact_mut(16)) {
-        let eight: [u8; 8] = eight.try_into().expect("eight");
-        if last_numbers.is_none() || eight != last {
-            let mut numbers = [0u16; 16];
+        let word = first_word(eight);
+        if word != last {
+            last = word;
             for (n, number) in numbers.iter_mut().enumerate() {
-                let index = usize::from(eight[n / 2] >> (4 * (n & 1)) & 15);
+                let index = (word >> (4 * n) & 15) as usize;
                 if number_of[index] == u16::MAX {
                     // A table may name a block twice.
                     let known = names.iter().position(|name| *name == table[index]);
@@ -138,9 +138,8 @@ fn canonical_nibbles(data: &[u8], table: &[BlockId], out: &mut [u16]) -> Vec<Blo
                 }
                 *number = number_of[index];
             }
-            (last, last_numbers) = (eight, Some(numbers));
         }
-        out.copy_from_slice(&last_numbers.expect("just set"));
+        out.copy_from_slice(&numbers);
     }
     names
 }

@@ -6,17 +6,33 @@
 
 use super::lanes::{LANES, Lanes, Pattern, Row};
 use super::noise::{self, Octaves, Warp, component, fade, fraction, hash};
+use super::pool::{Pooled, Shelf, Shelved};
 use super::simd::{self, Kernel, Level};
 use super::stage::{Cells, MAP_CELLS, MAP_EDGE};
 use crate::limits::CHUNK_VOXELS;
 use std::ops::Range;
+use std::thread::LocalKey;
 
 /// A number for each voxel of a chunk, index `x + 32·y + 1024·z`: y runs inside z here, unlike in a chunk.
 pub type Field = [i16; CHUNK_VOXELS];
 
-/// A zeroed field on the heap.
-pub fn new_field() -> Box<Field> {
-    vec![0; CHUNK_VOXELS].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is CHUNK_VOXELS"))
+thread_local! {
+    static SHELF: Shelf<Field> = const { Shelf::new(Vec::new()) };
+}
+
+impl Shelved for Field {
+    fn shelf() -> &'static LocalKey<Shelf<Self>> {
+        &SHELF
+    }
+    fn fresh() -> Box<Self> {
+        let field = vec![0; CHUNK_VOXELS].into_boxed_slice();
+        field.try_into().unwrap_or_else(|_| unreachable!("the length is CHUNK_VOXELS"))
+    }
+}
+
+/// A field with anything in it: rows that no noise was written to mean nothing.
+pub fn any_field() -> Pooled<Field> {
+    Pooled::take()
 }
 
 /// Writes fractal 2-D noise of a map whose first cell is at voxel `x`, `z`.
@@ -307,7 +323,8 @@ mod tests {
         ];
         for (octaves, origin) in sums.iter().flat_map(|sum| PLACES.map(|place| (*sum, place))) {
             for (level, rows) in Level::available().into_iter().flat_map(|level| [(level, 0..32), (level, 5..18)]) {
-                let mut field = new_field();
+                let mut field = any_field();
+                field.fill(0);
                 fractal3(level, origin, rows.clone(), octaves, &mut field);
                 for (index, value) in field.iter().enumerate() {
                     let (x, y, z) = (index % 32, index / 32 % 32, index / 1024);

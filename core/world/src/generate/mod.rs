@@ -10,6 +10,7 @@ mod lanes;
 pub mod noise;
 pub mod palette;
 pub mod pipeline;
+pub mod pool;
 pub mod setting;
 pub mod simd;
 pub mod stage;
@@ -69,8 +70,7 @@ impl Generator {
             ("terrain", 1) => {
                 let mut palette = Palette::default();
                 let mut making = Making { seed, palette: &mut palette, registry, plugins, fixed: terrain::FIXED };
-                let other = |setting: &StageSetting, making: &mut Making<'_>| source.stage(setting, making);
-                return Ok(Self::Pipeline(Arc::new(terrain::pipeline(&setting.stages, &mut making, &other)?)));
+                return Ok(Self::Pipeline(Arc::new(terrain::pipeline(&setting.stages, &mut making, source)?)));
             }
             ("void", 1) => Self::Void,
             ("hills", 1) => Self::Hills(hills::Hills::new(seed, registry)?),
@@ -112,8 +112,9 @@ impl Generator {
     /// Where a new player's feet stand, near x = z = 0.
     pub fn spawn(&self) -> [i32; 3] {
         match self {
-            Self::Void | Self::Pipeline(_) => [0, 64, 0],
+            Self::Void => [0, 64, 0],
             Self::Hills(hills) => hills.spawn(),
+            Self::Pipeline(pipeline) => pipeline.spawn(),
         }
     }
 }

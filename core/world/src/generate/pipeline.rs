@@ -6,12 +6,16 @@
 use super::error::GenerateError;
 use super::palette::Palette;
 use super::simd::Level;
-use super::stage::{Around, Context, Draft, Fixed, Maps, Stage};
+use super::stage::{Around, Context, Draft, Fixed, Layer, Maps, NO_WATER, Stage};
+use crate::block::AIR;
 use crate::chunk::Chunk;
-use crate::space::ChunkPos;
+use crate::space::{ChunkPos, VoxelPos};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How far out the search for a place to spawn goes, in steps of four chunks.
+const SPAWN_RINGS: i32 = 24;
 
 /// The maps of several columns, by footprint.
 pub type MapsByFootprint = BTreeMap<[i32; 2], Maps>;
@@ -128,10 +132,7 @@ impl Pipeline {
     /// Makes chunks: the same bytes for each, alone or among others, in any order.
     pub fn chunks(&self, targets: &[ChunkPos]) -> Result<Vec<Chunk>, GenerateError> {
         let drafts = self.drafts(targets)?;
-        Ok(targets
-            .iter()
-            .map(|pos| drafts.get(pos).map_or_else(|| Chunk::uniform(crate::block::AIR), |d| self.finish(d)))
-            .collect())
+        Ok(targets.iter().map(|pos| drafts.get(pos).map_or_else(|| Chunk::uniform(AIR), |d| self.finish(d))).collect())
     }
 
     /// Makes the voxels of chunks, and of those that were needed for them.
@@ -185,6 +186,32 @@ impl Pipeline {
         }
         drafts.extend(replaced);
         Ok(())
+    }
+
+    /// Where a new player's feet stand: on dry, level ground with air above, as near to x = z = 0 as a bounded search finds.
+    pub fn spawn(&self) -> [i32; 3] {
+        let ring = |ring: i32| {
+            let side = (-ring..=ring).flat_map(move |z| (-ring..=ring).map(move |x| (x, z)));
+            side.filter(move |(x, z)| x.abs().max(z.abs()) == ring)
+        };
+        let found = (0..SPAWN_RINGS).flat_map(ring).find_map(|(x, z)| self.standing_place(4 * x, 4 * z));
+        found.unwrap_or([0, self.fixed.sea + 1, 0])
+    }
+
+    /// A place to stand in a column of chunks; `None` if it has none, or can't be made.
+    fn standing_place(&self, x: i32, z: i32) -> Option<[i32; 3]> {
+        let maps = self.maps(x, z).ok()?;
+        let is_level = |x: i32, z: i32| maps.at(Layer::Water, x, z) == NO_WATER && maps.at(Layer::Overhang, x, z) == 0;
+        let [x0, z0] = maps.footprint().map(|chunk| chunk * 32);
+        let block = |x: i32, y: i32, z: i32| {
+            let pos = VoxelPos::new(x, y, z).ok()?;
+            Some(self.chunks(&[pos.chunk()]).ok()?.first()?.get(pos.local()))
+        };
+        let places = (0..9).map(|n| (4 + n % 3 * 12, 4 + n / 3 * 12)).filter(|(x, z)| is_level(*x, *z));
+        let mut feet = places.map(|(x, z)| [x0 + x, i32::from(maps.at(Layer::Height, x, z)), z0 + z]);
+        feet.find(|&[x, y, z]| {
+            block(x, y, z) == Some(AIR) && block(x, y + 1, z) == Some(AIR) && block(x, y - 1, z) != Some(AIR)
+        })
     }
 
     /// A chunk from its voxels: the anchored layer stands, whatever the stages did, and below it is nothing.

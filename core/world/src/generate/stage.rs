@@ -7,13 +7,15 @@
 
 use super::error::{GenerateError, GeneratorError};
 use super::palette::Palette;
+use super::pool::{Pooled, Shelf, Shelved};
 use super::setting::{PluginFile, StageSetting};
 use super::simd::Level;
 use crate::block::Registry;
 use crate::limits::CHUNK_VOXELS;
 use crate::space::ChunkPos;
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::LocalKey;
 
 /// Cells of a map beyond the chunk's footprint on each side: what reaches into a chunk from beside it is at most this wide.
 pub const MAP_MARGIN: i32 = 16;
@@ -76,20 +78,63 @@ pub const NO_WATER: i16 = i16::MIN;
 pub type Cells = [i16; MAP_CELLS];
 
 /// The maps of one column of chunks.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Maps {
     footprint: [i32; 2],
-    layers: Box<[Cells; LAYERS]>,
+    layers: Pooled<Layers>,
+    /// What is asked for at every chunk, worked out once.
+    bounds: OnceLock<Bounds>,
 }
+
+/// All layers of a column's maps.
+type Layers = [Cells; LAYERS];
+
+thread_local! {
+    static LAYERS_SHELF: Shelf<Layers> = const { Shelf::new(Vec::new()) };
+    static ENTRIES_SHELF: Shelf<Entries> = const { Shelf::new(Vec::new()) };
+}
+
+impl Shelved for Layers {
+    fn shelf() -> &'static LocalKey<Shelf<Self>> {
+        &LAYERS_SHELF
+    }
+    fn fresh() -> Box<Self> {
+        let layers = vec![[0i16; MAP_CELLS]; LAYERS].into_boxed_slice();
+        layers.try_into().unwrap_or_else(|_| unreachable!("the length is LAYERS"))
+    }
+}
+
+impl Shelved for Entries {
+    fn shelf() -> &'static LocalKey<Shelf<Self>> {
+        &ENTRIES_SHELF
+    }
+    fn fresh() -> Box<Self> {
+        new_entries()
+    }
+}
+
+/// Least and greatest values over the chunk's own footprint.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    layers: [(i16, i16); LAYERS],
+    ground: (i32, i32),
+}
+
+impl PartialEq for Maps {
+    fn eq(&self, other: &Self) -> bool {
+        (self.footprint, &*self.layers) == (other.footprint, &*other.layers)
+    }
+}
+
+impl Eq for Maps {}
 
 impl Maps {
     /// All zero, but for water, of which there is none, for the footprint of the chunks at `x`, `z` (in chunks).
     pub fn new(x: i32, z: i32) -> Self {
-        let layers = vec![[0i16; MAP_CELLS]; LAYERS].into_boxed_slice();
-        let mut layers: Box<[Cells; LAYERS]> =
-            layers.try_into().unwrap_or_else(|_| unreachable!("the length is LAYERS"));
+        let mut layers = Pooled::<Layers>::take();
+        layers.iter_mut().for_each(|layer| layer.fill(0));
         layers[Layer::Water as usize].fill(NO_WATER);
-        Self { footprint: [x, z], layers }
+        Self { footprint: [x, z], layers, bounds: OnceLock::new() }
     }
 
     /// x and z of the chunks whose column this is, in chunks.
@@ -109,6 +154,7 @@ impl Maps {
 
     /// All cells of a layer, to be written.
     pub fn layer_mut(&mut self, layer: Layer) -> &mut Cells {
+        self.bounds = OnceLock::new();
         &mut self.layers[layer as usize]
     }
 
@@ -119,6 +165,7 @@ impl Maps {
 
     /// All layers, to be written.
     pub fn layers_mut(&mut self) -> &mut [Cells; LAYERS] {
+        self.bounds = OnceLock::new();
         &mut self.layers
     }
 
@@ -130,9 +177,33 @@ impl Maps {
 
     /// Least and greatest value of a layer over the chunk's own footprint.
     pub fn range(&self, layer: Layer) -> (i16, i16) {
-        let cells = self.layer(layer);
-        let rows = (0..32).flat_map(|z| &cells[cell(0, z)..][..32]);
-        rows.fold((i16::MAX, i16::MIN), |(low, high), &value| (low.min(value), high.max(value)))
+        self.bounds().layers[layer as usize]
+    }
+
+    /// Below the first y everything is ground, from the second up nothing is: height with overhang, over the chunk's own
+    /// footprint.
+    pub fn ground(&self) -> (i32, i32) {
+        self.bounds().ground
+    }
+
+    fn bounds(&self) -> &Bounds {
+        self.bounds.get_or_init(|| {
+            let row = |layer: usize, z: i32| -> &[i16; 32] {
+                self.layers[layer][cell(0, z)..].first_chunk().expect("a row of a map")
+            };
+            let layers = std::array::from_fn(|layer| {
+                (0..32)
+                    .flat_map(|z| row(layer, z))
+                    .fold((i16::MAX, i16::MIN), |(low, high), value| (low.min(*value), high.max(*value)))
+            });
+            let heights =
+                (0..32).flat_map(|z| row(Layer::Height as usize, z).iter().zip(row(Layer::Overhang as usize, z)));
+            let ground = heights.fold((i32::MAX, i32::MIN), |(low, high), (height, overhang)| {
+                let (height, overhang) = (i32::from(*height), i32::from(*overhang));
+                (low.min(height - overhang), high.max(height + overhang))
+            });
+            Bounds { layers, ground }
+        })
     }
 }
 
@@ -149,18 +220,26 @@ pub type Entry = u8;
 pub type Entries = [Entry; CHUNK_VOXELS];
 
 /// A chunk being made.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Draft {
     pos: ChunkPos,
     uniform: Option<Entry>,
     // Undefined as long as `uniform` is set.
-    entries: Box<Entries>,
+    entries: Pooled<Entries>,
 }
+
+impl PartialEq for Draft {
+    fn eq(&self, other: &Self) -> bool {
+        self.pos == other.pos && self.entries() == other.entries()
+    }
+}
+
+impl Eq for Draft {}
 
 impl Draft {
     /// All air.
     pub fn new(pos: ChunkPos) -> Self {
-        Self { pos, uniform: Some(0), entries: new_entries() }
+        Self { pos, uniform: Some(0), entries: Pooled::take() }
     }
 
     /// Begins anew with all air, in the same memory.
@@ -187,6 +266,11 @@ impl Draft {
     #[inline]
     pub fn get(&self, local: usize) -> Entry {
         self.uniform.unwrap_or_else(|| self.entries[local])
+    }
+
+    /// All voxels, if the chunk is not known to consist of one entry.
+    pub fn mixed(&self) -> Option<&Entries> {
+        self.uniform.is_none().then_some(&*self.entries)
     }
 
     /// All voxels.

@@ -7,7 +7,7 @@ use super::super::lanes::Lanes;
 use super::super::noise::Octaves;
 use super::super::simd::{self, Kernel, Level};
 use super::super::stage::{
-    Context, Draft, Entries, Entry, Layer, MAP_CELLS, MAP_EDGE, Maps, NO_WATER, Stage, Twin, cell,
+    Cells, Context, Draft, Entries, Entry, Layer, MAP_CELLS, MAP_EDGE, Maps, NO_WATER, Stage, Twin, cell,
 };
 use super::{AIR, LAVA, Maker, words};
 use serde::Deserialize;
@@ -46,8 +46,10 @@ pub(super) struct Parameters {
 }
 
 /// Voxels of ground above a tunnel, where it may not open to the sky, and above a cavern.
-const ROOF: i32 = 7;
-const CAVERN_ROOF: i32 = 20;
+const ROOF: i16 = 7;
+const CAVERN_ROOF: i16 = 20;
+/// Noise above which a cave may open to the sky.
+const MOUTH: i16 = 3_400;
 
 pub(super) struct Caverns(Parameters);
 
@@ -84,10 +86,7 @@ impl Stage for Caverns {
     fn maps(&self, maps: &mut Maps, level: Level) -> Result<(), GenerateError> {
         let mut mouths = [0; MAP_CELLS];
         grid::fractal2(level, maps.origin(), Octaves::new(6, 2, self.0.seed.wrapping_add(30)), &mut mouths);
-        for at in 0..MAP_CELLS {
-            let top = cave_top(&self.0, maps, at, i32::from(mouths[at]));
-            maps.layer_mut(Layer::CaveTop)[at] = top as i16;
-        }
+        simd::run(level, Tops { parameters: &self.0, mouths: &mouths, maps });
         Ok(())
     }
 
@@ -99,7 +98,7 @@ impl Stage for Caverns {
         if rows.is_empty() || draft.uniform() == Some(AIR) {
             return Ok(());
         }
-        let mut fields = [grid::new_field(), grid::new_field(), grid::new_field()];
+        let mut fields = [grid::any_field(), grid::any_field(), grid::any_field()];
         for (field, octaves) in fields.iter_mut().zip(self.octaves()) {
             grid::fractal3(context.level, origin, rows.clone(), octaves, field);
         }
@@ -115,25 +114,53 @@ impl Stage for Caverns {
     }
 }
 
-/// y below which tunnels may run: above the ground where they may open to the sky, well below the bed beside water.
-///
-/// Cells at a map's edge look at fewer neighbours than they have; nobody reads those.
-fn cave_top(parameters: &Parameters, maps: &Maps, at: usize, mouth: i32) -> i32 {
-    let height = i32::from(maps.layer(Layer::Height)[at]);
-    let (x, z) = ((at % MAP_EDGE) as i32, (at / MAP_EDGE) as i32);
-    let (mut wet, mut lowest) = (false, height);
-    for (dx, dz) in [(-3, 0), (3, 0), (0, -3), (0, 3), (0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2)] {
-        let (x, z) = ((x + dx).clamp(0, 63), (z + dz).clamp(0, 63));
-        let near = x as usize + MAP_EDGE * z as usize;
-        wet |= maps.layer(Layer::Water)[near] != NO_WATER;
-        lowest = lowest.min(i32::from(maps.layer(Layer::Height)[near]));
+/// Where a place looks for water around it.
+const NEAR: [(i32, i32); 9] = [(-3, 0), (3, 0), (0, -3), (0, 3), (0, 0), (-2, -2), (2, -2), (-2, 2), (2, 2)];
+
+struct Tops<'a> {
+    parameters: &'a Parameters,
+    mouths: &'a Cells,
+    maps: &'a mut Maps,
+}
+
+impl Kernel for Tops<'_> {
+    /// y below which tunnels may run: above the ground where they may open to the sky, well below the bed beside water.
+    ///
+    /// Beyond a map's edge there is what is at its edge; that is not so in the world, but nobody reads those cells.
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let layers = self.maps.layers_mut();
+        let which = [Layer::Height, Layer::Overhang, Layer::Water, Layer::CaveTop].map(|layer| layer as usize);
+        let [height, overhang, water, top] = layers.get_disjoint_mut(which).expect("four different layers");
+        for z in 0..MAP_EDGE {
+            let here = z * MAP_EDGE;
+            let (mut wet, mut lowest) = ([0i16; MAP_EDGE], [i16::MAX; MAP_EDGE]);
+            for (dx, dz) in NEAR {
+                let row = (z as i32 + dz).clamp(0, MAP_EDGE as i32 - 1) as usize * MAP_EDGE;
+                let (water, height) = (shifted(&water[row..], dx), shifted(&height[row..], dx));
+                for x in 0..MAP_EDGE {
+                    wet[x] |= i16::from(water[x] != NO_WATER);
+                    lowest[x] = lowest[x].min(height[x]);
+                }
+            }
+            for x in 0..MAP_EDGE {
+                let ground = height[here + x];
+                let open = (self.mouths[here + x] > MOUTH) & (i32::from(ground) > self.parameters.sea + 3);
+                let dry = if open { ground + overhang[here + x] } else { ground - ROOF };
+                top[here + x] = if wet[x] != 0 { lowest[x] - ROOF } else { dry };
+            }
+        }
     }
-    let open = mouth > 3_400 && height > parameters.sea + 3;
-    match (wet, open) {
-        (true, _) => lowest - ROOF,
-        (false, true) => height + i32::from(maps.layer(Layer::Overhang)[at]),
-        (false, false) => height - ROOF,
-    }
+}
+
+/// A row of a map, moved by at most three cells, with its ends repeated.
+#[inline(always)]
+fn shifted(row: &[i16], by: i32) -> [i16; MAP_EDGE] {
+    let mut wide = [0; MAP_EDGE + 6];
+    wide[..3].fill(row[0]);
+    wide[3..MAP_EDGE + 3].copy_from_slice(&row[..MAP_EDGE]);
+    wide[MAP_EDGE + 3..].fill(row[MAP_EDGE - 1]);
+    *wide[(3 + by) as usize..].first_chunk().expect("three on each side")
 }
 
 struct Carve<'a> {
@@ -166,7 +193,7 @@ impl Kernel for Carve<'_> {
                 for x in 0..32 {
                     let in_tunnel =
                         (first[x] < tunnel) & (first[x] > -tunnel) & (second[x] < tunnel) & (second[x] > -tunnel);
-                    let in_cavern = (third[x] > cavern) & (y < height[x] - CAVERN_ROOF as i16);
+                    let in_cavern = (third[x] > cavern) & (y < height[x] - CAVERN_ROOF);
                     let opened = (in_tunnel | in_cavern) & (y < top[x]) & (out[x] > LAVA);
                     out[x] = if opened { room } else { out[x] };
                 }

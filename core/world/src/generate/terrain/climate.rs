@@ -2,8 +2,9 @@
 
 use super::super::error::{GenerateError, GeneratorError};
 use super::super::grid;
+use super::super::lanes::Lanes;
 use super::super::noise::{Octaves, hash};
-use super::super::simd::Level;
+use super::super::simd::{self, Kernel, Level};
 use super::super::stage::{Layer, MAP_CELLS, MAP_EDGE, Maps, Stage, Twin};
 use super::biomes::*;
 use super::{Maker, words};
@@ -64,20 +65,7 @@ impl Stage for Climate {
         grid::fractal2(level, origin, Octaves::new(spacing_bits, 4, seed), maps.layer_mut(Layer::Temperature));
         let wetness = Octaves::new(spacing_bits, 4, seed.wrapping_add(100));
         grid::fractal2(level, origin, wetness, maps.layer_mut(Layer::Humidity));
-        for at in 0..MAP_CELLS {
-            let (x, z) = (origin[0] + (at % MAP_EDGE) as i32, origin[1] + (at / MAP_EDGE) as i32);
-            let value = |layer: Layer| i32::from(maps.layer(layer)[at]);
-            let land = Land {
-                height: value(Layer::Height),
-                continent: value(Layer::Continent),
-                temperature: temperature(&self.0, value(Layer::Temperature), value(Layer::Height)),
-                humidity: (value(Layer::Humidity) + self.0.wetness).clamp(-32_768, 32_767),
-            };
-            let (land, biome) = biome(&self.0, land, hash(x, 0, z, seed.wrapping_add(200)));
-            maps.layer_mut(Layer::Temperature)[at] = land.temperature as i16;
-            maps.layer_mut(Layer::Humidity)[at] = land.humidity as i16;
-            maps.layer_mut(Layer::Biome)[at] = biome as i16;
-        }
+        simd::run(level, Biomes { parameters: &self.0, maps });
         Ok(())
     }
 
@@ -86,9 +74,38 @@ impl Stage for Climate {
     }
 }
 
+struct Biomes<'a> {
+    parameters: &'a Parameters,
+    maps: &'a mut Maps,
+}
+
+impl Kernel for Biomes<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let origin = self.maps.origin();
+        let which = [Layer::Height, Layer::Continent, Layer::Temperature, Layer::Humidity, Layer::Biome];
+        let layers = self.maps.layers_mut().get_disjoint_mut(which.map(|layer| layer as usize));
+        let [height, continent, temperature, humidity, biomes] = layers.expect("five different layers");
+        let seed = self.parameters.seed.wrapping_add(200);
+        for at in 0..MAP_CELLS {
+            let (x, z) = (origin[0] + (at % MAP_EDGE) as i32, origin[1] + (at / MAP_EDGE) as i32);
+            let land = Land {
+                height: i32::from(height[at]),
+                continent: i32::from(continent[at]),
+                temperature: cooled(self.parameters, i32::from(temperature[at]), i32::from(height[at])),
+                humidity: (i32::from(humidity[at]) + self.parameters.wetness).clamp(-32_768, 32_767),
+            };
+            let (land, biome) = biome(self.parameters, land, hash(x, 0, z, seed));
+            temperature[at] = land.temperature as i16;
+            humidity[at] = land.humidity as i16;
+            biomes[at] = i16::from(biome);
+        }
+    }
+}
+
 /// It gets colder with height.
 #[inline(always)]
-fn temperature(parameters: &Parameters, noise: i32, height: i32) -> i32 {
+fn cooled(parameters: &Parameters, noise: i32, height: i32) -> i32 {
     (noise + parameters.warmth - (height - 84).max(0) * 60).clamp(-32_768, 32_767)
 }
 

@@ -2,8 +2,9 @@
 
 use super::super::error::{GenerateError, GeneratorError};
 use super::super::grid;
+use super::super::lanes::Lanes;
 use super::super::noise::{Octaves, Warp};
-use super::super::simd::Level;
+use super::super::simd::{self, Kernel, Level};
 use super::super::stage::{Cells, Layer, MAP_CELLS, Maps, Stage, Twin};
 use super::{Maker, words};
 use serde::Deserialize;
@@ -95,23 +96,32 @@ fn continents(parameters: &Parameters, level: Level, maps: &mut Maps) {
     let (mut ridges, mut hills) = ([0; MAP_CELLS], [0; MAP_CELLS]);
     grid::fractal2(level, origin, Octaves::new(8, 4, seed.wrapping_add(300)), &mut ridges);
     grid::fractal2(level, origin, Octaves::new(6, 4, seed.wrapping_add(400)), &mut hills);
-    raise(parameters, &ridges, &hills, maps);
+    simd::run(level, Raise { parameters, ridges: &ridges, hills: &hills, maps });
 }
 
-fn raise(parameters: &Parameters, ridges: &Cells, hills: &Cells, maps: &mut Maps) {
-    let layers = maps.layers_mut();
-    let [height, continent, erosion] = layers
-        .get_disjoint_mut([Layer::Height as usize, Layer::Continent as usize, Layer::Erosion as usize])
-        .expect("three different layers");
-    for at in 0..MAP_CELLS {
-        let land = (i32::from(continent[at]) + parameters.land).clamp(-32_768, 32_767);
-        continent[at] = land as i16;
-        let rise = rise(land, i32::from(erosion[at]));
-        // Ridges run where their noise crosses zero.
-        let ridge = (5_000 - 2 * i32::from(ridges[at]).abs()).max(0);
-        let mountain = ((rise * ridge) >> 17) * parameters.mountains >> 7;
-        let hill = (i32::from(hills[at]) * (40 + (rise >> 4))) >> 15;
-        height[at] = (profile(land) + mountain + hill).clamp(-110, 310) as i16;
+struct Raise<'a> {
+    parameters: &'a Parameters,
+    ridges: &'a Cells,
+    hills: &'a Cells,
+    maps: &'a mut Maps,
+}
+
+impl Kernel for Raise<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { parameters, ridges, hills, maps } = self;
+        let which = [Layer::Height, Layer::Continent, Layer::Erosion].map(|layer| layer as usize);
+        let [height, continent, erosion] = maps.layers_mut().get_disjoint_mut(which).expect("three different layers");
+        for at in 0..MAP_CELLS {
+            let land = (i32::from(continent[at]) + parameters.land).clamp(-32_768, 32_767);
+            continent[at] = land as i16;
+            let rise = rise(land, i32::from(erosion[at]));
+            // Ridges run where their noise crosses zero.
+            let ridge = (5_000 - 2 * i32::from(ridges[at]).abs()).max(0);
+            let mountain = ((rise * ridge) >> 17) * parameters.mountains >> 7;
+            let hill = (i32::from(hills[at]) * (40 + (rise >> 4))) >> 15;
+            height[at] = (profile(land) + mountain + hill).clamp(-110, 310) as i16;
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::grid::{self, Field};
 use super::super::lanes::Lanes;
 use super::super::noise::{self, Octaves};
 use super::super::simd::{self, Kernel, Level};
-use super::super::stage::{Context, Draft, Entries, Layer, MAP_CELLS, Maps, Stage, Twin, cell};
+use super::super::stage::{Cells, Context, Draft, Entries, Layer, MAP_CELLS, Maps, Stage, Twin, cell};
 use super::{AIR, Maker, STONE, continents, words};
 use serde::Deserialize;
 
@@ -58,17 +58,13 @@ impl Stage for Density {
     fn maps(&self, maps: &mut Maps, level: Level) -> Result<(), GenerateError> {
         let mut cliffs = [0; MAP_CELLS];
         grid::fractal2(level, maps.origin(), Octaves::new(7, 2, self.0.seed.wrapping_add(100)), &mut cliffs);
-        for at in 0..MAP_CELLS {
-            let [continent, erosion] = [Layer::Continent, Layer::Erosion].map(|layer| i32::from(maps.layer(layer)[at]));
-            let overhang = overhang(self.0.overhang, i32::from(cliffs[at]), continents::rise(continent, erosion));
-            maps.layer_mut(Layer::Overhang)[at] = overhang as i16;
-        }
+        simd::run(level, Overhangs { most: self.0.overhang, cliffs: &cliffs, maps });
         Ok(())
     }
 
     fn blocks(&self, draft: &mut Draft, context: &Context<'_>) -> Result<(), GenerateError> {
         let [x0, y0, z0] = draft.pos().origin().to_array();
-        let (low, high) = bounds(context.maps);
+        let (low, high) = context.maps.ground();
         if y0 >= high {
             return Ok(());
         }
@@ -79,7 +75,7 @@ impl Stage for Density {
         let (_, overhang) = context.maps.range(Layer::Overhang);
         let mut field = None;
         if overhang > 0 {
-            let field = field.insert(grid::new_field());
+            let field = field.insert(grid::any_field());
             let rows = (low - y0).clamp(0, 32) as usize..(high - y0).clamp(0, 32) as usize;
             grid::fractal3(context.level, [x0, y0, z0], rows, self.octaves(), field);
         }
@@ -93,24 +89,29 @@ impl Stage for Density {
     }
 }
 
+struct Overhangs<'a> {
+    most: i32,
+    cliffs: &'a Cells,
+    maps: &'a mut Maps,
+}
+
+impl Kernel for Overhangs<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let which = [Layer::Continent, Layer::Erosion, Layer::Overhang].map(|layer| layer as usize);
+        let layers = self.maps.layers_mut().get_disjoint_mut(which);
+        let [continent, erosion, out] = layers.expect("three different layers");
+        for at in 0..MAP_CELLS {
+            let rise = continents::rise(i32::from(continent[at]), i32::from(erosion[at]));
+            out[at] = overhang(self.most, i32::from(self.cliffs[at]), rise) as i16;
+        }
+    }
+}
+
 /// Voxels of overhang: where the noise of cliffs is high and mountains rise.
 #[inline(always)]
 fn overhang(most: i32, cliffs: i32, rise: i32) -> i32 {
     ((cliffs - 1_200) >> 6).clamp(0, most).min(rise >> 6)
-}
-
-/// Below the first everything is ground, from the second up everything is air.
-pub(super) fn bounds(maps: &Maps) -> (i32, i32) {
-    let (height, overhang) = (maps.layer(Layer::Height), maps.layer(Layer::Overhang));
-    let (mut low, mut high) = (i32::MAX, i32::MIN);
-    for z in 0..32 {
-        for at in cell(0, z)..cell(0, z) + 32 {
-            let (height, overhang) = (i32::from(height[at]), i32::from(overhang[at]));
-            low = low.min(height - overhang);
-            high = high.max(height + overhang);
-        }
-    }
-    (low, high)
 }
 
 struct Fill<'a> {
@@ -149,19 +150,22 @@ impl Kernel for Fill<'_> {
 
 #[inline(always)]
 fn flat_row(y: i32, height: &[i16; 32], out: &mut [u8; 32]) {
-    let y = y as i16;
-    for (out, height) in out.iter_mut().zip(height) {
-        *out = if *height > y { STONE } else { AIR };
+    let (y, mut row) = (y as i16, [0u8; 32]);
+    for x in 0..32 {
+        row[x] = u8::from(height[x] > y) * STONE;
     }
+    *out = row;
 }
 
 /// Ground is where the way to the height, in sixteenths, and what the noise adds to it, at most the overhang, is above 0.
 #[inline(always)]
 fn bulging_row(y: i32, height: &[i16; 32], overhang: &[i16; 32], noise: &[i16; 32], out: &mut [u8; 32]) {
+    let mut row = [0u8; 32];
     for x in 0..32 {
         let most = i32::from(overhang[x]) << 4;
         let way = (i32::from(height[x]) - y) << 4;
         let bulge = noise::scale(i32::from(noise[x]), most << 4).clamp(-most, most);
-        out[x] = if way + bulge > 0 { STONE } else { AIR };
+        row[x] = u8::from(way + bulge > 0) * STONE;
     }
+    *out = row;
 }

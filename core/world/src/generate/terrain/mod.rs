@@ -22,7 +22,7 @@ use super::error::GeneratorError;
 use super::noise::hash;
 use super::pipeline::Pipeline;
 use super::setting::StageSetting;
-use super::stage::{Entry, Fixed, Making, Stage};
+use super::stage::{Entry, Fixed, Making, Stage, StageSource};
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
 
@@ -43,11 +43,11 @@ pub const LAVA: Entry = 2;
 /// What density makes of ground; strata turn it into other rocks.
 pub const STONE: Entry = 3;
 
-/// The pipeline of a world. `settings` is empty for the version's own list; `other` makes stages that are not built in.
+/// The pipeline of a world. `settings` is empty for the version's own list; `source` has the stages that are not built in.
 pub fn pipeline(
     settings: &[StageSetting],
     making: &mut Making<'_>,
-    other: &dyn Fn(&StageSetting, &mut Making<'_>) -> Result<Option<Arc<dyn Stage>>, GeneratorError>,
+    source: &dyn StageSource,
 ) -> Result<Pipeline, GeneratorError> {
     for (entry, block) in [(WATER, "water"), (LAVA, "lava"), (STONE, "stone")] {
         let got = making.palette.entry(making.registry, "terrain", block)?;
@@ -59,7 +59,7 @@ pub fn pipeline(
     for (index, setting) in settings.iter().enumerate() {
         let stage = match built_in(setting, index + 1, making)? {
             Some(stage) => Some(stage),
-            None => other(setting, making)?,
+            None => source.stage(setting, making)?,
         };
         let unknown = || GeneratorError::UnknownStage {
             number: index + 1,

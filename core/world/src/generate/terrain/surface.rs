@@ -5,7 +5,7 @@ use super::super::lanes::Lanes;
 use super::super::simd::{self, Kernel};
 use super::super::stage::{Context, Draft, Entries, Entry, Halo, Layer, Maps, Stage, Twin, cell};
 use super::biomes::{BIOMES, BIOMES_MAX, SOIL_MAX};
-use super::{AIR, LAVA, Maker, WATER, density, words};
+use super::{AIR, LAVA, Maker, WATER, words};
 use crate::space::ChunkPos;
 use serde::Deserialize;
 
@@ -69,7 +69,7 @@ impl Stage for Surface {
 
 /// Whether there can be soil in a chunk.
 fn touches(pos: ChunkPos, maps: &Maps) -> bool {
-    let (low, high) = density::bounds(maps);
+    let (low, high) = maps.ground();
     let y0 = pos.origin().y();
     y0 < high && y0 + 32 > low - REACH
 }
@@ -83,7 +83,8 @@ struct Soils<'a> {
     out: &'a mut Entries,
 }
 
-/// What one looks down with along a row of places: how deep in the ground one is, and whether it began under water.
+/// What one looks down with along a row of places: how deep in the ground one is, and all ones where the
+/// ground began under water.
 struct Looking {
     depth: [u8; 32],
     wet: [u8; 32],
@@ -93,9 +94,9 @@ impl Looking {
     #[inline(always)]
     fn step(&mut self, row: &[Entry; 32]) {
         for x in 0..32 {
-            let ground = row[x] > LAVA;
-            self.wet[x] = if ground { self.wet[x] } else { u8::from(row[x] == WATER) };
-            self.depth[x] = if ground { self.depth[x].saturating_add(1) } else { 0 };
+            let ground = mask(row[x] > LAVA);
+            self.wet[x] = choose(ground, self.wet[x], mask(row[x] == WATER));
+            self.depth[x] = self.depth[x].saturating_add(1) & ground;
         }
     }
 }
@@ -103,6 +104,7 @@ impl Looking {
 impl Kernel for Soils<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
+        let uniform = [self.above.and_then(Draft::uniform).unwrap_or(AIR); 32];
         for z in 0..32 {
             let from = cell(0, z as i32);
             let row =
@@ -120,10 +122,10 @@ impl Kernel for Soils<'_> {
             }
             // Five voxels above the chunk decide how deep its topmost ones lie; deeper is as good as any depth.
             let mut looking = Looking { depth: [SOIL_MAX + 1; 32], wet: [0; 32] };
-            for above in (0..usize::from(SOIL_MAX)).rev() {
-                let open = [AIR; 32];
-                let entries = self.above.map(|draft| draft_row(draft, above * 1024 + z * 32));
-                looking.step(&entries.unwrap_or(open));
+            for y in (0..usize::from(SOIL_MAX)).rev() {
+                let entries = self.above.and_then(Draft::mixed);
+                let row = entries.map(|entries| entries[y * 1024 + z * 32..].first_chunk().expect("a row of a chunk"));
+                looking.step(row.unwrap_or(&uniform));
             }
             for y in (0..32).rev() {
                 let out: &mut [Entry; 32] = self.out[y * 1024 + z * 32..].first_chunk_mut().expect("a row of a chunk");
@@ -134,29 +136,26 @@ impl Kernel for Soils<'_> {
     }
 }
 
+/// All ones where a condition holds: rows of bytes that choose by masks need no branch.
 #[inline(always)]
-fn draft_row(draft: &Draft, at: usize) -> [Entry; 32] {
-    match draft.uniform() {
-        Some(entry) => [entry; 32],
-        None => std::array::from_fn(|x| draft.get(at + x)),
-    }
+fn mask(condition: bool) -> u8 {
+    0u8.wrapping_sub(u8::from(condition))
+}
+
+#[inline(always)]
+fn choose(mask: u8, yes: u8, no: u8) -> u8 {
+    yes & mask | no & !mask
 }
 
 /// Lays soil along one row.
 #[inline(always)]
-fn lay(
-    y: u8,
-    looking: &Looking,
-    [top, below, wet, depth]: &[[u8; 32]; 4],
-    low: &[u8; 32],
-    high: &[u8; 32],
-    out: &mut [Entry; 32],
-) {
+fn lay(y: u8, looking: &Looking, soil: &[[u8; 32]; 4], low: &[u8; 32], high: &[u8; 32], out: &mut [Entry; 32]) {
+    let mut row = *out;
     for x in 0..32 {
         let deep = looking.depth[x];
-        let soil = (deep >= 1) & (deep <= depth[x]) & (y >= low[x]) & (y < high[x]);
-        let first = if looking.wet[x] != 0 { wet[x] } else { top[x] };
-        let block = if deep == 1 { first } else { below[x] };
-        out[x] = if soil { block } else { out[x] };
+        let here = mask(deep >= 1) & mask(deep <= soil[3][x]) & mask(y >= low[x]) & mask(y < high[x]);
+        let first = choose(looking.wet[x], soil[2][x], soil[0][x]);
+        row[x] = choose(here, choose(mask(deep == 1), first, soil[1][x]), row[x]);
     }
+    *out = row;
 }

@@ -87,7 +87,8 @@ struct Ore {
     entry: u32,
     low: i32,
     high: i32,
-    one_in: u32,
+    /// Of 2³² hashes, how many make a vein.
+    chance: u32,
     radius: i32,
     length: i32,
     /// A bit for each biome.
@@ -129,7 +130,7 @@ impl Veins {
                 entry: u32::from(maker.entry(&setting.block)?),
                 low: maker.within("low", setting.low, -2_048, 2_048)?,
                 high: maker.within("high", setting.high, -2_048, 2_048)?,
-                one_in: maker.within("one_in", setting.one_in, 1, 1_000_000)? as u32,
+                chance: u32::MAX / maker.within("one_in", setting.one_in, 1, 1_000_000)? as u32,
                 radius: maker.within("radius", setting.radius, 1, 4)?,
                 length: maker.within("length", setting.length, 1, 4)?,
                 biomes: biome_set(maker, &setting.biomes)?,
@@ -182,7 +183,7 @@ fn veins(parameters: &Parameters, origin: [i32; 3], maps: &Maps, out: &mut Entri
         let seed = parameters.seed.wrapping_add(2 * number as u32);
         for (j, k, i) in (0..64).map(|n| (n >> 4, n >> 2 & 3, n & 3)) {
             let at = [first[0] + i, first[1] + j, first[2] + k];
-            if !hash(at[0], at[1], at[2], seed).is_multiple_of(ore.one_in) {
+            if hash(at[0], at[1], at[2], seed) > ore.chance {
                 continue;
             }
             let shape = hash(at[0], at[1], at[2], seed.wrapping_add(1));

@@ -3,9 +3,10 @@
 
 use super::super::error::{GenerateError, GeneratorError};
 use super::super::grid;
+use super::super::lanes::Lanes;
 use super::super::noise::{Octaves, Warp};
-use super::super::simd::Level;
-use super::super::stage::{Context, Draft, Entry, Layer, MAP_CELLS, Maps, NO_WATER, Stage, Twin, cell};
+use super::super::simd::{self, Kernel, Level};
+use super::super::stage::{Cells, Context, Draft, Entry, Layer, MAP_CELLS, Maps, NO_WATER, Stage, Twin, cell};
 use super::{AIR, Maker, WATER, words};
 use serde::Deserialize;
 
@@ -65,16 +66,7 @@ impl Stage for Water {
         let warp = Warp { octaves: Octaves::new(7, 2, seed.wrapping_add(100)), reach: 24 };
         grid::warped2(level, maps.origin(), warp, Octaves::new(9, 2, seed), &mut rivers);
         grid::fractal2(level, maps.origin(), Octaves::new(8, 3, seed.wrapping_add(200)), &mut lakes);
-        for at in 0..MAP_CELLS {
-            let height = i32::from(maps.layer(Layer::Height)[at]);
-            let overhang = i32::from(maps.layer(Layer::Overhang)[at]);
-            let height = hollowed(&self.0, height, i32::from(rivers[at]), i32::from(lakes[at]));
-            maps.layer_mut(Layer::Height)[at] = height as i16;
-            // No hollow under an overhang may reach below the water beside it.
-            maps.layer_mut(Layer::Overhang)[at] = overhang.min((height - self.0.sea - 3).max(0)) as i16;
-            let wet = height <= self.0.sea;
-            maps.layer_mut(Layer::Water)[at] = if wet { self.0.sea as i16 } else { NO_WATER };
-        }
+        simd::run(level, Hollows { parameters: &self.0, rivers: &rivers, lakes: &lakes, maps });
         Ok(())
     }
 
@@ -91,6 +83,31 @@ impl Stage for Water {
 
     fn twin(&self) -> Option<Twin> {
         Some(Twin { stem: "water", maps: true, blocks: true, parameters: words(&self.0) })
+    }
+}
+
+struct Hollows<'a> {
+    parameters: &'a Parameters,
+    rivers: &'a Cells,
+    lakes: &'a Cells,
+    maps: &'a mut Maps,
+}
+
+impl Kernel for Hollows<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let sea = self.parameters.sea;
+        let which = [Layer::Height, Layer::Overhang, Layer::Water].map(|layer| layer as usize);
+        let [heights, overhangs, water] =
+            self.maps.layers_mut().get_disjoint_mut(which).expect("three different layers");
+        for at in 0..MAP_CELLS {
+            let (rivers, lakes) = (i32::from(self.rivers[at]), i32::from(self.lakes[at]));
+            let height = hollowed(self.parameters, i32::from(heights[at]), rivers, lakes);
+            heights[at] = height as i16;
+            // No hollow under an overhang may reach below the water beside it.
+            overhangs[at] = i32::from(overhangs[at]).min((height - sea - 3).max(0)) as i16;
+            water[at] = if height <= sea { sea as i16 } else { NO_WATER };
+        }
     }
 }
 
