@@ -82,7 +82,7 @@ fn blocks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
         open &= rows_between(at_x, y0, at_z, first, end, seed + 10u, -tunnel, tunnel);
     }
     let rooms = rows_between(at_x, y0, at_z, first, end, seed + 20u, parameter(CAVERN), 0x7FFF + 1);
-    let roof = ground4(footprint, LAYER_HEIGHT, x, z) - vec4<i32>(CAVERN_ROOF);
+    let roof = wrapped4(ground4(footprint, LAYER_HEIGHT, x, z) - vec4<i32>(CAVERN_ROOF));
     for (var row = first; row < end; row++) {
         let y = vec4<i32>(y0 + row);
         let bit = vec4<u32>(1u << u32(row));

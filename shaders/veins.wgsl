@@ -7,7 +7,7 @@
 //!include terrain
 
 // Parameters: seed, number of ores, 8 words with a bit for each entry that ore takes the place of, 8 words for each ore: entry,
-// lowest and highest middle, of how many cells one has a vein, radius, number of balls, a bit for each biome, nothing.
+// lowest and highest middle, of 2^32 hashes how many make a vein, radius, number of balls, a bit for each biome, nothing.
 const SEED: u32 = 0u;
 const COUNT: u32 = 1u;
 const ROCKS: u32 = 2u;
@@ -38,7 +38,7 @@ fn look(slot: u32, ore: u32, invocation: u32) {
     let words = ORES + ORE_WORDS * ore;
     let cell = cell_of(slot, invocation % 64u);
     let seed = parameters[SEED] + 2u * ore;
-    if hash(cell.x, cell.y, cell.z, seed) % parameters[words + 3u] != 0u {
+    if hash(cell.x, cell.y, cell.z, seed) > parameters[words + 3u] {
         return;
     }
     let shape = hash(cell.x, cell.y, cell.z, seed + 1u);

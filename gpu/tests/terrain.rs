@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_gpu::Engine;
 use terrane_world::block::Registry;
+use terrane_world::generate::noise::hash;
 use terrane_world::generate::pipeline::{MapsByFootprint, Pipeline};
-use terrane_world::generate::stage::{BuiltInOnly, Draft, Entries, Layer, Maps};
+use terrane_world::generate::stage::{BuiltInOnly, Draft, Entries, Layer, Maps, NO_WATER};
 use terrane_world::generate::terrain::STAGES;
 use terrane_world::generate::{Generator, GeneratorSetting, StageSetting};
 use terrane_world::space::ChunkPos;
@@ -145,6 +146,66 @@ fn and_in_another_order() {
         "veins",
         "strata",
     ]);
+}
+
+/// A number from `low` to below `high` that depends on where it stands and on nothing else.
+fn any(at: [i32; 3], salt: u32, low: i32, high: i32) -> i32 {
+    low + (hash(at[0], at[1], at[2], salt) % (high - low) as u32) as i32
+}
+
+/// Maps in which every cell is something else, within what stages and plug-ins may write.
+fn wild_maps([x, z]: [i32; 2], width: i32) -> Maps {
+    let mut maps = Maps::new(x, z);
+    for layer in Layer::ALL {
+        let (low, high) = match layer {
+            Layer::Height => (60 - width, 61 + width),
+            Layer::Overhang => (0, 33),
+            Layer::Biome => (0, 40),
+            Layer::Tilt => (-200, 200),
+            Layer::Water => (40, 90),
+            Layer::CaveTop => (-100, 200),
+            _ => (-32_768, 32_768),
+        };
+        for (number, cell) in (0..).zip(maps.layer_mut(layer)) {
+            let is_dry = layer == Layer::Water && any([x, number, z], 99, 0, 3) > 0;
+            *cell = if is_dry { NO_WATER } else { any([x, number, z], layer as u32, low, high) as i16 };
+        }
+    }
+    maps
+}
+
+#[test]
+fn and_on_maps_and_voxels_that_no_stage_has_made() {
+    let (cpu, gpu) = (pipeline(5, &STAGES), pipeline(5, &STAGES));
+    let engine = Engine::new(device(), gpu).unwrap();
+    let kinds = cpu.palette().ids().len() as i32;
+    // From nearly level ground, where bounds decide, to ground that is all spikes.
+    for (width, at) in [(0, [3, 4]), (3, [-9, 1 << 20]), (150, [-(1 << 25), (1 << 25) - 1])] {
+        let maps = MapsByFootprint::from([(at, wild_maps(at, width))]);
+        let all = column(at);
+        let wild = |pos: &ChunkPos| {
+            let mut draft = Draft::new(*pos);
+            // Every third chunk is of one kind, air among them.
+            let one = any(pos.to_array(), 7, 0, 4) as u8;
+            let entry = |local| any([pos.x() ^ pos.y(), local, pos.z()], 8, 0, kinds) as u8;
+            match pos.y().rem_euclid(3) {
+                0 => draft.fill(one),
+                _ => (0..).zip(draft.entries_new()).for_each(|(local, to)| *to = entry(local)),
+            }
+            (*pos, draft)
+        };
+        for stage in 0..STAGES.len() {
+            let mut theirs: Drafts = all.iter().map(wild).collect();
+            let mut ours = theirs.clone();
+            engine.run_blocks(stage, &all, &maps, &mut ours).unwrap();
+            cpu.run_blocks(stage, &all, &maps, &mut theirs).unwrap();
+            assert_same_drafts(STAGES[stage], &ours, &theirs);
+            let (mut ours, mut theirs) = (maps.clone(), maps.clone());
+            engine.run_maps(stage, &mut ours).unwrap();
+            theirs.values_mut().for_each(|maps| cpu.run_maps(stage, maps).unwrap());
+            assert_same_maps(STAGES[stage], &ours, &theirs);
+        }
+    }
 }
 
 #[test]

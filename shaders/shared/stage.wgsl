@@ -19,7 +19,8 @@ struct Chunk {
     z: i32,
     // Number of its footprint.
     footprint: u32,
-    // Slots of the chunks around, the step along x fastest, then z, then y, each -1, 0 or 1; NONE where there is none.
+    // Slots of the chunks around, the step along x fastest, then z, then y, each -1, 0 or 1; NONE outside the
+    // world, and where no stage has declared a halo.
     around: array<u32, AROUND>,
     spare: u32,
 }
