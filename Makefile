@@ -17,7 +17,7 @@ help: ## Show this list
 	@echo "make run takes WORLD=folder, LISTEN=address:port and ARGS='more arguments of terrane serve'."
 
 setup: ## Install everything that building and testing need
-	@scripts/setup.sh rust page test fuzz
+	@scripts/setup.sh rust gpu page test fuzz
 
 build: ## Build the viewer's page and the release binary target/release/terrane
 	@scripts/build.sh

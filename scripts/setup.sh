@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing for the parts named on the command line, and says each thing before it installs it:
 #   rust   a compiler that is new enough, a C compiler to link with
+#   gpu    the Vulkan loader, and a Vulkan device in software for the tests of the shaders
 #   page   Node, and the packages of web/
 #   test   Chromium, and a Python with nbtlib and numpy in target/python (the independent reader)
 #   fuzz   cargo-fuzz, if there is a nightly toolchain
@@ -60,6 +61,24 @@ setup_lints() {
     fail "rustfmt or clippy is missing, and make test uses both." \
       "Install them with: rustup component add rustfmt clippy"
   fi
+}
+
+# The shaders are tested on any Vulkan device; one in software is there for machines without graphics hardware.
+setup_gpu() {
+  if [ "$(uname -s)" != Linux ] || { has_library libvulkan.so.1 && has_vulkan_driver; }; then
+    return
+  fi
+  install_packages "runs the shaders in the tests" libvulkan1 mesa-vulkan-drivers
+}
+
+has_library() {
+  local known
+  known=$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null) && [[ $known == *"$1"* ]]
+}
+
+has_vulkan_driver() {
+  [ -n "${VK_DRIVER_FILES:-${VK_ICD_FILENAMES:-}}" ] \
+    || compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null
 }
 
 setup_page() {
@@ -138,6 +157,7 @@ setup_fuzz() {
 for part in "$@"; do
   case $part in
     rust) setup_rust ;;
+    gpu) setup_gpu ;;
     page) setup_page ;;
     test)
       setup_lints

@@ -13,7 +13,7 @@ BACKGROUND_LOG=
 setup_for() {
   case $1 in
     format | clippy) scripts/setup.sh rust lints ;;
-    rust) scripts/setup.sh rust python ;;
+    rust) scripts/setup.sh rust gpu python ;;
     golden | binary | edges) scripts/setup.sh rust ;;
     web) scripts/setup.sh page ;;
     e2e) scripts/setup.sh page browser ;;
@@ -104,7 +104,7 @@ await_web() {
 }
 
 if [ "${1:-all}" = all ]; then
-  scripts/setup.sh rust page test fuzz
+  scripts/setup.sh rust gpu page test fuzz
   run_step page
   start_web
   for name in format clippy rust golden plugins; do

@@ -9,7 +9,8 @@ use std::process::Command;
 /// The table stands between these lines of ARCHITECTURE.md.
 const TABLE: (&str, &str) = ("<!-- imports -->", "<!-- /imports -->");
 /// Backticked words that end like this are paths.
-const EXTENSIONS: &[&str] = &[".rs", ".md", ".toml", ".ts", ".sh", ".png", ".yml", ".py", ".lock", ".json", ".css"];
+const EXTENSIONS: &[&str] =
+    &[".rs", ".md", ".toml", ".ts", ".sh", ".png", ".yml", ".py", ".lock", ".json", ".css", ".wgsl"];
 /// Crates with unsafe code: the store's map and signal handler; the benchmarks, which call peers' C libraries and ship
 /// with nothing.
 const UNSAFE: &[&str] = &["terrane-store", "terrane-benches"];

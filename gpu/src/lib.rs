@@ -1,0 +1,39 @@
+//! World generation on graphics devices: the twins of the built-in stages in WGSL, and the engine that runs a pipeline with
+//! them. The bytes are those of the pipeline on the CPU.
+//!
+//! ```no_run
+//! # fn example(pipeline: std::sync::Arc<terrane_world::generate::pipeline::Pipeline>,
+//! #     positions: &[terrane_world::space::ChunkPos]) -> Result<(), terrane_gpu::GpuError> {
+//! let device = terrane_gpu::Device::open(&terrane_gpu::Choice::Auto)?;
+//! let engine = terrane_gpu::Engine::new(device.into(), pipeline)?;
+//! let chunks = engine.chunks(positions)?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod assemble;
+mod choice;
+mod device;
+mod engine;
+mod error;
+pub mod layout;
+mod measure;
+mod on_cpu;
+mod pool;
+pub mod prelude;
+mod readback;
+mod record;
+mod runner;
+mod scene;
+pub mod shaders;
+mod words;
+
+pub use assemble::{Assembled, assemble};
+pub use choice::{Choice, Kind, Listed, devices};
+pub use device::Device;
+pub use engine::{Engine, Options, Ticket};
+pub use error::GpuError;
+pub use measure::{Measurement, StageTime};
+pub use shaders::Shader;
+pub use words::words;
