@@ -10,9 +10,11 @@ pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The build folder; recorded figures and the summary go there.
+/// The build folder; recorded figures and the summary go there. A benchmark that is built elsewhere is told by
+/// `TERRANE_BENCH_TARGET`.
 pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)
+    let named = ["TERRANE_BENCH_TARGET", "CARGO_TARGET_DIR"].into_iter().find_map(std::env::var_os);
+    named.map_or_else(|| workspace().join("target"), PathBuf::from)
 }
 
 /// The shared inputs: `TERRANE_SHARED`, or the folder beside the repository.

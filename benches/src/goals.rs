@@ -28,7 +28,10 @@ const fn row(name: &'static str, measured: &'static str, ours: &'static str, pee
     Row { name, measured, ours, peer, goal }
 }
 
-use crate::{lmdb::NAME as LMDB, mapped::NAME as MAPPED, ours::NAME as OURS, ours::ONE_BY_ONE, sqlite::NAME as SQLITE};
+use crate::{
+    lmdb::NAME as LMDB, luanti::NAME as LUANTI, mapped::NAME as MAPPED, ours::NAME as OURS, ours::ONE_BY_ONE,
+    sqlite::NAME as SQLITE,
+};
 
 /// The name under which a world of 2,000 chunks competes with one of 20,000.
 pub const FEW: &str = "terrane, 2,000 chunks";
@@ -56,4 +59,19 @@ pub const ROWS: &[Row] = &[
     row("  against opening 2,000 chunks", "store/open", OURS, Peer::One(FEW), Some(0.5)),
     row("  and one voxel, against LMDB", "store/open", AND_READ, Peer::One(LMDB), None),
     row("terrane import of 253 Anvil columns", "formats/import", OURS, Peer::Limit(1000.0), Some(1.0)),
+    row("noise, 3-D, 4 octaves, 1 thread", "generate/noise 1 thread", OURS, Peer::One(QUICK_NOISE), Some(1.0)),
+    row("  with AVX2 alone", "generate/noise 1 thread", AVX2, Peer::One(QUICK_NOISE), Some(0.5)),
+    row("  without vectors", "generate/noise 1 thread", "terrane, no vectors", Peer::One(QUICK_NOISE), None),
+    row("noise, 2 threads", "generate/noise 2 threads", OURS, Peer::One(QUICK_NOISE), Some(1.0)),
+    row("a world generated and stored, 1 thread", "generate/world 1 thread", OURS, Peer::One(LUANTI), Some(20.0)),
+    row("  only digested", "generate/world 1 thread", DIGESTED, Peer::One(LUANTI), Some(30.0)),
+    row("a world generated and stored, 2 threads", "generate/world 2 threads", OURS, Peer::One(LUANTI), Some(20.0)),
+    row("  only digested", "generate/world 2 threads", DIGESTED, Peer::One(LUANTI), Some(30.0)),
 ];
+
+/// The peer in noise.
+pub const QUICK_NOISE: &str = "quick-noise";
+/// Our noise without AVX-512.
+pub const AVX2: &str = "terrane, AVX2 alone";
+/// Our generation without a store.
+pub const DIGESTED: &str = "terrane, digest only";

@@ -9,6 +9,7 @@ pub mod content;
 pub mod files;
 pub mod goals;
 pub mod lmdb;
+pub mod luanti;
 pub mod mapped;
 pub mod ours;
 pub mod record;
