@@ -28,7 +28,7 @@ fn blocks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let x = 4 * i32(invocation % 8u);
     let z = i32(invocation / 8u);
     let height = ground4(footprint, LAYER_HEIGHT, x, z);
-    let overhang = ground4(footprint, LAYER_OVERHANG, x, z);
+    let overhang = max(ground4(footprint, LAYER_OVERHANG, x, z), vec4<i32>(0));
     let bounds = extent(height - overhang, height + overhang, invocation);
     let y0 = chunks[slot].y;
     if y0 >= bounds.y {

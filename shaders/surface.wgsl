@@ -34,7 +34,7 @@ fn blocks(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     let wet = (soils >> vec4<u32>(16u)) & vec4<u32>(0xFFu);
     let depth = soils >> vec4<u32>(24u);
     let height = ground4(footprint, LAYER_HEIGHT, x, z);
-    let overhang = ground4(footprint, LAYER_OVERHANG, x, z);
+    let overhang = max(ground4(footprint, LAYER_OVERHANG, x, z), vec4<i32>(0));
     let low = height - overhang - vec4<i32>(REACH);
     let high = height + overhang;
 

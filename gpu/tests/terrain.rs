@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_gpu::Engine;
 use terrane_world::block::Registry;
+use terrane_world::chunk::Chunk;
+use terrane_world::digest::{ContentDigest, chunk_hash};
 use terrane_world::generate::noise::hash;
 use terrane_world::generate::pipeline::{MapsByFootprint, Pipeline};
 use terrane_world::generate::stage::{BuiltInOnly, Draft, Entries, Layer, Maps, NO_WATER};
 use terrane_world::generate::terrain::STAGES;
 use terrane_world::generate::{Generator, GeneratorSetting, StageSetting};
-use terrane_world::space::ChunkPos;
+use terrane_world::space::{ChunkPos, VoxelBox};
 
 type Drafts = BTreeMap<ChunkPos, Draft>;
 
@@ -217,4 +219,29 @@ fn the_whole_pipeline_gives_the_chunks_of_the_cpu() {
     assert!(engine.chunks(&targets).unwrap() == cpu.chunks(&targets).unwrap());
     assert_eq!(gpu.runs(), [0; STAGES.len()]);
     assert_eq!(engine.dispatches().keys().filter(|stem| STAGES.contains(stem)).count(), STAGES.len());
+}
+
+/// The digest of a box of 512×256×512 voxels from `x`, `z` on.
+fn box_digest(x: i32, z: i32, make: impl Fn(&[ChunkPos]) -> Vec<Chunk>) -> String {
+    let registry = Registry::built_in();
+    let targets: Vec<ChunkPos> = VoxelBox::new([x, -128, z], [x + 512, 128, z + 512]).unwrap().chunks().collect();
+    let mut digest = ContentDigest::new("");
+    for (pos, chunk) in targets.iter().zip(make(&targets)) {
+        digest.add(*pos, chunk_hash(&registry, *pos, &chunk, None));
+    }
+    digest.finish()
+}
+
+#[test]
+fn a_large_box_has_the_digest_that_the_cpu_is_pinned_to() {
+    let gpu = pipeline(0x7e44_a9e5_0000_0007, &[]);
+    let engine = Engine::new(device(), gpu.clone()).unwrap();
+    // As in core/world/tests/golden.rs.
+    let pinned = "3cbaa13f89f84aba89e0c8514f74f02f";
+    assert_eq!(box_digest(-256, -256, |targets| engine.chunks(targets).unwrap()), pinned);
+    let (x, z) = ((1 << 30) - 512, -(1 << 30));
+    let cpu = pipeline(0x7e44_a9e5_0000_0007, &[]);
+    let expected = box_digest(x, z, |targets| cpu.chunks(targets).unwrap());
+    assert_eq!(box_digest(x, z, |targets| engine.chunks(targets).unwrap()), expected, "at the corner of the world");
+    assert_eq!(gpu.runs(), [0; STAGES.len()], "nothing ran on the CPU");
 }

@@ -1,4 +1,4 @@
-// The least and the greatest of a number over a chunk's footprint, as `Maps::range` and `density::bounds` have it.
+// The least and the greatest of a number over a chunk's footprint, as `Maps::range` and `Maps::ground` have it.
 
 var<workgroup> least: atomic<i32>;
 var<workgroup> greatest: atomic<i32>;

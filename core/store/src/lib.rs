@@ -4,7 +4,8 @@
 //! switched the region's directory. docs/format.md draws every file byte by byte. The outside is two narrow
 //! traits, [`door::Dir`] and [`door::File`]; [`double`] has versions of them that crash and fail.
 //!
-//! This is the only crate with `unsafe` code: mapping files, and the handler for what a truncated map raises.
+//! `unsafe` code stands in three files: mapping files (`door.rs`, `os.rs`), and the handler for what a truncated map raises
+//! (`sigbus.rs`).
 
 pub mod check;
 pub mod door;

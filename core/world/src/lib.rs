@@ -3,7 +3,6 @@
 //! Nothing in this crate touches a file, a socket, a clock or entropy; time and ticks come in as
 //! arguments and every change leaves as a [`step::Deltas`] value. Other crates store it
 //! (`terrane-store`), carry it (`terrane-protocol`) and run it (`terrane-roles`).
-#![deny(unsafe_code)]
 
 pub mod block;
 pub mod chunk;

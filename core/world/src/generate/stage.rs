@@ -199,7 +199,7 @@ impl Maps {
             let heights =
                 (0..32).flat_map(|z| row(Layer::Height as usize, z).iter().zip(row(Layer::Overhang as usize, z)));
             let ground = heights.fold((i32::MAX, i32::MIN), |(low, high), (height, overhang)| {
-                let (height, overhang) = (i32::from(*height), i32::from(*overhang));
+                let (height, overhang) = (i32::from(*height), i32::from(*overhang).max(0));
                 (low.min(height - overhang), high.max(height + overhang))
             });
             Bounds { layers, ground }

@@ -146,8 +146,9 @@ impl Kernel for Tops<'_> {
             for x in 0..MAP_EDGE {
                 let ground = height[here + x];
                 let open = (self.mouths[here + x] > MOUTH) & (i32::from(ground) > self.parameters.sea + 3);
-                let dry = if open { ground + overhang[here + x] } else { ground - ROOF };
-                top[here + x] = if wet[x] != 0 { lowest[x] - ROOF } else { dry };
+                // Wrapping, as in the twin: heights near the ends of 16 bits are another stage's doing, and no reason to panic.
+                let dry = if open { ground.wrapping_add(overhang[here + x]) } else { ground.wrapping_sub(ROOF) };
+                top[here + x] = if wet[x] != 0 { lowest[x].wrapping_sub(ROOF) } else { dry };
             }
         }
     }
@@ -193,7 +194,7 @@ impl Kernel for Carve<'_> {
                 for x in 0..32 {
                     let in_tunnel =
                         (first[x] < tunnel) & (first[x] > -tunnel) & (second[x] < tunnel) & (second[x] > -tunnel);
-                    let in_cavern = (third[x] > cavern) & (y < height[x] - CAVERN_ROOF);
+                    let in_cavern = (third[x] > cavern) & (y < height[x].wrapping_sub(CAVERN_ROOF));
                     let opened = (in_tunnel | in_cavern) & (y < top[x]) & (out[x] > LAVA);
                     out[x] = if opened { room } else { out[x] };
                 }

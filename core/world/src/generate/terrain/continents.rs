@@ -23,7 +23,7 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { spacing_bits: 10, land: 0, mountains: 100, salt: 0 }
+        Self { spacing_bits: 10, land: 15, mountains: 100, salt: 0 }
     }
 }
 

@@ -162,7 +162,7 @@ fn flat_row(y: i32, height: &[i16; 32], out: &mut [u8; 32]) {
 fn bulging_row(y: i32, height: &[i16; 32], overhang: &[i16; 32], noise: &[i16; 32], out: &mut [u8; 32]) {
     let mut row = [0u8; 32];
     for x in 0..32 {
-        let most = i32::from(overhang[x]) << 4;
+        let most = i32::from(overhang[x]).max(0) << 4;
         let way = (i32::from(height[x]) - y) << 4;
         let bulge = noise::scale(i32::from(noise[x]), most << 4).clamp(-most, most);
         row[x] = u8::from(way + bulge > 0) * STONE;

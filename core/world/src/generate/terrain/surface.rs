@@ -116,7 +116,7 @@ impl Kernel for Soils<'_> {
                 for (part, byte) in soil.iter_mut().zip(bytes) {
                     part[x] = byte;
                 }
-                let (height, overhang) = (i32::from(height[x]) - self.y0, i32::from(overhang[x]));
+                let (height, overhang) = (i32::from(height[x]) - self.y0, i32::from(overhang[x]).max(0));
                 low[x] = (height - overhang - REACH).clamp(0, 32) as u8;
                 high[x] = (height + overhang).clamp(0, 32) as u8;
             }

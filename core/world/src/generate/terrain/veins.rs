@@ -123,6 +123,9 @@ impl Veins {
         };
         for name in &settings.replaces {
             let entry = usize::from(maker.entry(name)?);
+            if entry == usize::from(AIR) {
+                return Err(maker.wrong("replaces: ore can't take the place of air; name blocks of the ground"));
+            }
             parameters.rocks[entry / 32] |= 1 << (entry % 32);
         }
         for (ore, setting) in parameters.ores.iter_mut().zip(&settings.ores) {
