@@ -19,6 +19,10 @@ pub const SETTINGS_COPY: &str = "world.toml.copy";
 pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
 const REGISTRY_HEAD: &str = "terrane registry 1";
 
+/// Above the generator in the text of a world that lists stages.
+const STAGES_HINT: &str = "# The stages run in this order. Each may have settings, be moved or left out, and plug-ins may stand among them:\n\
+     # docs/generation.md has the settings of every stage, docs/plugins.md tells how to write one.\n";
+
 /// What `world.toml` says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -75,10 +79,11 @@ impl Settings {
     /// The text of `world.toml` for a new world.
     pub fn to_toml(&self) -> String {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
             "# A Terrane world. [rules] may be changed at any time. Id, seed, generator and plug-ins are what its chunks are\n\
              # made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
-             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{}\n\
+             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{stages}{}\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 300\n# colour = \"#a2834f\"\n",
             self.seed,
             self.generator.to_toml()
