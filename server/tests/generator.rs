@@ -84,9 +84,11 @@ fn a_new_world_lists_its_stages_and_makes_what_the_short_form_makes() {
     assert!(text.contains("docs/generation.md"), "{text}");
     is_whole(&listed);
     let short = new_world(folder.path(), "short");
+    let text = fs::read_to_string(short.join("world.toml")).unwrap();
     let (head, rest) = text.split_once("[[generator.stage]]").unwrap();
     let (_, tail) = rest.split_once("[plugins]").unwrap();
     fs::write(short.join("world.toml"), format!("{head}[plugins]{tail}")).unwrap();
+    is_whole(&short);
     for world in [&listed, &short] {
         generate(world, BOX, &[]);
         is_whole(world);
@@ -277,6 +279,7 @@ fn command_kill(signal: &str, child: &Child) -> bool {
 
 /// A plug-in in the text format: it never ends where x is 200 or more.
 const ENDLESS_LOOP_EAST_OF_200: &str = r#"(module (memory (export "memory") 1)
+  (data (i32.const 0) "air\00")
   (func (export "terrane_abi") (result i32) i32.const 1)
   (func (export "terrane_halo") (result i32) i32.const 0)
   (func (export "terrane_blocks") (result i32) i32.const 0)

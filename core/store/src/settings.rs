@@ -267,6 +267,21 @@ mod tests {
     }
 
     #[test]
+    fn listed_stages_come_back_in_their_order_and_with_their_settings() {
+        let mut generator = GeneratorSetting::listed("terrain", 1);
+        assert!(generator.stages.len() > 5 && generator.is_plain());
+        generator.stages.swap(0, 1);
+        let table = toml::Table::from_iter([("rocks".to_owned(), vec!["stone", "tuff"].into())]);
+        generator.stages[4].settings = table;
+        generator.plugins.insert("lanterns".into(), "00".repeat(32));
+        assert!(!generator.is_plain());
+        let settings = Settings { id: [7; 16], seed: 1, generator, rules: BTreeMap::new() };
+        let text = settings.to_toml();
+        assert!(text.contains("docs/generation.md"), "{text}");
+        assert_eq!(Settings::parse(&text).unwrap(), settings);
+    }
+
+    #[test]
     fn a_wrong_settings_file_says_where_and_what() {
         for (text, part) in [
             ("format = 2\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n", "format version 2"),

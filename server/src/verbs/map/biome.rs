@@ -1,7 +1,7 @@
 //! The layer `biome`: the biomes' colours, lightly shaded by height.
 
 use super::height::{maps, places, relief};
-use super::paint::{Area, CLEAR, Painter, Pixel, by_footprint, lit, opaque};
+use super::paint::{Area, CLEAR, Entry, Painter, Pixel, by_footprint, lit, opaque};
 use crate::failure::Failure;
 use std::sync::atomic::{AtomicU64, Ordering};
 use terrane_world::generate::pipeline::Pipeline;
@@ -30,7 +30,7 @@ fn place(maps: &Maps, x: i32, z: i32) -> (u8, Pixel) {
     let biome = (maps.at(Layer::Biome, x, z) as usize).min(BIOMES.len() - 1);
     let height = i32::from(maps.at(Layer::Height, x, z));
     let shade = match maps.at(Layer::Water, x, z) {
-        NO_WATER => 244 + relief(maps, x, z) * 5 / 8 + (height - 62).clamp(0, 160) / 8,
+        NO_WATER => 236 + relief(maps, x, z) * 5 / 8 + (height - 62).clamp(0, 160) / 10,
         surface => 264 - (i32::from(surface) + 1 - height).clamp(0, 48) * 3 / 2 + relief(maps, x, z) / 8,
     };
     (biome as u8, opaque(lit(BIOMES[biome].colour, shade)))
@@ -47,14 +47,18 @@ impl Painter for BiomePainter<'_> {
         Ok(places.into_iter().map(|(_, pixel)| pixel).collect())
     }
 
-    fn legend(&self) -> Vec<(String, f64)> {
+    fn legend(&self) -> Vec<Entry> {
         let counts: Vec<u64> = self.places.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         let total = counts.iter().sum::<u64>().max(1) as f64;
-        let mut shares: Vec<(String, f64)> = (BIOMES.iter().zip(counts))
-            .filter(|(_, count)| *count > 0)
-            .map(|(biome, count)| (biome.name.to_owned(), count as f64 / total))
+        let counted = BIOMES.iter().zip(counts).filter(|(_, count)| *count > 0);
+        let mut legend: Vec<Entry> = counted
+            .map(|(biome, count)| Entry {
+                name: biome.name.to_owned(),
+                colour: biome.colour,
+                share: count as f64 / total,
+            })
             .collect();
-        shares.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        shares
+        legend.sort_by(|a, b| b.share.total_cmp(&a.share));
+        legend
     }
 }

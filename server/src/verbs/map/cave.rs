@@ -14,7 +14,11 @@ const SIGHT: i32 = 16;
 /// Chunks above the cut that are looked at for something between it and the sky.
 const CHUNKS_ABOVE: i32 = 10;
 /// Air with nothing in sight below it.
-const DARK: [u8; 3] = [8, 7, 12];
+const DARK: [u8; 3] = [6, 7, 14];
+/// What the light of caves makes of their floors.
+const LAMP: [u8; 3] = [96, 112, 168];
+/// What rock fades to, so that caves stand out.
+const CHALK: [u8; 3] = [204, 192, 172];
 /// Above the ground.
 const SKY: [u8; 3] = [232, 238, 244];
 const WATER: [u8; 3] = [58, 134, 232];
@@ -55,10 +59,9 @@ impl<'a> CavePainter<'a> {
         }
         let name = self.source.registry.name(block).unwrap_or("");
         if name.ends_with("_ore") {
-            return lit(rule.colour, 236);
+            return lit(rule.colour, 224);
         }
-        let grey = (rule.colour.iter().map(|part| u32::from(*part)).sum::<u32>() / 3) as u8;
-        lit(mixed(rule.colour, [grey; 3], 120), 196)
+        mixed(rule.colour, CHALK, 132)
     }
 
     fn liquid(&self, block: BlockId) -> [u8; 3] {
@@ -73,7 +76,7 @@ impl<'a> CavePainter<'a> {
             Some((down, if rule.liquid { self.liquid(block) } else { rule.colour }))
         });
         match (floor, open) {
-            (Some((down, colour)), false) => lit(mixed(DARK, colour, 128 - down * 6), 256),
+            (Some((down, colour)), false) => mixed(DARK, mixed(colour, LAMP, 176), 176 - down * 10),
             (None, false) => DARK,
             (Some((down, colour)), true) => mixed(colour, SKY, 140 + down * 6),
             (None, true) => SKY,

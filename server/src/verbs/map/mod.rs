@@ -123,7 +123,8 @@ impl Map {
         let [width, depth] = [width, depth].map(|edge| edge.div_ceil(self.shrink));
         let legend = painter.legend();
         if json {
-            let legend: serde_json::Map<_, _> = legend.into_iter().map(|(name, share)| (name, share.into())).collect();
+            let legend: serde_json::Map<_, _> =
+                legend.into_iter().map(|entry| (entry.name, entry.share.into())).collect();
             let facts = json!({
                 "layer": self.layer.to_string(), "width": width, "height": depth, "box": within.to_string(),
                 "tiles": tiles.as_ref().map(|tiles| tiles.count), "zooms": tiles.as_ref().map(|tiles| tiles.zooms),
@@ -139,6 +140,6 @@ impl Map {
             let page = folder.join("index.html");
             say!("{}: {} tiles in {} zooms, the box {within}", page.display(), tiles.count, tiles.zooms);
         }
-        legend.iter().for_each(|(name, share)| say!("{:>6.2} %  {name}", share * 100.0));
+        legend.iter().for_each(|entry| say!("{:>6.2} %  {}", entry.share * 100.0, entry.name));
     }
 }

@@ -25,14 +25,22 @@ pub struct Area {
     pub depth: usize,
 }
 
+/// What a colour of a map stands for, and its share of the whole.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Entry {
+    pub name: String,
+    pub colour: [u8; 3],
+    pub share: f64,
+}
+
 /// Colours places. Any area may be asked for, in any order and by several threads; the colours of a place depend on the
 /// place alone.
 pub trait Painter: Sync {
     /// The pixels of an area, row by row.
     fn paint(&self, area: Area) -> Result<Vec<Pixel>, Failure>;
 
-    /// What the colours of everything that was painted so far stand for: names and shares of the whole.
-    fn legend(&self) -> Vec<(String, f64)> {
+    /// What the colours of everything that was painted so far stand for.
+    fn legend(&self) -> Vec<Entry> {
         Vec::new()
     }
 }

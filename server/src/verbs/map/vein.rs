@@ -1,7 +1,7 @@
 //! The layer `vein`: ores seen from above through the rock, brighter where more voxels are over each other.
 
 use super::height::HeightPainter;
-use super::paint::{Area, CLEAR, Painter, Pixel, by_footprint, lit, mixed, opaque};
+use super::paint::{Area, CLEAR, Entry, Painter, Pixel, by_footprint, lit, mixed, opaque};
 use super::source::Source;
 use crate::failure::Failure;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +85,7 @@ fn colour(ground: Pixel, counts: &[u16; ORES.len()]) -> Pixel {
     let [red, green, blue, _] = ground;
     // Grey, so that only ores have colours.
     let grey = ((u32::from(red) * 3 + u32::from(green) * 6 + u32::from(blue)) / 10) as u8;
-    let dim = lit([grey, grey, grey.saturating_add(8)], 66);
+    let dim = lit([grey, grey, grey.saturating_add(12)], 96);
     let weights = || ORES.iter().zip(counts).map(|((_, colour, worth), count)| (*colour, worth * u32::from(*count)));
     let total: u32 = weights().map(|(_, weight)| weight).sum();
     if total == 0 {
@@ -94,7 +94,7 @@ fn colour(ground: Pixel, counts: &[u16; ORES.len()]) -> Pixel {
     let sum = |part: usize| weights().map(|(colour, weight)| u32::from(colour[part]) * weight).sum::<u32>();
     let ore = std::array::from_fn(|part| (sum(part) / total) as u8);
     let voxels: i32 = counts.iter().map(|count| i32::from(*count)).sum();
-    opaque(mixed(dim, ore, 96 + voxels * 32))
+    opaque(mixed(dim, ore, 72 + voxels * 34))
 }
 
 impl Painter for VeinPainter<'_> {
@@ -107,10 +107,16 @@ impl Painter for VeinPainter<'_> {
         Ok(places.into_iter().map(|(pixel, _)| pixel).collect())
     }
 
-    fn legend(&self) -> Vec<(String, f64)> {
+    fn legend(&self) -> Vec<Entry> {
         let counts: Vec<u64> = self.voxels.iter().map(|count| count.load(Ordering::Relaxed)).collect();
         let total = counts.iter().sum::<u64>().max(1) as f64;
-        let shares = ORES.iter().zip(counts).filter(|(_, count)| *count > 0);
-        shares.map(|((name, ..), count)| (format!("{name}_ore"), count as f64 / total)).collect()
+        let counted = ORES.iter().zip(counts).filter(|(_, count)| *count > 0);
+        counted
+            .map(|((name, colour, _), count)| Entry {
+                name: format!("{name}_ore"),
+                colour: *colour,
+                share: count as f64 / total,
+            })
+            .collect()
     }
 }
