@@ -15,8 +15,11 @@ macro_rules! say {
 mod bars;
 mod failure;
 mod logs;
+mod memory;
 mod parts;
 mod serving;
+mod stages;
+mod stopping;
 mod verbs;
 mod worlds;
 
@@ -43,7 +46,7 @@ struct CommandLine {
 
 const EXAMPLES: &str = "Examples:
   terrane serve --world my-world --listen 127.0.0.1:7777
-      a new world of hills, served; open http://127.0.0.1:7777/ in a browser
+      a new world, served; open http://127.0.0.1:7777/ in a browser
   terrane import ~/.minecraft/saves/Home --world home && terrane serve --world home
       a Minecraft world, 1.13 or later
   terrane map --world home --out home.png
@@ -52,10 +55,11 @@ const EXAMPLES: &str = "Examples:
       a part of it as a numpy array
 
 Boxes are X0,Y0,Z0:X1,Y1,Z1; the second corner is not included. Y is up, from -2048 to 2047.
-Exit code: 0 done, 1 something failed or was skipped, 2 wrong use.";
+Exit code: 0 done, 1 something failed or was skipped, 2 wrong use, 130 interrupted.";
 
 #[derive(Subcommand)]
 enum Verb {
+    New(verbs::new::New),
     Serve(verbs::serve::Serve),
     Import(verbs::import::Import),
     Export(verbs::export::Export),
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let result = match line.verb {
+        Verb::New(verb) => verb.run(json),
         Verb::Serve(verb) => verb.run(json),
         Verb::Import(verb) => verb.run(json),
         Verb::Export(verb) => verb.run(json),

@@ -1,6 +1,7 @@
 //! Opening and making the folder of a world.
 
 use crate::failure::{About, Failure};
+use crate::stages;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,13 +25,13 @@ pub fn exists(path: &Path) -> bool {
     path.join("world.toml").is_file()
 }
 
-/// Makes a world.
+/// Makes a world that lists the stages of its generator.
 pub fn create(path: &Path, seed: u64, (name, version): (&str, u32)) -> Result<(), Failure> {
     let dir = OsDir::new(path);
     dir.make_folders().about(path)?;
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
-    let generator = GeneratorSetting::plain(name, version);
+    let generator = GeneratorSetting::listed(name, version);
     let settings = Settings { id, seed, generator, rules: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
@@ -40,10 +41,10 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32)) -> Result<()
 /// Opens a world.
 pub fn open(path: &Path, access: Access) -> Result<Arc<Store>, Failure> {
     if !exists(path) {
-        let hint = "`terrane serve`, `terrane generate` and `terrane import` make worlds";
+        let hint = "`terrane new`, `serve`, `generate` and `import` make worlds";
         return Err(Failure::new(format!("{} is not a world: it has no world.toml ({hint})", path.display())));
     }
-    let store = Store::open(Arc::new(OsDir::new(path)), access).about(path)?;
+    let store = Store::open_with(Arc::new(OsDir::new(path)), access, &stages::source()).about(path)?;
     for notice in store.notices() {
         tracing::warn!("{}: {notice}", path.display());
     }
@@ -94,7 +95,7 @@ pub fn digest(
     let settings = store.settings();
     let identity = match within {
         Some(_) => String::new(),
-        None => format!("seed {} generator {} {}", settings.seed, settings.generator.name, settings.generator.version),
+        None => format!("seed {} generator {}", settings.seed, generator_identity(&settings.generator)),
     };
     let registry = store.registry();
     let hash = |pos: &ChunkPos| -> Result<(ChunkPos, u128), terrane_store::StoreError> {
@@ -106,6 +107,14 @@ pub fn digest(
     let mut digest = ContentDigest::new(&identity);
     hashes.into_iter().for_each(|(pos, hash)| digest.add(pos, hash));
     Ok((digest.finish(), digest.chunks()))
+}
+
+/// The generator as the digest has it: name and version, and what was chosen beyond them.
+fn generator_identity(generator: &GeneratorSetting) -> String {
+    if generator.is_plain() {
+        return GeneratorSetting::plain(&generator.name, generator.version).identity();
+    }
+    generator.identity()
 }
 
 /// Refuses a seed that is not the one an existing world was made with.

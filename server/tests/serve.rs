@@ -57,7 +57,7 @@ fn one_port_gives_the_page_the_status_and_refuses_strangers() {
     }
     let json = status.split("\r\n\r\n").nth(1).unwrap();
     let facts: serde_json::Value = serde_json::from_str(json).unwrap();
-    assert_eq!((&facts["generator"], &facts["epoch"]), (&"hills".into(), &1.into()), "{facts}");
+    assert_eq!((&facts["generator"], &facts["epoch"]), (&"terrain".into(), &1.into()), "{facts}");
     let foreign = http(server.port, "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n");
     assert!(foreign.starts_with("HTTP/1.1 4"), "a foreign name for this machine is refused: {foreign}");
 }
@@ -83,6 +83,6 @@ fn what_cannot_be_served_is_said_and_why() {
     assert!(locked.contains("another process"), "{locked}");
     assert!(error(&["serve", "--world", path, "--seed", "9", "--listen", "127.0.0.1:0"]).contains("seed"));
     // Reading beside it is fine.
-    assert!(succeed(&["info", "--world", path]).contains("generator  hills 1"));
+    assert!(succeed(&["info", "--world", path]).contains("generator  terrain 1"));
     assert!(succeed(&["check", "--world", path]).contains("nothing is wrong"));
 }

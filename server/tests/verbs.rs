@@ -8,9 +8,9 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A small world of hills with every kind of thing to export.
-fn hills(folder: &Path) -> PathBuf {
-    let world = folder.join("hills");
+/// A small world with every kind of thing to export.
+fn land(folder: &Path) -> PathBuf {
+    let world = folder.join("land");
     succeed(&["generate", "--world", world.to_str().unwrap(), "--box", "-32,32,-32:32,96,32", "--seed", "7"]);
     world
 }
@@ -37,7 +37,7 @@ fn fails(arguments: &[&str], part: &str) {
 #[test]
 fn import_of_an_export_gives_the_same_digest_in_every_lossless_format() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let within = "-32,32,-32:32,96,32";
     let expected = digest(&world, &["--box", within]);
     for name in ["part.npy", "regions"] {
@@ -62,7 +62,7 @@ fn import_of_an_export_gives_the_same_digest_in_every_lossless_format() {
 #[test]
 fn shifted_files_join_in_one_chunk_and_existing_chunks_need_replace() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let (world, out) = (world.to_str().unwrap(), folder.path().join("part.npy"));
     let out = out.to_str().unwrap();
     succeed(&["export", "--world", world, "--box", "0,60,0:20,70,20", "--out", out]);
@@ -86,7 +86,7 @@ fn fails_with_report(arguments: &[&str], part: &str) {
 #[test]
 fn a_file_that_is_none_is_reported_and_the_others_are_imported() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let out = folder.path().join("files");
     succeed(&[
         "export",
@@ -109,7 +109,7 @@ fn a_file_that_is_none_is_reported_and_the_others_are_imported() {
 #[test]
 fn generate_goes_on_where_it_was_and_refuses_another_seed() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let path = world.to_str().unwrap();
     let before = digest(&world, &[]);
     let again = json(&["generate", "--world", path, "--box", "-32,32,-32:32,96,32"]);
@@ -126,7 +126,7 @@ fn generate_goes_on_where_it_was_and_refuses_another_seed() {
 #[test]
 fn digest_says_what_is_not_stored_and_ends_with_the_bare_hash() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let output = terrane(&["digest", "--world", world.to_str().unwrap(), "--box", "-64,32,-32:32,96,32"]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("4 of the 12 chunks of the box are not stored"));
     let stdout = String::from_utf8(output.stdout).unwrap();
@@ -138,7 +138,7 @@ fn digest_says_what_is_not_stored_and_ends_with_the_bare_hash() {
 #[test]
 fn the_map_is_a_png_of_the_box() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     let out = folder.path().join("map.png");
     succeed(&["map", "--world", world.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     let decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(&out).unwrap()));
@@ -163,7 +163,7 @@ fn wrong_use_is_answered_with_what_would_be_right() {
     let usage = terrane(&["digest", "--world", path, "--box", "1,2,3"]);
     assert_eq!(usage.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&usage.stderr).contains("X0,Y0,Z0:X1,Y1,Z1"));
-    for verb in ["serve", "import", "export", "generate", "map", "digest", "info", "check"] {
+    for verb in ["new", "serve", "import", "export", "generate", "map", "digest", "info", "check"] {
         assert!(succeed(&[verb, "--help"]).contains("--world"), "{verb}");
     }
 }
@@ -171,7 +171,7 @@ fn wrong_use_is_answered_with_what_would_be_right() {
 #[test]
 fn a_box_too_large_for_one_file_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let world = hills(folder.path());
+    let world = land(folder.path());
     for name in ["big.npy", "big.vox"] {
         let out = folder.path().join(name);
         let (world, out_path) = (world.to_str().unwrap(), out.to_str().unwrap());
@@ -186,7 +186,7 @@ fn a_box_too_large_for_one_file_is_refused_before_anything_is_written() {
 #[test]
 fn region_files_that_are_there_are_kept_without_replace() {
     let folder = tempfile::tempdir().unwrap();
-    let (world, out) = (hills(folder.path()), folder.path().join("saves"));
+    let (world, out) = (land(folder.path()), folder.path().join("saves"));
     fs::create_dir(&out).unwrap();
     let foreign = out.join("r.0.0.mca");
     fs::write(&foreign, b"somebody's world").unwrap();
@@ -202,7 +202,7 @@ fn region_files_that_are_there_are_kept_without_replace() {
 #[test]
 fn a_failed_export_leaves_neither_a_file_nor_a_part() {
     let folder = tempfile::tempdir().unwrap();
-    let (world, out) = (hills(folder.path()), folder.path().join("out"));
+    let (world, out) = (land(folder.path()), folder.path().join("out"));
     fs::create_dir_all(out.join("a.json.part")).unwrap();
     let file = out.join("a.npy");
     fs::write(&file, b"the one before").unwrap();
@@ -220,7 +220,7 @@ fn a_failed_export_leaves_neither_a_file_nor_a_part() {
 #[test]
 fn names_of_the_game_itself_come_in_without_its_name() {
     let folder = tempfile::tempdir().unwrap();
-    let (world, out) = (hills(folder.path()), folder.path().join("a.npy"));
+    let (world, out) = (land(folder.path()), folder.path().join("a.npy"));
     let within = "0,60,0:20,70,20";
     let (path, side) = (out.to_str().unwrap(), folder.path().join("a.json"));
     succeed(&["export", "--world", world.to_str().unwrap(), "--box", within, "--out", path]);
@@ -237,7 +237,7 @@ fn names_of_the_game_itself_come_in_without_its_name() {
 #[test]
 fn an_array_says_how_much_of_it_was_not_stored() {
     let folder = tempfile::tempdir().unwrap();
-    let (world, out) = (hills(folder.path()), folder.path().join("a.npy"));
+    let (world, out) = (land(folder.path()), folder.path().join("a.npy"));
     let (world, path) = (world.to_str().unwrap(), out.to_str().unwrap());
     let output = terrane(&["export", "--world", world, "--box", "-64,32,-32:32,96,32", "--out", path]);
     let text = String::from_utf8_lossy(&output.stderr);

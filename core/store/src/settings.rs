@@ -19,6 +19,10 @@ pub const SETTINGS_COPY: &str = "world.toml.copy";
 pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
 const REGISTRY_HEAD: &str = "terrane registry 1";
 
+/// Above the generator in the text of a world that lists stages.
+const STAGES_HINT: &str = "# The stages run in this order. Each may have settings, be moved or left out, and plug-ins may stand among them:\n\
+     # docs/generation.md has the settings of every stage, docs/plugins.md tells how to write one.\n";
+
 /// What `world.toml` says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -75,10 +79,11 @@ impl Settings {
     /// The text of `world.toml` for a new world.
     pub fn to_toml(&self) -> String {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
             "# A Terrane world. [rules] may be changed at any time. Id, seed, generator and plug-ins are what its chunks are\n\
              # made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
-             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{}\n\
+             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{stages}{}\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 300\n# colour = \"#a2834f\"\n",
             self.seed,
             self.generator.to_toml()
@@ -259,6 +264,21 @@ mod tests {
             Settings::parse(&format!("{text}[rules.stone]\nstrength = -8\ncolour = \"#010203\"\n")).unwrap_err();
         let line = text.lines().count() + 2;
         assert!(wrong.to_string().starts_with(&format!("world.toml:{line}:12")), "{wrong}");
+    }
+
+    #[test]
+    fn listed_stages_come_back_in_their_order_and_with_their_settings() {
+        let mut generator = GeneratorSetting::listed("terrain", 1);
+        assert!(generator.stages.len() > 5 && generator.is_plain());
+        generator.stages.swap(0, 1);
+        let table = toml::Table::from_iter([("rocks".to_owned(), vec!["stone", "tuff"].into())]);
+        generator.stages[4].settings = table;
+        generator.plugins.insert("lanterns".into(), "00".repeat(32));
+        assert!(!generator.is_plain());
+        let settings = Settings { id: [7; 16], seed: 1, generator, rules: BTreeMap::new() };
+        let text = settings.to_toml();
+        assert!(text.contains("docs/generation.md"), "{text}");
+        assert_eq!(Settings::parse(&text).unwrap(), settings);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::bars::bar;
 use crate::failure::{About, Failure};
+use crate::stages;
 use crate::worlds;
 use clap::Args;
 use serde_json::json;
@@ -30,10 +31,15 @@ impl Check {
             return Err(Failure::new(format!("{} is not a world: it has no world.toml", self.world.display())));
         }
         let progress = bar(0, "checking", "regions");
-        let report = terrane_store::check(Arc::new(OsDir::new(&self.world)), self.repair, &|done, total| {
-            progress.set_length(total as u64);
-            progress.set_position(done as u64);
-        })
+        let report = terrane_store::check_with(
+            Arc::new(OsDir::new(&self.world)),
+            self.repair,
+            &stages::source(),
+            &|done, total| {
+                progress.set_length(total as u64);
+                progress.set_position(done as u64);
+            },
+        )
         .about(&self.world)?;
         progress.finish_and_clear();
         if json {

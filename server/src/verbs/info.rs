@@ -36,10 +36,13 @@ impl Info {
         let settings = store.settings();
         let id: String = settings.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let bounds = bounds(&chunks);
-        let generator = format!("{} {}", settings.generator.name, settings.generator.version);
+        let generator = &settings.generator;
+        let pipeline = store.generator().pipeline();
+        let stages: Vec<&str> = pipeline.iter().flat_map(|p| p.stages()).map(|stage| stage.name()).collect();
         if json {
             let facts = json!({
-                "id": id, "seed": settings.seed, "generator": settings.generator.name, "version": settings.generator.version,
+                "id": id, "seed": settings.seed, "generator": generator.name, "version": generator.version,
+                "stages": stages, "plugins": generator.plugins,
                 "chunks": chunks.len(), "bounds": bounds.map(|b| b.to_string()), "registry": store.registry().len(),
                 "epoch": store.standing().epoch, "tick": store.standing().tick,
                 "blocks": self.blocks.then_some(&counts),
@@ -47,7 +50,11 @@ impl Info {
             say!("{facts}");
             return Ok(ExitCode::SUCCESS);
         }
-        say!("world      {id}\ngenerator  {generator}, seed {}", settings.seed);
+        say!("world      {id}\ngenerator  {} {}, seed {}", generator.name, generator.version, settings.seed);
+        if !stages.is_empty() {
+            say!("stages     {}", stages.join(", "));
+        }
+        generator.plugins.iter().for_each(|(name, sha256)| say!("plug-in    {name}, SHA-256 {sha256}"));
         say!("chunks     {} stored{}", chunks.len(), bounds.map_or(String::new(), |b| format!(", within {b}")));
         say!(
             "registry   {} blocks\ntick       {}, epoch {}",

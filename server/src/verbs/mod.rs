@@ -7,4 +7,5 @@ pub mod generate;
 pub mod import;
 pub mod info;
 pub mod map;
+pub mod new;
 pub mod serve;

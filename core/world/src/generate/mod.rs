@@ -31,6 +31,14 @@ use std::sync::Arc;
 /// Names and versions of all generators, newest first.
 pub const GENERATORS: &[(&str, u32)] = &[("terrain", 1), ("hills", 1), ("void", 1)];
 
+/// The stages that a generator's version has of its own, in order; none if it is no pipeline.
+pub fn own_stages(name: &str, version: u32) -> &'static [&'static str] {
+    match (name, version) {
+        ("terrain", 1) => &terrain::STAGES,
+        _ => &[],
+    }
+}
+
 fn known() -> String {
     GENERATORS.iter().map(|(name, version)| format!("{name} {version}")).collect::<Vec<_>>().join(", ")
 }

@@ -42,6 +42,22 @@ impl GeneratorSetting {
         Self { name: name.to_owned(), version, ..Self::default() }
     }
 
+    /// The same with its version's own stages written out one by one, so that they can be changed. It makes the same
+    /// chunks.
+    pub fn listed(name: &str, version: u32) -> Self {
+        let stages = super::own_stages(name, version).iter();
+        let stages =
+            stages.map(|stage| StageSetting { stage: (*stage).to_owned(), ..StageSetting::default() }).collect();
+        Self { stages, ..Self::plain(name, version) }
+    }
+
+    /// Whether nothing was chosen beyond name and version: a list that only writes the version's own stages out says no
+    /// more than no list.
+    pub fn is_plain(&self) -> bool {
+        let own = Self::listed(&self.name, self.version).stages;
+        self.plugins.is_empty() && (self.stages.is_empty() || self.stages == own)
+    }
+
     /// The part of `world.toml` that says this. The same settings give the same text.
     pub fn to_toml(&self) -> String {
         let mut text = format!("[generator]\nname = {:?}\nversion = {}\n", self.name, self.version);

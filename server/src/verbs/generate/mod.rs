@@ -1,0 +1,99 @@
+//! `terrane generate`.
+//!
+//! `batches.rs` cuts the box into batches of whole regions, `engine.rs` makes and stores them, `progress.rs` says how far
+//! it is.
+
+mod batches;
+mod engine;
+mod progress;
+
+use crate::failure::{About, Failure};
+use crate::memory::Bytes;
+use crate::stopping;
+use crate::worlds::{self, DEFAULT_GENERATOR};
+use clap::Args;
+use engine::{Counts, Engine};
+use progress::Progress;
+use serde_json::json;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use terrane_world::limits::CHUNK_VOXELS;
+use terrane_world::space::VoxelBox;
+
+/// Generate and store every chunk of a box; makes the world if there is none
+///
+/// What is stored already is left as it is and not made again, so the same command goes on where it was interrupted.
+/// Ctrl-C stores what is in hand and stops; a second one stops at once.
+#[derive(Args)]
+pub struct Generate {
+    /// The world's folder
+    #[arg(long)]
+    world: PathBuf,
+    /// The box, X0,Y0,Z0:X1,Y1,Z1, the end not included
+    #[arg(long = "box", value_name = "BOX", allow_hyphen_values = true)]
+    within: VoxelBox,
+    /// The seed of a new world (default 0); an existing world keeps its own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Memory for chunks that are being made or written: bytes, or with K, M or G
+    #[arg(long, default_value = "1G", value_name = "BYTES")]
+    memory: Bytes,
+    /// Threads that make chunks (default: one for each core)
+    #[arg(long)]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Generate {
+    pub fn run(self, json: bool) -> Result<ExitCode, Failure> {
+        let threads = self.threads.map_or_else(cores, NonZeroUsize::get);
+        let batch_chunks = engine::batch_chunks(self.memory, threads)?;
+        if let Some(seed) = self.seed.filter(|_| worlds::exists(&self.world)) {
+            worlds::check_seed(&self.world, seed)?;
+        }
+        let store = worlds::open_or_create(&self.world, self.seed.unwrap_or(0), DEFAULT_GENERATOR)?;
+        if store.settings().generator.name == "void" {
+            let path = self.world.display();
+            return Err(Failure::new(format!(
+                "{path} has the generator `void` (it was imported): there is nothing to generate in it"
+            )));
+        }
+        let (total, begun) = (self.within.chunk_count(), Instant::now());
+        let progress = Progress::new(total);
+        let stop = stopping::on_signals()?;
+        let engine = Engine { store: &store, progress: &progress, stop: &stop, threads, batch_chunks };
+        let result = engine.run(self.within);
+        progress.finish();
+        let counts = result.about(&self.world)?;
+        worlds::close(store, &self.world)?;
+        let interrupted = counts.handled() < total;
+        self.tell(json, total, &counts, begun.elapsed().as_secs_f64());
+        Ok(if interrupted { ExitCode::from(stopping::INTERRUPTED) } else { ExitCode::SUCCESS })
+    }
+
+    fn tell(&self, json: bool, total: u64, counts: &Counts, seconds: f64) {
+        let Counts { made, stored, already_there } = *counts;
+        let left = total - counts.handled();
+        let voxels_per_second = (made * CHUNK_VOXELS as u64) as f64 / seconds.max(1e-9);
+        if json {
+            let facts = json!({
+                "chunks": total, "made": made, "stored": stored, "already_there": already_there, "left": left,
+                "interrupted": left > 0, "seconds": seconds, "voxels_per_second": voxels_per_second,
+            });
+            say!("{facts}");
+            return;
+        }
+        say!("{stored} chunks stored, {already_there} were there already");
+        if made > 0 {
+            say!("{seconds:.1} s, {:.1} million voxels a second", voxels_per_second / 1e6);
+        }
+        if left > 0 {
+            say!("interrupted with {left} chunks left: the same command goes on from here");
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
