@@ -13,6 +13,7 @@ macro_rules! say {
 }
 
 mod bars;
+mod compute;
 mod failure;
 mod logs;
 mod memory;
@@ -60,6 +61,7 @@ Exit code: 0 done, 1 something failed or was skipped, 2 wrong use, 130 interrupt
 #[derive(Subcommand)]
 enum Verb {
     New(verbs::new::New),
+    Devices(verbs::devices::Devices),
     Serve(verbs::serve::Serve),
     Import(verbs::import::Import),
     Export(verbs::export::Export),
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
     }
     let result = match line.verb {
         Verb::New(verb) => verb.run(json),
+        Verb::Devices(verb) => verb.run(json),
         Verb::Serve(verb) => verb.run(json),
         Verb::Import(verb) => verb.run(json),
         Verb::Export(verb) => verb.run(json),

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 pub mod check;
+pub mod devices;
 pub mod digest;
 pub mod export;
 pub mod generate;

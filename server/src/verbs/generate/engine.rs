@@ -5,6 +5,7 @@
 
 use super::batches::{batches, stacks};
 use super::progress::Progress;
+use crate::compute::Compute;
 use crate::failure::Failure;
 use crate::memory::Bytes;
 use crate::worlds::now_ms;
@@ -69,20 +70,27 @@ pub struct Engine<'a> {
     pub progress: &'a Progress,
     /// Set from outside: finish what is in hand.
     pub stop: &'a AtomicBool,
+    pub compute: &'a Compute,
     pub threads: usize,
     pub batch_chunks: usize,
 }
 
 /// A batch in hand.
-struct Batch {
+pub(super) struct Batch {
     chunks: Mutex<Vec<(ChunkPos, Chunk)>>,
-    /// Stacks that are not made yet.
+    /// Parts that are not made yet.
     left: AtomicUsize,
+}
+
+impl Batch {
+    pub(super) fn new(chunks: usize, parts: usize) -> Arc<Self> {
+        Arc::new(Self { chunks: Mutex::new(Vec::with_capacity(chunks)), left: AtomicUsize::new(parts) })
+    }
 }
 
 /// What the threads of a run share.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     made: AtomicU64,
     stored: AtomicU64,
     /// The first thing that went wrong.
@@ -91,7 +99,7 @@ struct Shared {
 }
 
 impl Shared {
-    fn fail(&self, error: &dyn Display) {
+    pub(super) fn fail(&self, error: &dyn Display) {
         let mut first = self.failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         first.get_or_insert_with(|| error.to_string());
         self.failed.store(true, Ordering::Release);
@@ -115,7 +123,11 @@ impl Engine<'_> {
         (0..BATCHES).for_each(|_| give_back.send(()).expect("the other end is here"));
         let already_there = std::thread::scope(|scope| {
             scope.spawn(|| self.write(&writing, &shared, batches, give_back));
-            pool.in_place_scope(|scope| self.hand_out(within, &shared, scope, to_writer, &places))
+            match self.compute {
+                Compute::Cpu => pool.in_place_scope(|scope| self.hand_out(within, &shared, scope, to_writer, &places)),
+                #[cfg(feature = "gpu")]
+                Compute::Device(device) => self.make_on(device, &pool, within, &shared, &to_writer, &places),
+            }
         });
         match shared.failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
             Some(failure) => Err(failure),
@@ -134,16 +146,7 @@ impl Engine<'_> {
     ) -> u64 {
         let mut already_there = 0;
         for batch in batches(within, self.batch_chunks) {
-            let all = batch.len();
-            let missing = match self.missing(batch) {
-                Ok(missing) => missing,
-                Err(error) => {
-                    shared.fail(&error);
-                    break;
-                }
-            };
-            already_there += (all - missing.len()) as u64;
-            self.progress.was_there((all - missing.len()) as u64);
+            let Some(missing) = self.missing(batch, &mut already_there, shared) else { break };
             if !missing.is_empty() && !self.wait(shared, places) || self.is_over(shared) {
                 break;
             }
@@ -154,22 +157,36 @@ impl Engine<'_> {
         already_there
     }
 
-    fn is_over(&self, shared: &Shared) -> bool {
+    pub(super) fn is_over(&self, shared: &Shared) -> bool {
         self.stop.load(Ordering::Acquire) || shared.failed()
     }
 
-    fn missing(&self, batch: Vec<ChunkPos>) -> Result<Vec<ChunkPos>, terrane_store::StoreError> {
-        let mut missing = Vec::with_capacity(batch.len());
+    /// What of a batch is not stored; the rest is counted. `None` if it can't be told, which is then the failure.
+    pub(super) fn missing(
+        &self,
+        batch: Vec<ChunkPos>,
+        already_there: &mut u64,
+        shared: &Shared,
+    ) -> Option<Vec<ChunkPos>> {
+        let all = batch.len();
+        let mut missing = Vec::with_capacity(all);
         for pos in batch {
-            if !self.store.has_chunk(pos)? {
-                missing.push(pos);
+            match self.store.has_chunk(pos) {
+                Ok(true) => {}
+                Ok(false) => missing.push(pos),
+                Err(error) => {
+                    shared.fail(&error);
+                    return None;
+                }
             }
         }
-        Ok(missing)
+        *already_there += (all - missing.len()) as u64;
+        self.progress.was_there((all - missing.len()) as u64);
+        Some(missing)
     }
 
     /// Waits for a place; `false` if there is no use in waiting any longer.
-    fn wait(&self, shared: &Shared, places: &Receiver<()>) -> bool {
+    pub(super) fn wait(&self, shared: &Shared, places: &Receiver<()>) -> bool {
         loop {
             match places.recv_timeout(LOOK_UP) {
                 Ok(()) => return true,
@@ -190,8 +207,7 @@ impl Engine<'_> {
     ) {
         self.progress.tell();
         let stacks = stacks(chunks);
-        let left = AtomicUsize::new(stacks.len());
-        let batch = Arc::new(Batch { chunks: Mutex::new(Vec::with_capacity(chunks.len())), left });
+        let batch = Batch::new(chunks.len(), stacks.len());
         for stack in stacks {
             let (batch, to_writer) = (Arc::clone(&batch), to_writer.clone());
             scope.spawn(move |_| self.make_stack(&stack, shared, &batch, &to_writer));
@@ -212,10 +228,22 @@ impl Engine<'_> {
             Ok(chunks) => chunks,
             Err(error) => return shared.fail(&error),
         };
-        shared.made.fetch_add(stack.len() as u64, Ordering::Relaxed);
-        self.progress.made(stack.len() as u64);
+        self.was_made(stack, chunks, shared, batch, to_writer);
+    }
+
+    /// Puts a part of a batch to the others, and passes the batch on if it was the last.
+    pub(super) fn was_made(
+        &self,
+        positions: &[ChunkPos],
+        chunks: Vec<Chunk>,
+        shared: &Shared,
+        batch: &Batch,
+        to_writer: &SyncSender<Vec<(ChunkPos, Chunk)>>,
+    ) {
+        shared.made.fetch_add(positions.len() as u64, Ordering::Relaxed);
+        self.progress.made(positions.len() as u64);
         let mut made = batch.chunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        made.extend(stack.iter().copied().zip(chunks));
+        made.extend(positions.iter().copied().zip(chunks));
         if batch.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             // The writer is gone only if it failed, which it has said.
             let _ = to_writer.send(std::mem::take(&mut made));

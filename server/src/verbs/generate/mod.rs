@@ -1,12 +1,15 @@
 //! `terrane generate`.
 //!
-//! `batches.rs` cuts the box into batches of whole regions, `engine.rs` makes and stores them, `progress.rs` says how far
-//! it is.
+//! `batches.rs` cuts the box into batches of whole regions, `engine.rs` makes and stores them, on a device with
+//! `device.rs`, `progress.rs` says how far it is.
 
 mod batches;
+#[cfg(feature = "gpu")]
+mod device;
 mod engine;
 mod progress;
 
+use crate::compute::{Compute, Wanted};
 use crate::failure::{About, Failure};
 use crate::memory::Bytes;
 use crate::stopping;
@@ -37,7 +40,13 @@ pub struct Generate {
     /// The seed of a new world (default 0); an existing world keeps its own
     #[arg(long)]
     seed: Option<u64>,
-    /// Memory for chunks that are being made or written: bytes, or with K, M or G
+    /// What makes the chunks; the bytes are the same
+    #[arg(long, value_enum, default_value = "auto")]
+    compute: Wanted,
+    /// The graphics device, by part of its name; `terrane devices` lists them
+    #[arg(long, value_name = "NAME")]
+    device: Option<String>,
+    /// Memory for chunks that are being made or written, on a device as much again: bytes, or with K, M or G
     #[arg(long, default_value = "1G", value_name = "BYTES")]
     memory: Bytes,
     /// Threads that make chunks (default: one for each core)
@@ -59,27 +68,29 @@ impl Generate {
                 "{path} has the generator `void` (it was imported): there is nothing to generate in it"
             )));
         }
+        let compute = Compute::choose(self.compute, self.device.as_deref(), self.memory, store.generator())?;
         let (total, begun) = (self.within.chunk_count(), Instant::now());
         let progress = Progress::new(total);
         let stop = stopping::on_signals()?;
-        let engine = Engine { store: &store, progress: &progress, stop: &stop, threads, batch_chunks };
+        let engine =
+            Engine { store: &store, progress: &progress, stop: &stop, compute: &compute, threads, batch_chunks };
         let result = engine.run(self.within);
         progress.finish();
         let counts = result.about(&self.world)?;
         worlds::close(store, &self.world)?;
         let interrupted = counts.handled() < total;
-        self.tell(json, total, &counts, begun.elapsed().as_secs_f64());
+        self.tell(json, total, &counts, &compute.name(), begun.elapsed().as_secs_f64());
         Ok(if interrupted { ExitCode::from(stopping::INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
-    fn tell(&self, json: bool, total: u64, counts: &Counts, seconds: f64) {
+    fn tell(&self, json: bool, total: u64, counts: &Counts, compute: &str, seconds: f64) {
         let Counts { made, stored, already_there } = *counts;
         let left = total - counts.handled();
         let voxels_per_second = (made * CHUNK_VOXELS as u64) as f64 / seconds.max(1e-9);
         if json {
             let facts = json!({
                 "chunks": total, "made": made, "stored": stored, "already_there": already_there, "left": left,
-                "interrupted": left > 0, "seconds": seconds, "voxels_per_second": voxels_per_second,
+                "interrupted": left > 0, "compute": compute, "seconds": seconds, "voxels_per_second": voxels_per_second,
             });
             say!("{facts}");
             return;
