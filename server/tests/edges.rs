@@ -1,10 +1,14 @@
 //! What the documents say about the code is so: who imports whom (ARCHITECTURE.md's table against `cargo metadata`), which
-//! crates have unsafe code, and that every path and link in ARCHITECTURE.md and README.md leads somewhere.
+//! crates have unsafe code, that every path and link in ARCHITECTURE.md and README.md leads somewhere, and that
+//! docs/generation.md has the stages' real settings and an example that compiles.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use terrane_world::block::Registry;
+use terrane_world::generate::stage::BuiltInOnly;
+use terrane_world::generate::{Generator, GeneratorSetting, StageSetting};
 
 /// The table stands between these lines of ARCHITECTURE.md.
 const TABLE: (&str, &str) = ("<!-- imports -->", "<!-- /imports -->");
@@ -194,4 +198,61 @@ fn every_path_and_link_in_the_documents_leads_somewhere() {
         }
     }
     assert!(wrong.is_empty(), "these lead nowhere:\n{}", wrong.join("\n"));
+}
+
+/// A row of the tables of docs/generation.md: stage, setting, default, and the range that is accepted.
+fn documented_settings(page: &str) -> Vec<(String, String, i64, [i64; 2])> {
+    let number = |text: &str| text.trim().replace('−', "-").parse::<i64>().ok();
+    let mut stage = "";
+    let mut rows = Vec::new();
+    for line in page.lines() {
+        stage = line.strip_prefix("### ").unwrap_or(stage);
+        let cells: Vec<&str> = line.trim_matches('|').split('|').collect();
+        let [key, default, accepted, _] = cells[..] else { continue };
+        let range = accepted.split_once(" to ").map(|(low, high)| [low, high].map(number));
+        if let (Some(key), Some(default), Some([Some(low), Some(high)])) =
+            (backticked(key).next(), number(default), range)
+        {
+            rows.push((stage.to_owned(), key.to_owned(), default, [low, high]));
+        }
+    }
+    // The keys of an ore stand one level deeper.
+    rows.retain(|(stage, ..)| stage != "veins");
+    rows
+}
+
+#[test]
+fn the_page_of_generation_has_the_real_defaults_and_ranges() {
+    let registry = Registry::built_in();
+    let make = |stage: &str, key: &str, value: i64| {
+        let settings = toml::Table::from_iter([(key.to_owned(), value.into())]);
+        let stages = vec![StageSetting { stage: stage.to_owned(), settings }];
+        let setting = GeneratorSetting { stages, ..GeneratorSetting::plain("terrain", 1) };
+        Generator::new(&setting, 1, &registry, &[], &BuiltInOnly).map_err(|error| error.to_string())
+    };
+    let parameters = |generator: &Generator| generator.pipeline().unwrap().stages()[0].twin().unwrap().parameters;
+    let rows = documented_settings(&read("docs/generation.md"));
+    assert!(rows.len() > 12, "{rows:?}");
+    for (stage, key, default, [low, high]) in rows {
+        let plain = StageSetting { stage: stage.clone(), ..StageSetting::default() };
+        let setting = GeneratorSetting { stages: vec![plain], ..GeneratorSetting::plain("terrain", 1) };
+        let plain = Generator::new(&setting, 1, &registry, &[], &BuiltInOnly).unwrap();
+        let same = make(&stage, &key, default).unwrap();
+        assert_eq!(parameters(&plain), parameters(&same), "{stage}: {key} is {default} by default");
+        for (inside, outside) in [(low, low - 1), (high, high + 1)] {
+            assert!(make(&stage, &key, inside).is_ok(), "{stage}: {key} = {inside}");
+            let error = make(&stage, &key, outside).unwrap_err();
+            assert!(error.contains(&format!("from {low} to {high}")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_page_of_generation_shows_the_example() {
+    let (page, example) = (read("docs/generation.md"), read("core/world/examples/own_stage.rs"));
+    let shown = page.split("```rust\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut lines = example.lines();
+    for line in shown.lines().filter(|line| !line.is_empty()) {
+        assert!(lines.any(|real| real == line), "the example does not have, at that place: {line}");
+    }
 }
