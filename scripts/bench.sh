@@ -4,5 +4,5 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-scripts/setup.sh rust
+scripts/setup.sh rust bench
 exec benches/run.sh "$@"

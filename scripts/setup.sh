@@ -4,6 +4,7 @@
 #   gpu    the Vulkan loader, and a Vulkan device in software for the tests of the shaders
 #   page   Node, and the packages of web/
 #   test   Chromium, and a Python with nbtlib and numpy in target/python (the independent reader)
+#   bench  the Luanti server, which generation is measured against
 #   fuzz   cargo-fuzz, if there is a nightly toolchain
 # With everything in place it takes no network and under a second.
 set -euo pipefail
@@ -138,6 +139,12 @@ setup_python() {
   printf '%s' "$wanted" >"$stamp"
 }
 
+setup_bench() {
+  if ! [ -x /usr/lib/minetest/minetestserver ] || ! [ -x /usr/bin/time ]; then
+    install_packages "is what generation is measured against" minetest-server minetest-data time
+  fi
+}
+
 # Fuzzing needs a nightly compiler. A user without one is told, CI requires it.
 setup_fuzz() {
   if ! cargo +nightly --version >/dev/null 2>&1; then
@@ -167,6 +174,7 @@ for part in "$@"; do
     lints) setup_lints ;;
     browser) setup_browser ;;
     python) setup_python ;;
+    bench) setup_bench ;;
     fuzz) setup_fuzz ;;
     *) fail "setup.sh does not know the part $part" ;;
   esac

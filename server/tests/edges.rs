@@ -155,6 +155,25 @@ fn unsafe_code_stands_only_in_the_named_files_and_in_the_benchmarks() {
     assert!(named.iter().all(|file| file.is_file()), "a named file is gone: {named:?}");
 }
 
+#[test]
+fn no_float_decides_a_voxel_and_every_stage_has_a_shader_of_its_stem() {
+    let (stages, shaders) = ("core/world/src/generate", "shaders");
+    let mut files = Vec::new();
+    [stages, shaders].iter().for_each(|folder| collect(&workspace().join(folder), &mut files));
+    let is_code = |file: &&PathBuf| file.extension().is_some_and(|end| end == "rs" || end == "wgsl");
+    for file in files.iter().filter(is_code) {
+        let text = std::fs::read_to_string(file).unwrap();
+        for word in text.split(|c: char| !c.is_alphanumeric() && c != '_') {
+            assert!(!["f16", "f32", "f64"].contains(&word), "{} has {word}", file.display());
+        }
+    }
+    for stage in terrane_world::generate::terrain::STAGES {
+        for file in [format!("{stages}/terrain/{stage}.rs"), format!("{shaders}/{stage}.wgsl")] {
+            assert!(workspace().join(&file).is_file(), "{file} is not there");
+        }
+    }
+}
+
 /// Every file below a folder.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

@@ -2,7 +2,9 @@
 //! reaches at most 13 beyond its middle, so a chunk looks at its own cells and one more on each side.
 
 use super::super::error::{GenerateError, GeneratorError};
+use super::super::lanes::Lanes;
 use super::super::noise::hash;
+use super::super::simd::{self, Kernel, Level};
 use super::super::stage::{Context, Draft, Entries, Entry, Layer, Maps, Stage, Twin};
 use super::biomes::{self, BIOMES};
 use super::{AIR, Maker, words};
@@ -166,7 +168,7 @@ impl Stage for Veins {
             return Ok(());
         }
         let origin = draft.pos().origin().to_array();
-        veins(&self.0, origin, context.maps, draft.entries_mut());
+        veins(&self.0, origin, context.maps, context.level, draft.entries_mut());
         Ok(())
     }
 
@@ -175,8 +177,26 @@ impl Stage for Veins {
     }
 }
 
+/// The hashes of 64 cells, which say whether they have a vein: by far most have none, so they are looked at many at a time.
+struct Rolls<'a> {
+    first: [i32; 3],
+    seed: u32,
+    rolls: &'a mut [u32; 64],
+}
+
+impl Kernel for Rolls<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let [x, y, z] = self.first;
+        for n in 0..64 {
+            let at = n as i32;
+            self.rolls[n] = hash(x + (at & 3), y + (at >> 4), z + (at >> 2 & 3), self.seed);
+        }
+    }
+}
+
 /// Places the veins of all cells that reach into the chunk, ore by ore, cell by cell along y, z, x.
-fn veins(parameters: &Parameters, origin: [i32; 3], maps: &Maps, out: &mut Entries) {
+fn veins(parameters: &Parameters, origin: [i32; 3], maps: &Maps, level: Level, out: &mut Entries) {
     let first = origin.map(|v| (v >> CELL_BITS) - 1);
     for (number, ore) in parameters.ores[..parameters.count as usize].iter().enumerate() {
         // No cell of the chunk has its middles within the ore's depths.
@@ -184,11 +204,10 @@ fn veins(parameters: &Parameters, origin: [i32; 3], maps: &Maps, out: &mut Entri
             continue;
         }
         let seed = parameters.seed.wrapping_add(2 * number as u32);
-        for (j, k, i) in (0..64).map(|n| (n >> 4, n >> 2 & 3, n & 3)) {
-            let at = [first[0] + i, first[1] + j, first[2] + k];
-            if hash(at[0], at[1], at[2], seed) > ore.chance {
-                continue;
-            }
+        let mut rolls = [0u32; 64];
+        simd::run(level, Rolls { first, seed, rolls: &mut rolls });
+        for (n, _) in (0..64).zip(rolls).filter(|(_, roll)| *roll <= ore.chance) {
+            let at = [first[0] + (n & 3), first[1] + (n >> 4), first[2] + (n >> 2 & 3)];
             let shape = hash(at[0], at[1], at[2], seed.wrapping_add(1));
             let middle: [i32; 3] =
                 std::array::from_fn(|axis| (at[axis] << CELL_BITS) + (shape >> (4 * axis) & 15) as i32);
@@ -225,8 +244,8 @@ fn place_ball(parameters: &Parameters, ore: &Ore, centre: [i32; 3], out: &mut En
                 let entry = out[index];
                 let rock = parameters.rocks[usize::from(entry >> 5)] >> (entry & 31) & 1 == 1;
                 // Relative to the ball, so that it needs no place in the world: the same in every chunk it reaches.
-                let speck = hash(x - centre[0], y - centre[1], z - centre[2], parameters.seed) & 7 == 0;
-                if (x - centre[0]).pow(2) <= rest && rock && !speck {
+                let speck = || hash(x - centre[0], y - centre[1], z - centre[2], parameters.seed) & 7 == 0;
+                if (x - centre[0]).pow(2) <= rest && rock && !speck() {
                     out[index] = ore.entry as Entry;
                 }
             }
