@@ -3,7 +3,8 @@
 use crate::device::{Device, locked};
 use crate::error::GpuError;
 use crate::pool::{Pool, Pooled, Use};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A submission whose last command copies bytes to where the CPU can read them.
 pub(crate) struct Readback {
@@ -11,7 +12,39 @@ pub(crate) struct Readback {
     buffer: Pooled,
     bytes: u64,
     submission: wgpu::SubmissionIndex,
-    mapped: Arc<Mutex<Option<Result<(), wgpu::BufferAsyncError>>>>,
+    mapped: Arc<Mapped>,
+}
+
+/// Whether the bytes can be read. Whichever thread looks after the device first hears it and says it here, so the one that
+/// waited for the submission may be told a moment later.
+#[derive(Default)]
+struct Mapped {
+    result: Mutex<Option<Result<(), wgpu::BufferAsyncError>>>,
+    told: Condvar,
+}
+
+/// How often a thread that has waited for its submission looks again for what another thread is about to tell it.
+const LOOKS: u32 = 600;
+/// How long it waits between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+impl Mapped {
+    fn tell(&self, result: Result<(), wgpu::BufferAsyncError>) {
+        *locked(&self.result) = Some(result);
+        self.told.notify_all();
+    }
+
+    fn take(&self) -> Option<Result<(), wgpu::BufferAsyncError>> {
+        let mut result = locked(&self.result);
+        for _ in 0..LOOKS {
+            if result.is_some() {
+                break;
+            }
+            let waited = self.told.wait_timeout(result, LOOK_EVERY);
+            result = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        result.take()
+    }
 }
 
 impl Readback {
@@ -24,12 +57,12 @@ impl Readback {
         bytes: u64,
     ) -> Result<Self, GpuError> {
         let buffer = pool.take(Use::Readback, bytes, "results")?;
-        let mapped = Arc::new(Mutex::new(None));
+        let mapped = Arc::new(Mapped::default());
         let heard = mapped.clone();
         let submission = device.guarded("a batch", || {
             encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, bytes);
             let submission = device.queue.submit([encoder.finish()]);
-            buffer.map_async(wgpu::MapMode::Read, 0..bytes.max(4), move |result| *locked(&heard) = Some(result));
+            buffer.map_async(wgpu::MapMode::Read, 0..bytes.max(4), move |result| heard.tell(result));
             submission
         })?;
         Ok(Self { device: device.clone(), buffer, bytes, submission, mapped })
@@ -38,7 +71,7 @@ impl Readback {
     /// Whether it is there already.
     pub(crate) fn is_ready(&self) -> Result<bool, GpuError> {
         let _ = self.device.guarded("a look at a batch", || self.device.device.poll(wgpu::PollType::Poll))?;
-        Ok(locked(&self.mapped).is_some())
+        Ok(locked(&self.mapped.result).is_some())
     }
 
     /// Waits for it, and reads it.
@@ -50,7 +83,7 @@ impl Readback {
             doing: doing.to_owned(),
             problem,
         };
-        match locked(&self.mapped).take() {
+        match self.mapped.take() {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(invalid(error.to_string())),
             None => return Err(invalid("they are not there after the wait".to_owned())),
@@ -66,5 +99,23 @@ impl Drop for Readback {
     /// The buffer goes back to the pool, where it must not be mapped, nor about to be.
     fn drop(&mut self) {
         let _ = self.device.guarded("the results of a batch", || self.buffer.unmap());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the other thread has to be late")]
+    fn results_that_another_thread_tells_late_are_waited_for() {
+        let mapped = Mapped::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(3 * LOOK_EVERY);
+                mapped.tell(Ok(()));
+            });
+            assert!(mapped.take().is_some_and(|result| result.is_ok()));
+        });
     }
 }

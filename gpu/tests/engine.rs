@@ -196,3 +196,16 @@ fn the_engine_can_be_shared_among_threads() {
     fn sent<T: Send>() {}
     sent::<terrane_gpu::Ticket>();
 }
+
+#[test]
+fn threads_that_read_back_at_once_all_get_their_results() {
+    // Whichever thread polls hears of everybody's results and passes them on.
+    let engine = Engine::with(device(), with_moss(), options()).unwrap();
+    let one = chunks([0..1, 0..1, 0..1]);
+    let expected = engine.chunks(&one).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..100).for_each(|_| assert!(engine.chunks(&one).unwrap() == expected)));
+        }
+    });
+}
