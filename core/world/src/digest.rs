@@ -76,32 +76,22 @@ impl ContentDigest {
 pub fn chunk_hash(registry: &Registry, pos: ChunkPos, chunk: &Chunk, within: Option<VoxelBox>) -> u128 {
     let inside = within.map_or(Some(pos.voxel_box()), |b| b.intersection(pos.voxel_box()));
     let whole = inside == Some(pos.voxel_box());
-    let mut canonical = vec![u16::MAX; CHUNK_VOXELS];
-    let names = match chunk.form() {
-        Form::U4 if whole => canonical_nibbles(&chunk.data(), chunk.table(), &mut canonical),
-        Form::Uniform if whole => {
-            canonical.fill(0);
-            chunk.table().to_vec()
+    let mut hash = Xxh3::new();
+    match chunk.form() {
+        Form::Uniform | Form::U4 if whole && is_canonical(&chunk.data(), chunk.table()) => {
+            hash_names(registry, chunk.table(), &mut hash);
+            hash_half_bytes(&chunk.data(), &mut hash);
         }
         _ => {
+            let counts = |local| whole || inside.is_some_and(|b| contains(b, pos.voxel(local)));
             let mut blocks = new_blocks();
             chunk.copy_to(&mut blocks);
-            canonical_indexes(&blocks, &mut canonical, |local| {
-                whole || inside.is_some_and(|b| contains(b, pos.voxel(local)))
-            })
+            let mut canonical = vec![u16::MAX; CHUNK_VOXELS];
+            let names = canonical_indexes(&blocks, &mut canonical, counts);
+            hash_names(registry, &names, &mut hash);
+            hash_numbers(&mut canonical, &mut hash);
         }
-    };
-    let mut hash = Xxh3::new();
-    for block in names {
-        let name = registry.name(block).unwrap_or("?");
-        hash.update(&(name.len() as u32).to_le_bytes());
-        hash.update(name.as_bytes());
     }
-    hash.update(&u32::MAX.to_le_bytes());
-    if cfg!(target_endian = "big") {
-        canonical.iter_mut().for_each(|index| *index = index.to_le());
-    }
-    hash.update(bytemuck::cast_slice(&canonical));
     for (local, data) in chunk.sparse() {
         if whole || inside.is_some_and(|b| contains(b, pos.voxel(*local))) {
             hash.update(&local.get().to_le_bytes());
@@ -112,36 +102,69 @@ pub fn chunk_hash(registry: &Registry, pos: ChunkPos, chunk: &Chunk, within: Opt
     hash.digest128()
 }
 
+fn hash_names(registry: &Registry, names: &[BlockId], hash: &mut Xxh3) {
+    for block in names {
+        let name = registry.name(*block).unwrap_or("?");
+        hash.update(&(name.len() as u32).to_le_bytes());
+        hash.update(name.as_bytes());
+    }
+    hash.update(&u32::MAX.to_le_bytes());
+}
+
+fn hash_numbers(numbers: &mut [u16], hash: &mut Xxh3) {
+    if cfg!(target_endian = "big") {
+        numbers.iter_mut().for_each(|number| *number = number.to_le());
+    }
+    hash.update(bytemuck::cast_slice(numbers));
+}
+
 fn contains(b: VoxelBox, pos: VoxelPos) -> bool {
     (0..3).all(|axis| (b.min()[axis]..b.max()[axis]).contains(&pos.to_array()[axis]))
 }
 
-/// The same as [`canonical_indexes`] over a whole chunk of half-byte indexes: sixteen voxels at a time are compared with the
-/// sixteen before them, which they mostly equal.
-fn canonical_nibbles(data: &[u8], table: &[BlockId], out: &mut [u16]) -> Vec<BlockId> {
-    let mut number_of = [u16::MAX; 16];
-    let mut names: Vec<BlockId> = Vec::with_capacity(16);
-    let (mut last, mut numbers) = (!first_word(data), [0u16; 16]);
-    for (eight, out) in data.chunks_exact(8).zip(out.chunks_exact_mut(16)) {
-        let word = first_word(eight);
-        if word != last {
-            last = word;
-            for (n, number) in numbers.iter_mut().enumerate() {
-                let index = (word >> (4 * n) & 15) as usize;
-                if number_of[index] == u16::MAX {
-                    // A table may name a block twice.
-                    let known = names.iter().position(|name| *name == table[index]);
-                    number_of[index] = known.unwrap_or(names.len()) as u16;
-                    if known.is_none() {
-                        names.push(table[index]);
-                    }
-                }
-                *number = number_of[index];
-            }
-        }
-        out.copy_from_slice(&numbers);
+/// Whether half-byte indexes are their own canonical numbers: each block has one, they come in order of first appearance,
+/// and each appears. So it is in chunks that were just packed.
+fn is_canonical(data: &[u8], table: &[BlockId]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    if data.is_empty() {
+        return true;
     }
-    names
+    // Indexes below this have appeared.
+    let mut seen = 0;
+    for eight in data.chunks_exact(8) {
+        let word = first_word(eight);
+        let (even, odd) = (word & (15 * ONES), word >> 4 & (15 * ONES));
+        // A byte reaches its highest bit if its index is none of those seen. Nearly always none does.
+        let all_below = (128 - seen) * ONES;
+        if (even + all_below | odd + all_below) & (128 * ONES) == 0 {
+            continue;
+        }
+        for n in 0..16 {
+            let index = word >> (4 * n) & 15;
+            if index > seen {
+                return false;
+            }
+            seen = seen.max(index + 1);
+        }
+    }
+    seen as usize == table.len() && table.iter().enumerate().all(|(n, block)| !table[..n].contains(block))
+}
+
+/// Voxels whose numbers are made and hashed at a time, so that they stay in the nearest cache.
+const PART: usize = 2_048;
+
+/// Hashes half-byte indexes as numbers of 16 bits; without any, as many zeros.
+fn hash_half_bytes(data: &[u8], hash: &mut Xxh3) {
+    let mut part = [0u16; PART];
+    if data.is_empty() {
+        (0..CHUNK_VOXELS / PART).for_each(|_| hash_numbers(&mut part, hash));
+    }
+    for data in data.chunks_exact(PART / 2) {
+        for (pair, byte) in part.chunks_exact_mut(2).zip(data) {
+            (pair[0], pair[1]) = (u16::from(byte & 15), u16::from(byte >> 4));
+        }
+        hash_numbers(&mut part, hash);
+    }
 }
 
 /// Numbers blocks in order of first appearance among the voxels that count; the others keep `u16::MAX`.
@@ -165,6 +188,7 @@ fn canonical_indexes(blocks: &Blocks, out: &mut [u16], counts: impl Fn(LocalInde
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk::U4_BYTES;
     use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
@@ -198,6 +222,28 @@ mod tests {
             chunk_hash(&a, pos, &Chunk::uniform(a.id("xa").unwrap()), Some(part)),
             "the differing voxel is outside the box"
         );
+    }
+
+    #[test]
+    fn a_chunk_that_is_canonical_already_has_the_hash_of_one_that_is_not() {
+        let registry = Registry::built_in();
+        let pos = ChunkPos::new(0, 0, 0).unwrap();
+        let data: Vec<u8> = (0..U4_BYTES).map(|n| (n / 700 % 5 + 16 * (n / 300 % 5)) as u8).collect();
+        // The same voxels with the table in another order, with a block twice, and with one that does not appear.
+        let table = |ids: &[u16]| ids.iter().map(|id| BlockId(*id)).collect::<Vec<_>>();
+        let turned: Vec<u8> = data.iter().map(|byte| (4 - (byte & 15)) | (4 - (byte >> 4)) << 4).collect();
+        let cases = [(&data, &[7, 3, 9, 1, 5][..]), (&turned, &[5, 1, 9, 3, 7]), (&data, &[7, 3, 9, 1, 5, 44])];
+        let hashes = cases.map(|(data, ids)| {
+            let chunk = Chunk::from_parts(Form::U4, &table(ids), data).unwrap();
+            let mut wide = new_blocks();
+            chunk.copy_to(&mut wide);
+            let bytes: Vec<u8> = wide.iter().flat_map(|block| block.0.to_le_bytes()).collect();
+            let wide = Chunk::from_parts(Form::U16, &[], &bytes).unwrap();
+            assert_eq!(chunk_hash(&registry, pos, &chunk, None), chunk_hash(&registry, pos, &wide, None));
+            (is_canonical(data, &table(ids)), chunk_hash(&registry, pos, &chunk, None))
+        });
+        assert_eq!(hashes.map(|(canonical, _)| canonical), [true, false, false]);
+        assert!(hashes.iter().all(|(_, hash)| *hash == hashes[0].1));
     }
 
     #[test]

@@ -120,17 +120,24 @@ struct Land {
 
 /// Which of four classes a value is in.
 #[inline(always)]
-fn class(value: i32, bounds: [i32; 3]) -> usize {
-    usize::from(value >= bounds[0]) + usize::from(value >= bounds[1]) + usize::from(value >= bounds[2])
+fn class(value: i32, bounds: [i32; 3]) -> u32 {
+    u32::from(value >= bounds[0]) + u32::from(value >= bounds[1]) + u32::from(value >= bounds[2])
 }
 
-/// Biomes of low land, by warmth (cold first), then by wetness (dry first).
-const LOW_LAND: [[u8; 4]; 4] = [
-    [SNOWY_PLAINS, SNOWY_PLAINS, SNOWY_TAIGA, SNOWY_TAIGA],
-    [PLAINS, PLAINS, TAIGA, TAIGA],
-    [PLAINS, FOREST, BIRCH_FOREST, DARK_FOREST],
-    [DESERT, SAVANNA, FOREST, JUNGLE],
+/// Biomes of low land, by warmth (cold first); in each word by wetness, a byte each (dry first, lowest).
+const LOW_LAND: [u32; 4] = [
+    u32::from_le_bytes([SNOWY_PLAINS, SNOWY_PLAINS, SNOWY_TAIGA, SNOWY_TAIGA]),
+    u32::from_le_bytes([PLAINS, PLAINS, TAIGA, TAIGA]),
+    u32::from_le_bytes([PLAINS, FOREST, BIRCH_FOREST, DARK_FOREST]),
+    u32::from_le_bytes([DESERT, SAVANNA, FOREST, JUNGLE]),
 ];
+
+/// One of two, without a branch: what decides changes from place to place.
+#[inline(always)]
+fn choose(condition: bool, yes: u32, no: u32) -> u32 {
+    let mask = 0u32.wrapping_sub(u32::from(condition));
+    yes & mask | no & !mask
+}
 
 /// The land as it feels, and its biome. `jitter` is a hash of the place: it moves every border by some voxels to and fro, so
 /// that biomes run into each other instead of meeting along a line.
@@ -143,39 +150,26 @@ fn biome(parameters: &Parameters, land: Land, jitter: u32) -> (Land, u8) {
     (land, biome_of(parameters, land, land.height + (shake(2) >> 6)))
 }
 
-/// `height` is the land's with some jitter; whether a place lies under water does not depend on that.
+/// `height` is the land's with some jitter; whether a place lies under water does not depend on that. The last of these that
+/// holds decides.
 #[inline(always)]
 fn biome_of(parameters: &Parameters, land: Land, height: i32) -> u8 {
-    let Land { temperature, humidity, .. } = land;
-    let warmth = class(temperature, [-2_600, -300, 2_300]);
-    if land.height <= parameters.sea {
-        return water_biome(land.continent, temperature);
-    }
-    if height <= parameters.sea + 3 && land.continent < 900 {
-        return BEACH;
-    }
-    if height >= 138 {
-        return if warmth == 0 { SNOWY_PEAKS } else { STONY_PEAKS };
-    }
-    if height >= 104 {
-        return if warmth == 0 { SNOWY_TAIGA } else { MEADOW };
-    }
-    if temperature >= 3_400 && humidity < -2_200 {
-        return BADLANDS;
-    }
-    if height <= parameters.sea + 4 && warmth >= 2 && humidity >= 1_200 {
-        return SWAMP;
-    }
-    LOW_LAND[warmth][class(humidity, [-2_000, 300, 2_400])]
+    let Land { temperature, humidity, continent, .. } = land;
+    let (warmth, sea) = (class(temperature, [-2_600, -300, 2_300]), parameters.sea);
+    let wetness = class(humidity, [-2_000, 300, 2_400]);
+    let cold = warmth == 0;
+    let row = choose(warmth < 2, choose(cold, LOW_LAND[0], LOW_LAND[1]), choose(warmth == 2, LOW_LAND[2], LOW_LAND[3]));
+    let mut biome = row >> (8 * wetness) & 255;
+    biome = choose((height <= sea + 4) & (warmth >= 2) & (humidity >= 1_200), SWAMP.into(), biome);
+    biome = choose((temperature >= 3_400) & (humidity < -2_200), BADLANDS.into(), biome);
+    biome = choose(height >= 104, choose(cold, SNOWY_TAIGA.into(), MEADOW.into()), biome);
+    biome = choose(height >= 138, choose(cold, SNOWY_PEAKS.into(), STONY_PEAKS.into()), biome);
+    biome = choose((height <= sea + 3) & (continent < 900), BEACH.into(), biome);
+    choose(land.height <= sea, water_biome(continent, temperature), biome) as u8
 }
 
 #[inline(always)]
-fn water_biome(continent: i32, temperature: i32) -> u8 {
-    if continent >= -250 {
-        return RIVER;
-    }
-    if temperature < -3_000 {
-        return FROZEN_OCEAN;
-    }
-    if continent < -4_200 { DEEP_OCEAN } else { OCEAN }
+fn water_biome(continent: i32, temperature: i32) -> u32 {
+    let open = choose(continent < -4_200, DEEP_OCEAN.into(), OCEAN.into());
+    choose(continent >= -250, RIVER.into(), choose(temperature < -3_000, FROZEN_OCEAN.into(), open))
 }
