@@ -3,16 +3,13 @@
 
 mod common;
 
-use common::{Caves, FIXED, Ground, example, load, pipeline};
+use common::{example, pipeline};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use terrane_plugin::{Plugins, limits};
 use terrane_world::block::Registry;
 use terrane_world::chunk::Chunk;
-use terrane_world::generate::palette::Palette;
 use terrane_world::generate::pipeline::Pipeline;
-use terrane_world::generate::stage::Context;
 use terrane_world::generate::{Generator, GeneratorError, GeneratorSetting, PluginFile, StageSetting, terrain};
 use terrane_world::space::{ChunkPos, LocalIndex};
 
@@ -128,34 +125,4 @@ fn a_world_with_plugins_differs_from_one_without_only_in_what_they_place() {
         Generator::new(&setting, 1, &registry, &[], &Plugins::new())
     });
     assert!(matches!(unknown, Err(GeneratorError::UnknownStage { .. })), "a plug-in that is not pinned is not there");
-}
-
-#[test]
-#[ignore = "a measurement: run it alone, with --nocapture"]
-#[allow(clippy::disallowed_methods, reason = "it measures")]
-fn what_a_chunk_costs() {
-    let nothing = common::parsed("nothing", &common::Wat { halo: 0, head: "", generate: "" }.text());
-    let text = common::Wat { halo: 8, head: "", generate: "" }.text();
-    let cases = [("nothing", nothing), ("nothing, halo 8", common::parsed("nothing", &text))];
-    for (what, file) in cases.into_iter().chain(["crystals", "standing-stones"].map(|name| (name, example(name)))) {
-        let mut palette = Palette::default();
-        let stone = palette.entry(&Registry::built_in(), "ground", "stone").unwrap();
-        let before = std::time::Instant::now();
-        let stage = load(&file, "", &mut palette).unwrap();
-        let loading = before.elapsed();
-        let ground = Pipeline::new(vec![Arc::new(Ground { stone }), Arc::new(Caves)], palette, stone, FIXED);
-        let drafts = ground.drafts(&positions()).unwrap();
-        let maps: BTreeMap<_, _> =
-            drafts.keys().map(|p| ([p.x(), p.z()], ground.maps(p.x(), p.z()).unwrap())).collect();
-        let before = std::time::Instant::now();
-        for (pos, draft) in &drafts {
-            let near = |[x, y, z]: [i32; 3]| drafts.get(&ChunkPos::new(pos.x() + x, pos.y() + y, pos.z() + z).ok()?);
-            let around = terrane_world::generate::stage::Around::new(near);
-            let context =
-                Context { maps: &maps[&[pos.x(), pos.z()]], around, level: terrane_world::generate::Level::best() };
-            stage.blocks(&mut draft.clone(), &context).unwrap();
-        }
-        let each = before.elapsed() / drafts.len() as u32;
-        eprintln!("{what}: {each:?} for a chunk, {loading:?} to load");
-    }
 }

@@ -1,17 +1,6 @@
 //! Integer value noise on a power-of-two lattice (Perlin 1985 in the value-noise form, smoothstep in 8-bit fixed point).
 
-/// Hash of a lattice point (the finaliser of MurmurHash3, Appleby 2011).
-pub fn hash(x: i32, y: i32, z: i32, seed: u32) -> u32 {
-    let mut h = (x as u32).wrapping_mul(0x9E37_79B1)
-        ^ (y as u32).wrapping_mul(0x85EB_CA77)
-        ^ (z as u32).wrapping_mul(0xC2B2_AE3D)
-        ^ seed.wrapping_mul(0x27D4_EB2F);
-    h ^= h >> 16;
-    h = h.wrapping_mul(0x85EB_CA6B);
-    h ^= h >> 13;
-    h = h.wrapping_mul(0xC2B2_AE35);
-    h ^ h >> 16
-}
+pub use super::super::noise::hash;
 
 /// Weight of the far lattice point, 0..=255, for a place `at` between two points `1 << bits` apart.
 fn weight(at: i32, bits: u32) -> i32 {
