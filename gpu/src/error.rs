@@ -88,7 +88,7 @@ pub enum GpuError {
         problem: String,
     },
     /// The device refused something that we asked of it, which is our mistake or the driver's.
-    #[error("{device} refused {doing}: {problem}; please report this with the output of --list-devices")]
+    #[error("{device} refused {doing}: {problem}; please report this with the output of `terrane devices`")]
     Invalid {
         /// The device's name.
         device: String,

@@ -131,8 +131,8 @@ fn stages_can_be_left_out_moved_and_set_and_each_choice_is_its_own_world() {
         let rest: Vec<&str> = own.iter().enumerate().filter(|(n, _)| *n != left_out).map(|(_, name)| *name).collect();
         assert!(worlds.insert(world(&list(&rest))), "without {}", own[left_out]);
     }
-    let changed = format!("{}overhang = 5\n", list(&own[..2])) + &list(&own[2..]);
-    assert!(worlds.insert(world(&changed)) || pipeline().maps(0, 0).unwrap().range(Layer::Overhang).1 <= 5);
+    let changed = format!("{}land = -20\n", list(&own[..1])) + &list(&own[1..]);
+    assert!(worlds.insert(world(&changed)), "less land");
     let twice = list(&own)
         + "[[stage]]\nstage = \"veins\"\nsalt = 9\nores = [{ block = \"gold_block\", low = -60, high = 90, one_in = 3 }]\n";
     assert!(worlds.insert(world(&twice)), "a second stage of veins");
@@ -370,7 +370,8 @@ fn the_floor_is_anchored_with_nothing_below_and_no_cave_is_flooded() {
             holes += lower.iter().filter(|near| volume.blocks[**near] == AIR).count();
         }
     }
-    assert!(holes * 500 < volume.blocks.iter().filter(|block| **block == water).count() + 1, "{holes} holes in water");
+    let wet = volume.blocks.iter().filter(|block| **block == water).count();
+    assert!(wet > 500 && holes * 500 < wet, "{holes} holes in {wet} voxels of water");
     let maps = pipeline.maps(0, 0).unwrap();
     assert!(maps.layer(Layer::Water).iter().all(|y| *y == NO_WATER || *y == 62));
 }

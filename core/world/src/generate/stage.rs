@@ -357,7 +357,7 @@ pub struct Twin {
     pub maps: bool,
     /// Whether it changes voxels.
     pub blocks: bool,
-    /// The stage's parameters as 32-bit words; `docs/generation.md` says how each shader reads them.
+    /// The stage's parameters as 32-bit words; the head of each shader says which is which.
     pub parameters: Vec<u32>,
 }
 
