@@ -164,13 +164,13 @@ fn set_nibble(indexes: &mut [u8], index: usize, value: usize) {
     *byte = *byte & !(15 << shift) | (value as u8) << shift;
 }
 
-fn boxed<T: bytemuck::Zeroable + Copy, const N: usize>() -> Box<[T; N]> {
+pub(crate) fn zeroed<T: bytemuck::Zeroable + Copy, const N: usize>() -> Box<[T; N]> {
     vec![T::zeroed(); N].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is N"))
 }
 
 /// A zeroed exchange buffer on the heap.
 pub fn new_blocks() -> Box<Blocks> {
-    boxed()
+    zeroed()
 }
 
 impl Chunk {
@@ -205,13 +205,13 @@ impl Chunk {
             Form::Uniform => Voxels::Uniform(table[0]),
             Form::U4 => {
                 check_nibbles(data, table.len())?;
-                let mut indexes: Box<[u8; U4_BYTES]> = boxed();
+                let mut indexes: Box<[u8; U4_BYTES]> = zeroed();
                 indexes.copy_from_slice(data);
                 Voxels::U4 { table: table.to_vec(), indexes }
             }
             Form::U8 => {
                 check_bytes(data, table.len())?;
-                let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+                let mut indexes: Box<[u8; U8_BYTES]> = zeroed();
                 indexes.copy_from_slice(data);
                 Voxels::U8 { table: table.to_vec(), indexes }
             }
@@ -289,13 +289,13 @@ impl Chunk {
     /// Makes room for `block` in the table and gives its entry there.
     fn entry(&mut self, block: BlockId) -> usize {
         if let Voxels::Uniform(old) = self.voxels {
-            self.voxels = Voxels::U4 { table: vec![old], indexes: boxed() };
+            self.voxels = Voxels::U4 { table: vec![old], indexes: zeroed() };
         }
         if let Voxels::U4 { table, indexes } = &self.voxels
             && table.len() == 16
             && !table.contains(&block)
         {
-            let mut wide: Box<[u8; U8_BYTES]> = boxed();
+            let mut wide: Box<[u8; U8_BYTES]> = zeroed();
             for (index, wide) in wide.iter_mut().enumerate() {
                 *wide = nibble(&indexes[..], index) as u8;
             }
@@ -461,7 +461,7 @@ fn pack(blocks: &Blocks) -> Voxels {
     // By id: 1 + its entry in the table, 0 while it has none.
     let mut entry_of = vec![0u16; usize::from(highest) + 1];
     let mut table = Vec::with_capacity(16);
-    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+    let mut indexes: Box<[u8; U8_BYTES]> = zeroed();
     for (row, row_indexes) in blocks.chunks_exact(CHUNK_EDGE).zip(indexes.chunks_exact_mut(CHUNK_EDGE)) {
         if !look_up(row, &entry_of, row_indexes) {
             if !add_new(row, &mut entry_of, &mut table) {
@@ -473,7 +473,7 @@ fn pack(blocks: &Blocks) -> Voxels {
     if table.len() > 16 {
         return Voxels::U8 { table, indexes };
     }
-    let mut halves: Box<[u8; U4_BYTES]> = boxed();
+    let mut halves: Box<[u8; U4_BYTES]> = zeroed();
     for (half, pair) in halves.iter_mut().zip(indexes.chunks_exact(2)) {
         *half = pair[0] | pair[1] << 4;
     }
@@ -483,7 +483,7 @@ fn pack(blocks: &Blocks) -> Voxels {
 /// The smallest form of voxels that are indexes into `palette`, with the table in order of first appearance.
 fn pack_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Voxels {
     let mut packing = Packing::default();
-    let mut halves: Box<[u8; U4_BYTES]> = boxed();
+    let mut halves: Box<[u8; U4_BYTES]> = zeroed();
     let half = |indexes: [u8; 8]| std::array::from_fn::<u8, 4, _>(|n| indexes[2 * n] | indexes[2 * n + 1] << 4);
     if packing.pack(entries, palette, 16, &mut halves[..], half) {
         return match packing.table.len() {
@@ -492,7 +492,7 @@ fn pack_entries(entries: &[u8; CHUNK_VOXELS], palette: &[BlockId]) -> Voxels {
         };
     }
     let mut packing = Packing::default();
-    let mut indexes: Box<[u8; U8_BYTES]> = boxed();
+    let mut indexes: Box<[u8; U8_BYTES]> = zeroed();
     let fits = packing.pack(entries, palette, 256, &mut indexes[..], |indexes| indexes);
     assert!(fits, "there are 256 entries, so no more than 256 blocks");
     Voxels::U8 { table: packing.table, indexes }

@@ -9,5 +9,6 @@ pub mod chunk;
 pub mod digest;
 pub mod generate;
 pub mod limits;
+pub mod relax;
 pub mod space;
 pub mod step;

@@ -1,0 +1,490 @@
+//! The values of many chunks, kept true while voxels change.
+
+use super::{Class, EXITS, Rules, opposite};
+use crate::chunk::zeroed;
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use crate::space::{ChunkPos, LocalIndex, VoxelPos};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+/// The classes of a tile's voxels, in local-index order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Classes {
+    /// The same everywhere.
+    One(u8),
+    /// One by one.
+    Each(Box<[u8; CHUNK_VOXELS]>),
+}
+
+impl Classes {
+    /// The class of a voxel.
+    pub fn get(&self, local: LocalIndex) -> u8 {
+        match self {
+            Self::One(class) => *class,
+            Self::Each(classes) => classes[local.index()],
+        }
+    }
+
+    fn set(&mut self, local: LocalIndex, class: u8) {
+        if let Self::One(all) = *self {
+            if all == class {
+                return;
+            }
+            let mut each = zeroed::<u8, CHUNK_VOXELS>();
+            each.fill(all);
+            *self = Self::Each(each);
+        }
+        if let Self::Each(classes) = self {
+            classes[local.index()] = class;
+        }
+    }
+}
+
+/// The distances of a tile's voxels, in local-index order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Values {
+    /// The same everywhere.
+    One(u32),
+    /// What is above a base; `u16::MAX` stands for none.
+    Narrow {
+        /// The base.
+        base: u32,
+        /// Distance less base.
+        values: Box<[u16; CHUNK_VOXELS]>,
+    },
+    /// For a tile whose distances are further apart than 16 bits can tell.
+    Wide(Box<[u32; CHUNK_VOXELS]>),
+}
+
+impl Values {
+    /// The distance of a voxel; `limit` stands for none.
+    pub fn get(&self, local: LocalIndex, limit: u32) -> u32 {
+        match self {
+            Self::One(value) => *value,
+            Self::Narrow { values, .. } if values[local.index()] == u16::MAX => limit,
+            Self::Narrow { base, values } => base + u32::from(values[local.index()]),
+            Self::Wide(values) => values[local.index()],
+        }
+    }
+
+    fn set(&mut self, local: LocalIndex, distance: u32, limit: u32) {
+        if let Self::One(all) = *self {
+            if all == distance {
+                return;
+            }
+            let base = all.min(distance);
+            let narrow = narrow(all, base, limit).zip(narrow(distance, base, limit));
+            *self = narrow.map_or_else(
+                || Self::wide(all),
+                |(all, _)| {
+                    let mut values = zeroed::<u16, CHUNK_VOXELS>();
+                    values.fill(all);
+                    Self::Narrow { base, values }
+                },
+            );
+        }
+        if let Self::Narrow { base, values } = self {
+            if let Some(distance) = narrow(distance, *base, limit) {
+                values[local.index()] = distance;
+                return;
+            }
+            let mut wide = zeroed::<u32, CHUNK_VOXELS>();
+            for (wide, narrow) in wide.iter_mut().zip(values.iter()) {
+                *wide = if *narrow == u16::MAX { limit } else { *base + u32::from(*narrow) };
+            }
+            *self = Self::Wide(wide);
+        }
+        if let Self::Wide(values) = self {
+            values[local.index()] = distance;
+        }
+    }
+
+    fn wide(all: u32) -> Self {
+        let mut values = zeroed::<u32, CHUNK_VOXELS>();
+        values.fill(all);
+        Self::Wide(values)
+    }
+}
+
+/// A distance above a base in 16 bits, if it can be told so.
+fn narrow(distance: u32, base: u32, limit: u32) -> Option<u16> {
+    if distance >= limit {
+        return Some(u16::MAX);
+    }
+    let above = distance.checked_sub(base)?;
+    u16::try_from(above).ok().filter(|above| *above < u16::MAX)
+}
+
+struct Tile {
+    pos: ChunkPos,
+    classes: Classes,
+    /// Limits the exits of each voxel beyond its class.
+    exits: Option<Box<[u32; CHUNK_VOXELS]>>,
+    values: Values,
+    /// The tiles behind the six faces, in the order of [`EXITS`].
+    beside: [Option<u32>; 6],
+}
+
+/// A voxel whose distance is another than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// Where.
+    pub pos: VoxelPos,
+    /// The distance before; the limit for none.
+    pub old: u32,
+    /// The distance now.
+    pub new: u32,
+    /// If it lost its value because of a change: which, as an index into the changes given.
+    pub origin: Option<u32>,
+}
+
+/// What an update did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Updated {
+    /// Voxels whose distance changed, in order of position.
+    pub changed: Vec<Changed>,
+    /// How often a voxel was looked at.
+    pub visited: u64,
+}
+
+/// The numbers of the bits that are set, in ascending order.
+fn bits(mask: u32) -> impl Iterator<Item = usize> {
+    let mut left = mask;
+    std::iter::from_fn(move || {
+        let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+        left &= left - 1;
+        Some(bit)
+    })
+}
+
+/// Tile number and local index of a voxel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Address(u32);
+
+impl Address {
+    fn new(tile: u32, local: LocalIndex) -> Self {
+        Self(tile << 15 | u32::from(local.get()))
+    }
+    const fn tile(self) -> usize {
+        (self.0 >> 15) as usize
+    }
+    fn local(self) -> LocalIndex {
+        LocalIndex::from_xyz((self.0 & 31) as usize, (self.0 >> 10 & 31) as usize, (self.0 >> 5 & 31) as usize)
+    }
+}
+
+/// Tiles one field can hold: their number and a local index fit one word.
+pub const TILES_MAX: usize = 1 << 17;
+
+/// A voxel that waits, in the order of its rank, then of its position, then of the change that led to it.
+type Waiting = Reverse<((u32, i32), VoxelPos, u32, Address)>;
+
+/// Distances of the voxels of all tiles that were loaded. What is not loaded has no value.
+pub struct Field {
+    rules: Arc<Rules>,
+    tiles: Vec<Tile>,
+    numbers: HashMap<ChunkPos, u32>,
+}
+
+impl Field {
+    /// A field without tiles.
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, tiles: Vec::new(), numbers: HashMap::new() }
+    }
+
+    /// Its rules.
+    pub const fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Whether a chunk is loaded.
+    pub fn holds(&self, pos: ChunkPos) -> bool {
+        self.numbers.contains_key(&pos)
+    }
+
+    /// The chunks that are loaded, in no order.
+    pub fn chunks(&self) -> impl Iterator<Item = ChunkPos> {
+        self.tiles.iter().map(|tile| tile.pos)
+    }
+
+    /// The distance of a voxel: the limit for none, and where nothing is loaded.
+    pub fn distance(&self, pos: VoxelPos) -> u32 {
+        self.address(pos).map_or(self.rules.limit(), |at| self.distance_at(at))
+    }
+
+    /// The value of a voxel, as [`Rules::value`] tells it.
+    pub fn value(&self, pos: VoxelPos) -> u32 {
+        self.rules.value(self.distance(pos))
+    }
+
+    /// The distances of a chunk, if it is loaded.
+    pub fn values(&self, pos: ChunkPos) -> Option<&Values> {
+        self.numbers.get(&pos).map(|tile| &self.tiles[*tile as usize].values)
+    }
+
+    /// The class of a voxel, if its chunk is loaded.
+    pub fn class(&self, pos: VoxelPos) -> Option<u8> {
+        self.address(pos).map(|at| self.tiles[at.tile()].classes.get(at.local()))
+    }
+
+    /// Heap bytes of the tiles.
+    pub fn memory_bytes(&self) -> usize {
+        let bytes = |tile: &Tile| {
+            let values = match tile.values {
+                Values::One(_) => 0,
+                Values::Narrow { .. } => 2 * CHUNK_VOXELS,
+                Values::Wide(_) => 4 * CHUNK_VOXELS,
+            };
+            let classes = if matches!(tile.classes, Classes::One(_)) { 0 } else { CHUNK_VOXELS };
+            size_of::<Tile>() + values + classes + tile.exits.as_ref().map_or(0, |_| 4 * CHUNK_VOXELS)
+        };
+        self.tiles.iter().map(bytes).sum()
+    }
+
+    /// Adds chunks and solves: values enter them from what is loaded already, and the other way round. Gives how often a
+    /// voxel was looked at.
+    ///
+    /// # Panics
+    /// If a chunk is loaded already, or there are more than [`TILES_MAX`].
+    pub fn load(&mut self, chunks: Vec<(ChunkPos, Classes)>) -> u64 {
+        self.load_limited(chunks.into_iter().map(|(pos, classes)| (pos, classes, None)).collect())
+    }
+
+    /// The same, with masks that limit the exits of each voxel beyond its class.
+    pub fn load_limited(&mut self, chunks: Vec<(ChunkPos, Classes, Option<Box<[u32; CHUNK_VOXELS]>>)>) -> u64 {
+        let first = self.tiles.len() as u32;
+        for (pos, classes, exits) in chunks {
+            self.push_tile(pos, classes, exits);
+        }
+        let mut queue = BinaryHeap::new();
+        let mut run = Run { field: self, before: Vec::new(), visited: 0 };
+        for tile in first..run.field.tiles.len() as u32 {
+            run.seed_tile(tile, &mut queue);
+        }
+        run.settle(queue);
+        run.visited
+    }
+
+    fn push_tile(&mut self, pos: ChunkPos, classes: Classes, exits: Option<Box<[u32; CHUNK_VOXELS]>>) {
+        let number = self.tiles.len() as u32;
+        assert!(self.tiles.len() < TILES_MAX, "a field holds {TILES_MAX} chunks");
+        assert!(self.numbers.insert(pos, number).is_none(), "chunk {pos} is loaded already");
+        let mut beside = [None; 6];
+        for (face, beside) in beside.iter_mut().enumerate() {
+            let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + i64::from(EXITS[face][axis]));
+            let Ok(other) = ChunkPos::from_i64(x, y, z) else { continue };
+            *beside = self.numbers.get(&other).copied();
+            if let Some(other) = *beside {
+                self.tiles[other as usize].beside[opposite(face)] = Some(number);
+            }
+        }
+        let values = Values::One(self.rules.limit());
+        self.tiles.push(Tile { pos, classes, exits, values, beside });
+    }
+
+    /// Gives voxels other classes and follows what changes by that. A later entry for the same voxel wins; voxels that are
+    /// not loaded are passed over.
+    ///
+    /// Values that are lost are cleared in the order in which they were settled, each only if nothing that is left gives
+    /// it the same (steps that lose 0 are followed at equal values); then what borders on the cleared settles anew. After
+    /// Ramalingam and Reps, *An incremental algorithm for a generalization of the shortest-path problem* (1996).
+    pub fn update(&mut self, changes: &[(VoxelPos, u8)]) -> Updated {
+        let mut run = Run { field: self, before: Vec::new(), visited: 0 };
+        let mut queue = BinaryHeap::new();
+        let mut seeds = Vec::new();
+        for (origin, (pos, class)) in changes.iter().enumerate() {
+            let Some(at) = run.field.address(*pos) else { continue };
+            run.field.tiles[at.tile()].classes.set(at.local(), *class);
+            seeds.push(at);
+            queue.push(run.waiting(at, run.field.distance_at(at), origin as u32));
+        }
+        let cleared = run.clear(queue);
+        seeds.extend(cleared.iter().map(|(at, _)| *at));
+        let queue = run.seeds(&seeds);
+        run.settle(queue);
+        let Run { before, visited, .. } = run;
+        Updated { changed: self.changed(before, &cleared), visited }
+    }
+
+    fn changed(&self, mut before: Vec<(Address, u32)>, cleared: &[(Address, u32)]) -> Vec<Changed> {
+        before.sort_by_key(|(at, _)| *at);
+        before.dedup_by_key(|(at, _)| *at);
+        let origins: HashMap<Address, u32> = cleared.iter().copied().collect();
+        let mut changed: Vec<Changed> = before
+            .into_iter()
+            .map(|(at, old)| Changed {
+                pos: self.pos(at),
+                old,
+                new: self.distance_at(at),
+                origin: origins.get(&at).copied(),
+            })
+            .filter(|changed| changed.old != changed.new)
+            .collect();
+        changed.sort_unstable_by_key(|changed| changed.pos);
+        changed
+    }
+
+    fn address(&self, pos: VoxelPos) -> Option<Address> {
+        self.numbers.get(&pos.chunk()).map(|tile| Address::new(*tile, pos.local()))
+    }
+
+    fn pos(&self, at: Address) -> VoxelPos {
+        self.tiles[at.tile()].pos.voxel(at.local())
+    }
+
+    fn distance_at(&self, at: Address) -> u32 {
+        self.tiles[at.tile()].values.get(at.local(), self.rules.limit())
+    }
+
+    /// The class of a voxel and the exits that are open to it.
+    fn class_at(&self, at: Address) -> (&Class, u32) {
+        let tile = &self.tiles[at.tile()];
+        let class = &self.rules.classes()[usize::from(tile.classes.get(at.local()))];
+        (class, class.exits & tile.exits.as_ref().map_or(u32::MAX, |exits| exits[at.local().index()]))
+    }
+
+    /// The voxel that lies beside another through an exit, if it is loaded.
+    fn beside(&self, at: Address, exit: usize) -> Option<Address> {
+        let mut tile = at.tile() as u32;
+        let local = at.local();
+        let mut to = [local.x(), local.y(), local.z()];
+        for axis in 0..3 {
+            let moved = to[axis] as i32 + EXITS[exit][axis];
+            to[axis] = (moved & (CHUNK_EDGE as i32 - 1)) as usize;
+            if moved as usize != to[axis] {
+                let face = [4, 0, 2][axis] + usize::from(moved > 0);
+                // Over an edge the tile between may be missing, though the one behind it is there.
+                tile = match self.tiles[tile as usize].beside[face] {
+                    Some(tile) => tile,
+                    None => return self.beside_by_position(at, exit),
+                };
+            }
+        }
+        Some(Address::new(tile, LocalIndex::from_xyz(to[0], to[1], to[2])))
+    }
+
+    fn beside_by_position(&self, at: Address, exit: usize) -> Option<Address> {
+        if exit < 6 {
+            return None;
+        }
+        let from = self.pos(at).to_array();
+        let [x, y, z] = std::array::from_fn(|axis| i64::from(from[axis]) + i64::from(EXITS[exit][axis]));
+        self.address(VoxelPos::from_i64(x, y, z).ok()?)
+    }
+}
+
+/// One run of work on a field.
+struct Run<'a> {
+    field: &'a mut Field,
+    /// What stood where something was written, in the order of writing.
+    before: Vec<(Address, u32)>,
+    visited: u64,
+}
+
+impl Run<'_> {
+    fn waiting(&self, at: Address, distance: u32, origin: u32) -> Waiting {
+        let pos = self.field.pos(at);
+        Reverse((self.field.rules.rank(distance, pos.y()), pos, origin, at))
+    }
+
+    fn set(&mut self, at: Address, distance: u32) {
+        let limit = self.field.rules.limit();
+        self.before.push((at, self.field.distance_at(at)));
+        self.field.tiles[at.tile()].values.set(at.local(), distance, limit);
+    }
+
+    /// The best distance that a voxel gets from itself and from neighbours that settled before `rank`.
+    fn best(&mut self, at: Address, rank: Option<(u32, i32)>) -> u32 {
+        self.visited += 1;
+        let rules = &self.field.rules;
+        let (class, open) = self.field.class_at(at);
+        let mut best = rules.own(class);
+        for exit in bits(open) {
+            let Some(from) = self.field.beside(at, exit) else { continue };
+            let distance = self.field.distance_at(from);
+            if rank.is_none_or(|rank| rules.rank(distance, self.field.pos(from).y()) < rank) {
+                best = best.min(rules.step(class, exit, distance));
+            }
+        }
+        best
+    }
+
+    /// Clears every value that nothing gives any more. Gives the cleared, each with the change that led to it.
+    fn clear(&mut self, mut queue: BinaryHeap<Waiting>) -> Vec<(Address, u32)> {
+        let limit = self.field.rules.limit();
+        let mut cleared = Vec::new();
+        while let Some(Reverse((rank, _, origin, at))) = queue.pop() {
+            let old = self.field.distance_at(at);
+            if old == limit {
+                continue;
+            }
+            let best = self.best(at, Some(rank));
+            if best <= old {
+                continue;
+            }
+            self.set(at, limit);
+            cleared.push((at, origin));
+            self.followers(at, |run, to, class, exit| {
+                let distance = run.field.distance_at(to);
+                if distance < limit && run.field.rules.step(&class, exit, old) == distance {
+                    queue.push(run.waiting(to, distance, origin));
+                }
+            });
+        }
+        cleared
+    }
+
+    /// Calls `each` for every voxel that may take its value from `at`, with its class and the exit through which it does.
+    fn followers(&mut self, at: Address, mut each: impl FnMut(&mut Self, Address, Class, usize)) {
+        let exits = self.field.rules.exits();
+        for exit in bits(exits) {
+            let Some(to) = self.field.beside(at, opposite(exit)) else { continue };
+            self.visited += 1;
+            let (class, open) = self.field.class_at(to);
+            if open >> exit & 1 == 1 {
+                let class = *class;
+                each(self, to, class, exit);
+            }
+        }
+    }
+
+    /// Gives voxels the best that their neighbours offer, and queues those that gained by it.
+    fn seeds(&mut self, voxels: &[Address]) -> BinaryHeap<Waiting> {
+        let mut queue = BinaryHeap::new();
+        for at in voxels {
+            let best = self.best(*at, None);
+            if best < self.field.distance_at(*at) {
+                self.set(*at, best);
+                queue.push(self.waiting(*at, best, 0));
+            }
+        }
+        queue
+    }
+
+    /// Queues what gives a new tile its first values: its sources, and what enters over its faces.
+    fn seed_tile(&mut self, tile: u32, queue: &mut BinaryHeap<Waiting>) {
+        let all = (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new);
+        let voxels: Vec<Address> = all.map(|local| Address::new(tile, local)).collect();
+        queue.extend(self.seeds(&voxels));
+    }
+
+    /// Dijkstra's algorithm (1959) from what is queued.
+    fn settle(&mut self, mut queue: BinaryHeap<Waiting>) {
+        while let Some(Reverse(((distance, _), _, _, at))) = queue.pop() {
+            if self.field.distance_at(at) != distance {
+                continue;
+            }
+            self.followers(at, |run, to, class, exit| {
+                let better = run.field.rules.step(&class, exit, distance);
+                if better < run.field.distance_at(to) {
+                    run.set(to, better);
+                    queue.push(run.waiting(to, better, 0));
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

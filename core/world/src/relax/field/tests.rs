@@ -1,0 +1,119 @@
+use super::super::{ABOVE, ALL, BELOW, FACES, NONE, Operator, TENTHS, reference};
+use super::*;
+use proptest::prelude::*;
+
+/// A box of voxels that lies across the borders of chunks.
+struct Scene {
+    rules: Arc<Rules>,
+    size: [usize; 3],
+    origin: [i32; 3],
+}
+
+impl Scene {
+    fn pos(&self, index: usize) -> VoxelPos {
+        let [width, _, depth] = self.size;
+        let at = [index % width, index / (width * depth), index / width % depth];
+        VoxelPos::try_from(std::array::from_fn::<i32, 3, _>(|axis| self.origin[axis] + at[axis] as i32)).unwrap()
+    }
+
+    /// A field with the box in it, loaded in `parts` calls, and class 0 around it.
+    fn field(&self, classes: &[u8], parts: usize) -> Field {
+        let mut chunks: std::collections::BTreeMap<ChunkPos, Classes> = std::collections::BTreeMap::new();
+        for (index, class) in classes.iter().enumerate() {
+            let pos = self.pos(index);
+            chunks.entry(pos.chunk()).or_insert(Classes::One(0)).set(pos.local(), *class);
+        }
+        let chunks: Vec<_> = chunks.into_iter().collect();
+        let mut field = Field::new(Arc::clone(&self.rules));
+        for part in chunks.chunks(chunks.len().div_ceil(parts)) {
+            field.load(part.to_vec());
+        }
+        field
+    }
+
+    fn distances(&self, field: &Field, count: usize) -> Vec<u32> {
+        (0..count).map(|index| field.distance(self.pos(index))).collect()
+    }
+}
+
+fn class(neighbours: u32, free: usize) -> impl Strategy<Value = Class> {
+    let loss = prop::collection::vec(1..5u16, 26);
+    let source = prop_oneof![4 => Just(NONE), 1 => 0..6u32];
+    (source, prop_oneof![2 => Just(0u32), 1 => 0..12u32], any::<u32>(), loss, prop::bool::weighted(0.6)).prop_map(
+        move |(source, floor, exits, loss, falls)| {
+            let mut losses: [u16; 26] = loss.try_into().unwrap();
+            losses[free] = if falls { 0 } else { losses[free] };
+            Class { source, floor, exits: (exits | FACES & 0x2d) & neighbours, losses }
+        },
+    )
+}
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let neighbours = prop_oneof![3 => Just(FACES), 1 => Just(ALL)];
+    (neighbours, prop_oneof![Just(BELOW), Just(ABOVE)], any::<bool>(), 8..40u32).prop_flat_map(
+        |(neighbours, free, plus, limit)| {
+            let operator = if plus { Operator::MinPlus } else { Operator::MaxMinus };
+            prop::collection::vec(class(neighbours, free), 2..6).prop_map(move |mut classes| {
+                classes[0] = Class::CLOSED;
+                Rules::new(operator, limit, classes).unwrap()
+            })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Any order of loading and of edits ends where the definition ends, and the work stays within what changed.
+    #[test]
+    fn incremental_equals_from_scratch_across_chunk_borders(
+        rules in rules(),
+        voxels in prop::collection::vec(any::<u8>(), 9 * 7 * 8),
+        edits in prop::collection::vec(prop::collection::vec((0..9 * 7 * 8usize, any::<u8>()), 1..24), 1..6),
+        parts in 1..4usize,
+    ) {
+        let count = rules.classes().len() as u8;
+        let scene = Scene { rules: Arc::new(rules), size: [9, 7, 8], origin: [-4, 28, 60] };
+        let mut classes: Vec<u8> = voxels.iter().map(|v| v % count).collect();
+        let mut field = scene.field(&classes, parts);
+        let mut before = reference::solve(&scene.rules, scene.size, &classes, None);
+        prop_assert_eq!(&scene.distances(&field, classes.len()), &before);
+        for edit in edits {
+            let changes: Vec<_> = edit.iter().map(|(at, class)| (scene.pos(*at), class % count)).collect();
+            edit.iter().for_each(|(at, class)| classes[*at] = class % count);
+            let updated = field.update(&changes);
+            let after = reference::solve(&scene.rules, scene.size, &classes, None);
+            prop_assert_eq!(&scene.distances(&field, classes.len()), &after);
+            let mut expected: Vec<_> =
+                (0..after.len()).filter(|at| before[*at] != after[*at]).map(|at| (scene.pos(at), before[at], after[at])).collect();
+            expected.sort_unstable();
+            let told: Vec<_> = updated.changed.iter().map(|c| (c.pos, c.old, c.new)).collect();
+            prop_assert_eq!(told, expected.clone());
+            let per_voxel = if scene.rules.exits() == FACES { 64 } else { 256 };
+            prop_assert!(updated.visited <= per_voxel * (changes.len() + expected.len()) as u64, "{} visits", updated.visited);
+            before = after;
+        }
+    }
+}
+
+#[test]
+fn values_move_between_forms_without_loss() {
+    let local = |n| LocalIndex::new(n).unwrap();
+    let limit = 10_000_000;
+    let mut values = Values::One(limit);
+    let mut expected = vec![limit; CHUNK_VOXELS];
+    for (n, value) in
+        [(0, 700_000), (5, 700_001), (9, 765_534), (11, limit), (30, 699_999), (77, 9_999_999), (5, limit)]
+    {
+        values.set(local(n), value, limit);
+        expected[usize::from(n)] = value;
+        let all: Vec<u32> = (0..CHUNK_VOXELS as u16).map(|n| values.get(local(n), limit)).collect();
+        assert_eq!(all, expected, "after {value} at {n}");
+    }
+    assert!(matches!(values, Values::Wide(_)));
+}
+
+#[test]
+fn tenths_are_no_more_than_the_true_length() {
+    assert!(TENTHS.iter().zip([100u32, 200, 300]).all(|(tenths, square)| u32::from(*tenths).pow(2) <= square));
+}
