@@ -3,7 +3,7 @@
 //! An id stands for a name with its states, `oak_stairs[facing=north,half=bottom]`; rules belong to the
 //! name without the states, `oak_stairs`. The registry belongs to the world and only grows.
 
-use crate::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, STRENGTH_PER_SIDE_LOSS_MAX};
+use crate::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, REACH};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -51,18 +51,6 @@ pub struct MovementCost {
 /// Entering is impossible.
 pub const BLOCKED: u8 = 255;
 
-/// What support loses from one voxel to the next, by the direction it comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Losses {
-    /// From the voxel below (a pillar).
-    pub below: u8,
-    /// From a voxel beside (a beam).
-    pub side: u8,
-    /// From the voxel above (hanging).
-    pub above: u8,
-}
-
 /// The rules of every block with one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockRule {
@@ -74,17 +62,19 @@ pub struct BlockRule {
     pub liquid: bool,
     /// Offered by block pickers.
     pub pickable: bool,
-    /// How much support it can carry on, 0..=16,320.
-    pub strength: u16,
-    /// What support loses on its way in.
-    pub losses: Losses,
+    /// How much support it can carry on, 0..=255.
+    pub strength: u8,
+    /// What support loses on its way in from a side, 1..=255. From below it loses nothing.
+    pub side_loss: u8,
+    /// What support loses on its way in from above, 1..=255.
+    pub hang_loss: u8,
     /// Supports itself for ever.
     pub anchored: bool,
-    /// Falls when nothing is below it.
+    /// Takes support from below alone, and runs down slopes.
     pub loose: bool,
     /// What a blast loses in it, 1..=255.
     pub blast_loss: u8,
-    /// Blast energy it releases when set off; 0 for what doesn't explode.
+    /// Power of its own blast when it is set off; 0 for what doesn't explode.
     pub explosive: u8,
     /// Costs to move into it.
     pub cost: MovementCost,
@@ -131,6 +121,27 @@ pub enum RegistryError {
         /// The text given.
         name: String,
     },
+    /// Two rules together reach further than a tick may look.
+    #[error(
+        "{what} of {strong} is {most}, and {loss} of {weak} is {least}: that reaches past {REACH} voxels. {what} may be at \
+         most {REACH} × the smallest {loss} of all blocks: give {strong} at most {}, or {weak} at least {}",
+        u32::from(*least) * REACH as u32,
+        u32::from(*most).div_ceil(REACH as u32)
+    )]
+    Reach {
+        /// The rule that is too large.
+        what: &'static str,
+        /// The block that has it.
+        strong: String,
+        /// Its value.
+        most: u8,
+        /// The rule that is too small.
+        loss: &'static str,
+        /// The block that has it.
+        weak: String,
+        /// Its value.
+        least: u8,
+    },
     /// A stored list of names is not a registry.
     #[error("entry {index} of the registry, {name:?}, {problem}")]
     List {
@@ -159,7 +170,8 @@ struct RawRule {
     #[serde(default = "yes")]
     pickable: bool,
     strength: Option<Spanned<i64>>,
-    losses: Option<Spanned<Losses>>,
+    side_loss: Option<Spanned<i64>>,
+    hang_loss: Option<Spanned<i64>>,
     #[serde(default)]
     anchored: bool,
     #[serde(default)]
@@ -219,56 +231,20 @@ fn colour(value: &Spanned<String>) -> Result<[u8; 3], Problem> {
     Ok([(value >> 16) as u8, (value >> 8) as u8, value as u8])
 }
 
-/// Checks what keeps relaxation finite: every cycle loses at least 1, and support ends within reach.
-fn check_losses(
-    losses: &Option<Spanned<Losses>>,
-    strength: u16,
-    at: std::ops::Range<usize>,
-) -> Result<Losses, Problem> {
-    let plain = Losses { below: 0, side: 8, above: 16 };
-    let (losses, span) = losses.as_ref().map_or((plain, at), |l| (*l.get_ref(), l.span()));
-    if losses.side == 0 {
-        return Err((
-            span,
-            "losses.side = 0 would carry support without end: a whole number from 1 to 255 is accepted".into(),
-        ));
-    }
-    if losses.below == 0 && losses.above == 0 {
-        return Err((
-            span,
-            "losses.below and losses.above can't both be 0, or support would go round in a circle: make one at least 1"
-                .into(),
-        ));
-    }
-    let most = u16::from(losses.side) * STRENGTH_PER_SIDE_LOSS_MAX;
-    if strength > most {
-        return Err((
-            span,
-            format!(
-                "strength {strength} with losses.side = {} would reach past {STRENGTH_PER_SIDE_LOSS_MAX} voxels: strength up to {most} is accepted, or a larger side loss",
-                losses.side
-            ),
-        ));
-    }
-    Ok(losses)
-}
-
 fn rule(raw: Spanned<RawRule>) -> Result<BlockRule, Problem> {
-    let span = raw.span();
     let raw = raw.into_inner();
-    let strength = number(raw.strength, if raw.solid { 128 } else { 0 }, 0, 255 * 64, "strength")? as u16;
-    let losses = check_losses(&raw.losses, strength, span)?;
     let (on_foot, in_air) = if raw.solid { (BLOCKED, BLOCKED) } else { (1, 1) };
     Ok(BlockRule {
         solid: raw.solid,
         opaque: raw.opaque.unwrap_or(raw.solid),
         liquid: raw.liquid,
         pickable: raw.pickable,
-        strength,
-        losses,
+        strength: number(raw.strength, if raw.solid { 128 } else { 0 }, 0, 255, "strength")? as u8,
+        side_loss: number(raw.side_loss, 8, 1, 255, "side_loss")? as u8,
+        hang_loss: number(raw.hang_loss, 16, 1, 255, "hang_loss")? as u8,
         anchored: raw.anchored,
         loose: raw.loose,
-        blast_loss: number(raw.blast_loss, if raw.solid { 16 } else { 2 }, 1, 255, "blast_loss")? as u8,
+        blast_loss: number(raw.blast_loss, if raw.solid { 16 } else { 4 }, 1, 255, "blast_loss")? as u8,
         explosive: number(raw.explosive, 0, 0, 255, "explosive")? as u8,
         cost: MovementCost {
             walk: cost(raw.cost.walk, if raw.liquid { 4 } else { on_foot }, "walk")?,
@@ -366,6 +342,7 @@ impl Registry {
             rules: vec![unknown_rule()],
             rule_names: HashMap::new(),
         };
+        check_reach(&rules)?;
         for (name, rule) in rules {
             registry.rule_names.insert(name, registry.rules.len() as u32);
             registry.rules.push(rule);
@@ -478,6 +455,27 @@ impl Registry {
     }
 }
 
+/// Support and blasts end within [`REACH`]: the largest value is at most that many times the smallest loss.
+fn check_reach(rules: &BTreeMap<String, BlockRule>) -> Result<(), RegistryError> {
+    let plain = ("(a block without a rule)".to_owned(), unknown_rule());
+    let all = || rules.iter().chain([(&plain.0, &plain.1)]);
+    // Anchored blocks hold whatever is beside them, whatever they would carry on; what is not solid carries nothing.
+    let carrying = || all().filter(|(_, rule)| rule.solid && !rule.anchored);
+    let check = |what, strongest: Option<(&String, u8)>, loss, weakest: Option<(&String, u8)>| {
+        let (Some((strong, most)), Some((weak, least))) = (strongest, weakest) else { return Ok(()) };
+        if u32::from(most) <= u32::from(least) * REACH as u32 {
+            return Ok(());
+        }
+        Err(RegistryError::Reach { what, strong: strong.clone(), most, loss, weak: weak.clone(), least })
+    };
+    let strongest = carrying().map(|(name, rule)| (name, rule.strength)).max_by_key(|(_, strength)| *strength);
+    let weakest = carrying().map(|(name, rule)| (name, rule.side_loss)).min_by_key(|(_, loss)| *loss);
+    check("strength", strongest, "side_loss", weakest)?;
+    let strongest = all().map(|(name, rule)| (name, rule.explosive)).max_by_key(|(_, power)| *power);
+    let weakest = all().map(|(name, rule)| (name, rule.blast_loss)).min_by_key(|(_, loss)| *loss);
+    check("explosive", strongest, "blast_loss", weakest)
+}
+
 /// The colour in a name of the form `vox:rrggbb`, which blocks without another name get from MagicaVoxel files.
 fn named_colour(name: &str) -> Option<[u8; 3]> {
     let digits = name.strip_prefix("vox:").filter(|d| d.len() == 6 && d.bytes().all(|b| b.is_ascii_hexdigit()))?;
@@ -514,13 +512,9 @@ mod tests {
             ("[stone]\ncolour = \"#000000\"\nlight = 16\n", 3, "0 to 15"),
             ("[stone]\ncolour = \"#000000\"\nsolid = maybe\n", 3, ""),
             ("[stone]\ncolour = \"#000000\"\ncost = { walk = \"never\" }\n", 3, "\"blocked\""),
-            ("[stone]\ncolour = \"#000000\"\nlosses = { below = 0, side = 0, above = 1 }\n", 3, "1 to 255"),
-            ("[stone]\ncolour = \"#000000\"\nlosses = { below = 0, side = 1, above = 0 }\n", 3, "both be 0"),
-            (
-                "[stone]\ncolour = \"#000000\"\nstrength = 65\nlosses = { below = 0, side = 1, above = 1 }\n",
-                4,
-                "up to 64",
-            ),
+            ("[stone]\ncolour = \"#000000\"\nside_loss = 0\n", 3, "1 to 255"),
+            ("[stone]\ncolour = \"#000000\"\nhang_loss = 0\n", 3, "1 to 255"),
+            ("[stone]\ncolour = \"#000000\"\nstrength = 256\n", 3, "0 to 255"),
             ("[\"stone[a=b]\"]\ncolour = \"#000000\"\n", 1, "without states"),
             ("[stone]\n[stone]\n", 2, "duplicate"),
         ];
@@ -530,6 +524,20 @@ mod tests {
             assert!(error.column >= 1 && error.to_string().starts_with("rules.toml:"), "{error}");
             assert!(error.message.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn rules_that_reach_past_a_tick_are_refused_and_both_blocks_are_named() {
+        let with = |text: &str| Registry::from_names(&["air"], &parse_rules("rules.toml", text).unwrap());
+        let error = with("[ice]\ncolour = \"#000000\"\nside_loss = 1\n").unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(&error, RegistryError::Reach { weak, .. } if weak == "ice"), "{text}");
+        assert!(text.contains("at most 64") && text.contains("ice at least 4"), "{text}");
+        let error = with(
+            "[air]\nsolid = false\ncolour = \"#000000\"\nblast_loss = 1\n\n[tnt]\ncolour = \"#000000\"\nexplosive = 65\n",
+        );
+        assert!(matches!(error, Err(RegistryError::Reach { what: "explosive", .. })), "{error:?}");
+        assert!(with("[air]\nsolid = false\ncolour = \"#000000\"\nblast_loss = 1\n").is_ok());
     }
 
     #[test]

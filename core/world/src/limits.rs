@@ -32,8 +32,6 @@ pub const SPARSE_CHUNK_BYTES_MAX: usize = 64 << 20;
 
 /// How far sideways a column's tick may look, in voxels: one event reaches at most half a column per tick.
 pub const REACH: i32 = 64;
-/// A strength may be at most this many times the smallest side loss, so that support never reaches past `REACH`.
-pub const STRENGTH_PER_SIDE_LOSS_MAX: u16 = 64;
 
 /// Voxels in one edit input: an input is atomic, so it must be small against a tick.
 pub const EDIT_VOXELS_MAX: usize = 4_096;
@@ -49,6 +47,5 @@ const _: () = assert!(HORIZONTAL_BOUND % (CHUNK_EDGE * REGION_CHUNKS_X) as i32 =
 const _: () = assert!(VERTICAL_BOUND % (CHUNK_EDGE * REGION_CHUNKS_Y) as i32 == 0, "regions tile the bounds");
 const _: () = assert!((HORIZONTAL_BOUND as i64) * 2 <= (i32::MAX as i64) + 1, "differences fit i32");
 const _: () = assert!(REACH as usize == CHUNK_EDGE * REGION_CHUNKS_X / 2, "half a column");
-const _: () = assert!(STRENGTH_PER_SIDE_LOSS_MAX as i32 == REACH, "support ends within REACH");
 const _: () = assert!(SPARSE_BYTES_MAX <= SPARSE_CHUNK_BYTES_MAX);
 const _: () = assert!(EDIT_VOXELS_MAX <= CHUNK_VOXELS);

@@ -11,8 +11,10 @@
 
 mod field;
 pub mod reference;
+mod table;
 
-pub use field::{Changed, Classes, Field, Updated, Values};
+pub use field::{Changed, Classes, Field, TILES_MAX, Updated, Values};
+pub use table::Table;
 
 use crate::limits::REACH;
 

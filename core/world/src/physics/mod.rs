@@ -1,0 +1,3 @@
+//! What falls and what bursts.
+
+pub mod support;

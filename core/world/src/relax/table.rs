@@ -1,0 +1,64 @@
+//! From blocks to classes.
+
+use super::{Class, Classes, Operator, Rules, RulesError};
+use crate::block::{AIR, BlockId, BlockRule, Registry};
+use crate::chunk::{Chunk, new_blocks, zeroed};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The classes of a registry's blocks for one kind of relaxation.
+#[derive(Debug, Clone)]
+pub struct Table {
+    rules: Arc<Rules>,
+    class_of: Vec<u8>,
+}
+
+impl Table {
+    /// Asks `class` for the class of each block's rule; blocks that agree share a number. Class 0 is air's.
+    pub fn new(
+        registry: &Registry,
+        operator: Operator,
+        limit: u32,
+        class: impl Fn(&BlockRule) -> Class,
+    ) -> Result<Self, RulesError> {
+        let mut classes: Vec<Class> = Vec::new();
+        let mut numbers: HashMap<Class, usize> = HashMap::new();
+        let mut class_of = Vec::with_capacity(registry.len());
+        for (_, _, rule) in registry.iter() {
+            let class = class(rule);
+            let number = *numbers.entry(class).or_insert_with(|| {
+                classes.push(class);
+                classes.len() - 1
+            });
+            class_of.push(u8::try_from(number).map_err(|_| RulesError::TooMany(number + 1))?);
+        }
+        Ok(Self { rules: Arc::new(Rules::new(operator, limit, classes)?), class_of })
+    }
+
+    /// The rules of the classes.
+    pub const fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// The class of a block; an id that is not registered counts as air.
+    pub fn class(&self, block: BlockId) -> u8 {
+        self.class_of.get(usize::from(block.0)).copied().unwrap_or(self.class_of[usize::from(AIR.0)])
+    }
+
+    /// The classes of a chunk's voxels.
+    pub fn classes(&self, chunk: &Chunk) -> Classes {
+        let mut table = chunk.table().iter().map(|block| self.class(*block));
+        if let Some(first) = table.next()
+            && table.all(|class| class == first)
+        {
+            return Classes::One(first);
+        }
+        let mut blocks = new_blocks();
+        chunk.copy_to(&mut blocks);
+        let mut classes = zeroed();
+        for (class, block) in classes.iter_mut().zip(blocks.iter()) {
+            *class = self.class(*block);
+        }
+        Classes::Each(classes)
+    }
+}
