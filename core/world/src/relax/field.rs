@@ -116,11 +116,14 @@ fn narrow(distance: u32, base: u32, limit: u32) -> Option<u16> {
     u16::try_from(above).ok().filter(|above| *above < u16::MAX)
 }
 
+/// For each voxel of a tile the exits that are open to it, as a mask.
+pub type Exits = Box<[u32; CHUNK_VOXELS]>;
+
 struct Tile {
     pos: ChunkPos,
     classes: Classes,
     /// Limits the exits of each voxel beyond its class.
-    exits: Option<Box<[u32; CHUNK_VOXELS]>>,
+    exits: Option<Exits>,
     values: Values,
     /// The tiles behind the six faces, in the order of [`EXITS`].
     beside: [Option<u32>; 6],
@@ -252,7 +255,7 @@ impl Field {
     }
 
     /// The same, with masks that limit the exits of each voxel beyond its class.
-    pub fn load_limited(&mut self, chunks: Vec<(ChunkPos, Classes, Option<Box<[u32; CHUNK_VOXELS]>>)>) -> u64 {
+    pub fn load_limited(&mut self, chunks: Vec<(ChunkPos, Classes, Option<Exits>)>) -> u64 {
         let first = self.tiles.len() as u32;
         for (pos, classes, exits) in chunks {
             self.push_tile(pos, classes, exits);
@@ -266,7 +269,7 @@ impl Field {
         run.visited
     }
 
-    fn push_tile(&mut self, pos: ChunkPos, classes: Classes, exits: Option<Box<[u32; CHUNK_VOXELS]>>) {
+    fn push_tile(&mut self, pos: ChunkPos, classes: Classes, exits: Option<Exits>) {
         let number = self.tiles.len() as u32;
         assert!(self.tiles.len() < TILES_MAX, "a field holds {TILES_MAX} chunks");
         assert!(self.numbers.insert(pos, number).is_none(), "chunk {pos} is loaded already");

@@ -13,7 +13,7 @@ mod field;
 pub mod reference;
 mod table;
 
-pub use field::{Changed, Classes, Field, TILES_MAX, Updated, Values};
+pub use field::{Changed, Classes, Exits, Field, TILES_MAX, Updated, Values};
 pub use table::Table;
 
 use crate::limits::REACH;
