@@ -12,5 +12,6 @@ pub mod light;
 pub mod limits;
 pub mod physics;
 pub mod relax;
+pub mod resident;
 pub mod space;
 pub mod step;

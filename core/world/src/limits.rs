@@ -40,6 +40,16 @@ pub const TICK_INPUTS_MAX: usize = 4_096;
 /// Actors whose last input sequence is remembered; the longest silent one is forgotten first.
 pub const ACTORS_MAX: usize = 4_096;
 
+/// Units of physical work that a column may begin in one tick: a voxel that changed, or whose support did, is one. At a
+/// few microseconds each this stays within a tick of 50 ms; what is left over waits.
+pub const WORK_PER_TICK: u64 = 8_192;
+/// Charges of one column that may go off in one tick.
+pub const BLASTS_PER_TICK: usize = 8;
+/// How wide a body may be, sideways, in voxels: a column must see all of the bodies that touch it.
+pub const BODY_WIDTH_MAX: i32 = 64;
+/// Voxels of one body: a cube of the greatest width.
+pub const BODY_VOXELS_MAX: usize = 64 * 64 * 64;
+
 const _: () = assert!(CHUNK_EDGE == 32, "a row along x is one u32 mask");
 const _: () = assert!(CHUNK_VOXELS <= u16::MAX as usize + 1, "a local index fits u16");
 const _: () = assert!(BLOCKS_MAX < u16::MAX as usize + 1, "an id and a count of ids fit u16");
@@ -49,3 +59,5 @@ const _: () = assert!((HORIZONTAL_BOUND as i64) * 2 <= (i32::MAX as i64) + 1, "d
 const _: () = assert!(REACH as usize == CHUNK_EDGE * REGION_CHUNKS_X / 2, "half a column");
 const _: () = assert!(SPARSE_BYTES_MAX <= SPARSE_CHUNK_BYTES_MAX);
 const _: () = assert!(EDIT_VOXELS_MAX <= CHUNK_VOXELS);
+const _: () = assert!(BODY_WIDTH_MAX <= REACH, "whoever holds a voxel of a body sees all of it");
+const _: () = assert!(EDIT_VOXELS_MAX as u64 <= WORK_PER_TICK, "one edit is one tick's work");

@@ -4,10 +4,15 @@ use crate::block::{BlockId, Registry};
 use crate::chunk::{Chunk, ChunkError, Sparse, Version};
 use crate::digest::{sparse_term, voxel_term};
 use crate::limits::{ACTORS_MAX, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
-use crate::space::{ChunkPos, LocalIndex, VoxelPos};
+use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
+use crate::physics::state::{Body, BodyId, Charge, ColumnState};
+use crate::physics::{self, Columns, Physics, RuleSet};
+use crate::relax::RulesError;
+use crate::resident::Residency;
+use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Who asked for a change: a number that outlives connections. 0 is the world itself.
@@ -38,6 +43,26 @@ pub enum Input {
         /// At most 4,096 voxels; a later entry for the same voxel wins.
         voxels: Vec<VoxelEdit>,
     },
+    /// Set off a blast, in the next tick.
+    Blast {
+        /// Who asks.
+        actor: ActorId,
+        /// As for an edit; edits and blasts of an actor count together.
+        sequence: u64,
+        /// Where.
+        at: VoxelPos,
+        /// How strong: in a block that swallows `n`, it reaches `power / n` voxels.
+        power: u8,
+    },
+}
+
+impl Input {
+    /// Who asks, and their number for it.
+    pub const fn asked_by(&self) -> (ActorId, u64) {
+        match self {
+            Self::Edit { actor, sequence, .. } | Self::Blast { actor, sequence, .. } => (*actor, *sequence),
+        }
+    }
 }
 
 /// What became of an input, in the order of inputs.
@@ -71,6 +96,14 @@ pub enum Refusal {
     /// Sparse data is too large.
     #[error(transparent)]
     Sparse(#[from] ChunkError),
+    /// A blast that would reach further than a tick may look, or nowhere.
+    #[error("a blast in this world has a power of 1 to {most}, not {power}")]
+    Power {
+        /// The power asked for.
+        power: u8,
+        /// The most there may be: `REACH` times the least that a block swallows.
+        most: u8,
+    },
 }
 
 /// Why a tick was refused as a whole. The world is unchanged.
@@ -95,6 +128,14 @@ pub enum StepError {
 pub enum CauseKind {
     /// Somebody's edit.
     Edit = 1,
+    /// A blast destroyed it.
+    Blast = 2,
+    /// It lost its hold and left the grid with a body.
+    Collapse = 3,
+    /// A body landed.
+    Landing = 4,
+    /// A loose block slid off.
+    Slide = 5,
 }
 
 impl CauseKind {
@@ -102,6 +143,10 @@ impl CauseKind {
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::Edit),
+            2 => Some(Self::Blast),
+            3 => Some(Self::Collapse),
+            4 => Some(Self::Landing),
+            5 => Some(Self::Slide),
             _ => None,
         }
     }
@@ -153,6 +198,8 @@ pub struct ChunkDelta {
     pub to: Version,
     /// Why.
     pub cause: Cause,
+    /// The body that left the grid here or came back.
+    pub body: Option<BodyId>,
     /// Changed voxels, ascending, not overlapping.
     pub runs: Vec<Run>,
     /// Changed sparse data, ascending.
@@ -176,6 +223,28 @@ pub struct Deltas {
     pub outcomes: Vec<Outcome>,
     /// The world's running digest after the tick.
     pub digest: u64,
+    /// Columns in which something is under way, or was until now, in order of position.
+    pub columns: Vec<ColumnUpdate>,
+    /// What physics did.
+    pub counts: Counts,
+}
+
+impl Deltas {
+    /// Whether there is nothing that a journal has to know.
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.columns.is_empty() && self.outcomes.is_empty()
+    }
+}
+
+/// What is under way in a column after a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnUpdate {
+    /// The column.
+    pub column: ColumnPos,
+    /// Its state now.
+    pub state: ColumnState,
+    /// The bodies that were not there before the tick.
+    pub fresh: BTreeSet<BodyId>,
 }
 
 /// A chunk with its version.
@@ -209,6 +278,8 @@ pub struct Standing {
     pub digest: u64,
     /// The last decided sequence of each actor, with the tick it was heard in.
     pub actors: BTreeMap<ActorId, ActorState>,
+    /// What is under way, by column.
+    pub columns: Columns,
 }
 
 /// What is remembered of an actor.
@@ -220,49 +291,58 @@ pub struct ActorState {
     pub tick: u64,
 }
 
-struct Resident {
-    held: Held,
-    changed: u64,
-    used: u64,
-}
-
 /// The simulated world: the chunks in memory, and the one way to change them.
 pub struct World {
-    pool: Arc<rayon::ThreadPool>,
-    source: Box<dyn ChunkSource>,
+    chunks: Residency,
     registry: Arc<Registry>,
-    resident: HashMap<ChunkPos, Resident>,
-    resident_bytes: usize,
     standing: Standing,
+    physics: Physics,
+    owned: Owned,
 }
 
-/// One voxel edit with the input it came from.
-type Planned<'a> = (usize, Cause, &'a VoxelEdit);
-
 impl World {
-    /// A world that stands where `standing` says and reads chunks from `source`.
+    /// A world that stands where `standing` says and reads chunks from `source`, without physics: see [`World::with_physics`].
     pub fn new(
         pool: Arc<rayon::ThreadPool>,
         source: Box<dyn ChunkSource>,
         registry: Arc<Registry>,
         standing: Standing,
     ) -> Self {
-        Self { pool, source, registry, resident: HashMap::new(), resident_bytes: 0, standing }
+        let physics = Physics::off(&registry);
+        Self { chunks: Residency::new(pool, source), registry, standing, physics, owned: Owned::All }
     }
 
-    /// One tick. Stages in order: admit inputs, fetch the chunks they touch, edit, add up the digest.
+    /// The same world under a set of rules. Fails if its blocks have more different rules than physics can tell apart.
+    pub fn with_physics(mut self, rule_set: RuleSet) -> Result<Self, RulesError> {
+        self.physics = Physics::new(rule_set, &self.registry)?;
+        Ok(self)
+    }
+
+    /// The same world as the owner of some columns only. It changes nothing else; what lies around them is told by
+    /// [`World::hear`].
+    #[must_use]
+    pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Self {
+        self.owned = Owned::Some(columns);
+        self
+    }
+
+    /// One tick. Stages in order: admit inputs, fetch the chunks they touch; what is under way goes on, inputs are done,
+    /// support is worked out anew, and changes are made; the digest is added up.
     ///
     /// An input that can't be done is refused by itself (see the outcomes); an error means that nothing happened at all.
     pub fn step(&mut self, tick: u64, inputs: &[Input]) -> Result<Deltas, StepError> {
         self.check_tick(tick, inputs)?;
         let mut outcomes = self.admit(inputs);
         self.fetch(tick, inputs, &mut outcomes);
-        let edited = self.edit(tick, inputs, &outcomes);
+        let (plan, next, counts) = self.plan(tick, inputs, &outcomes);
+        let changed = self.change(tick, plan);
         let actors = self.remember_actors(tick, inputs);
+        let columns = self.replace_columns(next);
         self.standing.tick = tick;
-        self.standing.digest = edited.iter().fold(self.standing.digest, |sum, e| sum.wrapping_add(e.digest_change));
-        let mut deltas = Deltas { tick, actors, outcomes, digest: self.standing.digest, ..Deltas::default() };
-        for chunk in edited {
+        self.standing.digest = changed.iter().fold(self.standing.digest, |sum, e| sum.wrapping_add(e.digest_change));
+        let mut deltas =
+            Deltas { tick, actors, outcomes, digest: self.standing.digest, columns, counts, ..Deltas::default() };
+        for chunk in changed {
             deltas.before.push((chunk.pos, chunk.before));
             deltas.after.push((chunk.pos, Held { chunk: chunk.chunk, version: chunk.version }));
             deltas.chunks.extend(chunk.deltas);
@@ -283,33 +363,41 @@ impl World {
     /// Decides by each input alone: repeated, malformed, or to be applied.
     fn admit(&self, inputs: &[Input]) -> Vec<Outcome> {
         let mut last: BTreeMap<ActorId, u64> = BTreeMap::new();
-        inputs
-            .iter()
-            .map(|Input::Edit { actor, sequence, voxels }| {
-                let last = last.entry(*actor).or_insert_with(|| self.actor_sequence(*actor));
-                if *sequence <= *last {
-                    return Outcome::Repeated;
-                }
-                *last = *sequence;
-                if voxels.len() > EDIT_VOXELS_MAX {
-                    return Outcome::Refused(Refusal::TooManyVoxels(voxels.len()));
-                }
-                match voxels.iter().find(|v| !self.registry.contains(v.block)) {
-                    Some(unknown) => Outcome::Refused(Refusal::UnknownBlock(unknown.block.0)),
-                    None => Outcome::Applied,
-                }
-            })
-            .collect()
+        let mut decide = |input: &Input| {
+            let (actor, sequence) = input.asked_by();
+            let last = last.entry(actor).or_insert_with(|| self.actor_sequence(actor));
+            if sequence <= *last {
+                return Outcome::Repeated;
+            }
+            *last = sequence;
+            self.refusal(input).map_or(Outcome::Applied, Outcome::Refused)
+        };
+        inputs.iter().map(&mut decide).collect()
     }
 
-    /// Makes resident every chunk that an applied input touches; an input whose chunk can't be read is refused.
+    fn refusal(&self, input: &Input) -> Option<Refusal> {
+        match input {
+            Input::Edit { voxels, .. } if voxels.len() > EDIT_VOXELS_MAX => Some(Refusal::TooManyVoxels(voxels.len())),
+            Input::Edit { voxels, .. } => {
+                let unknown = voxels.iter().find(|v| !self.registry.contains(v.block))?;
+                Some(Refusal::UnknownBlock(unknown.block.0))
+            }
+            Input::Blast { power, .. } => {
+                let most = self.physics.power_max();
+                (!(1..=most).contains(power)).then_some(Refusal::Power { power: *power, most })
+            }
+        }
+    }
+
+    /// Makes resident every chunk that an applied edit touches; an edit whose chunk can't be read is refused.
     fn fetch(&mut self, tick: u64, inputs: &[Input], outcomes: &mut [Outcome]) {
         let mut needed: Vec<ChunkPos> =
-            applied(inputs, outcomes).flat_map(|(_, _, v)| v.iter().map(|v| v.pos.chunk())).collect();
+            edits(inputs, outcomes).flat_map(|(_, v)| v.iter().map(|v| v.pos.chunk())).collect();
         needed.sort_unstable();
         needed.dedup();
-        let failed: BTreeMap<ChunkPos, SourceError> = self.make_resident(tick, &needed);
-        for (outcome, Input::Edit { voxels, .. }) in outcomes.iter_mut().zip(inputs) {
+        let failed: BTreeMap<ChunkPos, SourceError> = self.chunks.fetch(tick, &needed);
+        for (outcome, input) in outcomes.iter_mut().zip(inputs) {
+            let Input::Edit { voxels, .. } = input else { continue };
             let unreadable = voxels.iter().find_map(|v| failed.get_key_value(&v.pos.chunk()));
             if let (Outcome::Applied, Some((pos, error))) = (&*outcome, unreadable) {
                 *outcome = Outcome::Refused(Refusal::Unreadable { pos: *pos, reason: error.to_string() });
@@ -327,7 +415,8 @@ impl World {
         let mut tried: HashMap<ChunkPos, Chunk> = HashMap::new();
         for voxel in voxels.iter().filter(|v| v.sparse.is_some()) {
             let pos = voxel.pos.chunk();
-            let chunk = tried.entry(pos).or_insert_with(|| (*self.resident[&pos].held.chunk).clone());
+            let held = || self.chunks.get(pos).expect("fetched above");
+            let chunk = tried.entry(pos).or_insert_with(|| (*held().chunk).clone());
             if let Err(error) = chunk.set_sparse(voxel.pos.local(), voxel.sparse.clone()) {
                 return Some(error.into());
             }
@@ -335,61 +424,95 @@ impl World {
         None
     }
 
-    fn make_resident(&mut self, tick: u64, needed: &[ChunkPos]) -> BTreeMap<ChunkPos, SourceError> {
-        let (here, missing): (Vec<ChunkPos>, Vec<ChunkPos>) =
-            needed.iter().partition(|pos| self.resident.contains_key(pos));
-        for pos in here {
-            self.resident.get_mut(&pos).expect("just seen").used = tick;
-        }
-        let source = &self.source;
-        let loaded: Vec<_> = self.pool.install(|| missing.par_iter().map(|pos| (*pos, source.load(*pos))).collect());
-        let mut failed = BTreeMap::new();
-        for (pos, result) in loaded {
-            match result {
-                Ok(held) => self.insert(pos, Resident { held, changed: 0, used: tick }),
-                Err(error) => drop(failed.insert(pos, error)),
-            }
-        }
-        failed
-    }
-
-    fn insert(&mut self, pos: ChunkPos, resident: Resident) {
-        self.resident_bytes += resident.held.chunk.memory_bytes();
-        if let Some(before) = self.resident.insert(pos, resident) {
-            self.resident_bytes -= before.held.chunk.memory_bytes();
-        }
-    }
-
-    fn edit(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> Vec<EditedChunk> {
-        let mut plan: BTreeMap<ChunkPos, Vec<Planned<'_>>> = BTreeMap::new();
-        for (index, cause, voxels) in applied(inputs, outcomes) {
-            for voxel in voxels {
-                plan.entry(voxel.pos.chunk()).or_default().push((index, cause, voxel));
-            }
-        }
-        let plan: Vec<_> = plan.into_iter().collect();
-        let (resident, epoch) = (&self.resident, self.standing.epoch);
-        let edited: Vec<EditedChunk> = self.pool.install(|| {
-            plan.par_iter().filter_map(|(pos, edits)| edit_chunk(*pos, &resident[pos].held, epoch, edits)).collect()
+    /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
+    fn plan(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> (Plan, Columns, Counts) {
+        let (facts, support) = self.physics.parts();
+        let mut tick = Tick {
+            tick,
+            facts,
+            owned: &self.owned,
+            start: &self.standing.columns,
+            chunks: &mut self.chunks,
+            plan: Plan::default(),
+            next: Columns::new(),
+            work: BTreeMap::new(),
+            counts: Counts::default(),
+        };
+        physics::begin(&mut tick);
+        inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
+            plan_input(&mut tick, input);
         });
-        for chunk in &edited {
+        physics::settle(&mut tick, support);
+        (tick.plan, tick.next, tick.counts)
+    }
+
+    /// Makes the planned changes, chunk by chunk.
+    fn change(&mut self, tick: u64, plan: Plan) -> Vec<ChangedChunk> {
+        let (groups, epoch) = (plan.groups, self.standing.epoch);
+        let chunks: Vec<_> = plan.chunks.into_iter().collect();
+        let resident = &self.chunks;
+        let changed: Vec<ChangedChunk> = self.chunks.pool().install(|| {
+            let held = |pos| resident.get(pos).expect("read when the change was planned");
+            chunks
+                .par_iter()
+                .filter_map(|(pos, planned)| change_chunk(*pos, held(*pos), epoch, &groups, planned))
+                .collect()
+        });
+        for chunk in &changed {
             let held = Held { chunk: Arc::clone(&chunk.chunk), version: chunk.version };
-            self.insert(chunk.pos, Resident { held, changed: tick, used: tick });
+            self.chunks.put(tick, chunk.pos, held);
         }
-        edited
+        changed
     }
 
     fn remember_actors(&mut self, tick: u64, inputs: &[Input]) -> Vec<(ActorId, u64)> {
         let mut heard = BTreeMap::new();
-        for Input::Edit { actor, sequence, .. } in inputs {
-            let state = self.standing.actors.entry(*actor).or_default();
-            if *sequence > state.sequence {
-                *state = ActorState { sequence: *sequence, tick };
-                heard.insert(*actor, *sequence);
+        for (actor, sequence) in inputs.iter().map(Input::asked_by) {
+            let state = self.standing.actors.entry(actor).or_default();
+            if sequence > state.sequence {
+                *state = ActorState { sequence, tick };
+                heard.insert(actor, sequence);
             }
         }
         forget_silent_actors(&mut self.standing.actors);
         heard.into_iter().collect()
+    }
+
+    /// Puts the next states of columns in the place of those before, and into the digest.
+    fn replace_columns(&mut self, next: Columns) -> Vec<ColumnUpdate> {
+        let mut updates = Vec::new();
+        for (column, state) in next {
+            let before = self.standing.columns.remove(&column).unwrap_or_default();
+            if before == state {
+                if !state.is_empty() {
+                    self.standing.columns.insert(column, state);
+                }
+                continue;
+            }
+            let change = state.term(column).wrapping_sub(before.term(column));
+            self.standing.digest = self.standing.digest.wrapping_add(change);
+            let fresh = state.bodies.keys().filter(|id| !before.bodies.contains_key(id)).copied().collect();
+            if !state.is_empty() {
+                self.standing.columns.insert(column, state.clone());
+            }
+            updates.push(ColumnUpdate { column, state, fresh });
+        }
+        updates
+    }
+
+    /// Takes over what the owner of other columns tells of its tick: what they hold within `REACH` of the own ones.
+    ///
+    /// # Panics
+    /// If a chunk or a column is an own one.
+    pub fn hear(&mut self, ring: Ring) {
+        for (pos, held) in ring.chunks {
+            assert!(!self.owned.has(pos.column()), "chunk {pos} is an own one");
+            self.chunks.put(self.standing.tick, pos, held);
+        }
+        for (column, state) in ring.columns {
+            assert!(!self.owned.has(column), "{column:?} is an own column");
+            self.standing.columns.insert(column, state);
+        }
     }
 
     /// The last decided sequence of an actor; 0 if it has not been heard.
@@ -410,9 +533,9 @@ impl World {
     /// The chunk at `pos` as it stands, fetched if need be.
     pub fn chunk(&mut self, pos: ChunkPos) -> Result<Held, SourceError> {
         let tick = self.standing.tick;
-        match self.make_resident(tick, &[pos]).remove(&pos) {
+        match self.chunks.fetch(tick, &[pos]).remove(&pos) {
             Some(error) => Err(error),
-            None => Ok(self.resident[&pos].held.clone()),
+            None => Ok(self.chunks.get(pos).expect("just fetched").clone()),
         }
     }
 
@@ -423,29 +546,66 @@ impl World {
         needed.sort_unstable();
         needed.dedup();
         // What could not be read says so when it is asked for by itself.
-        drop(self.make_resident(tick, &needed));
+        drop(self.chunks.fetch(tick, &needed));
     }
 
     /// Heap bytes of the chunks in memory.
     pub const fn resident_bytes(&self) -> usize {
-        self.resident_bytes
+        self.chunks.bytes()
     }
 
     /// Lets go of chunks, longest unused first, until `budget_bytes` hold the rest. A chunk changed after
     /// `committed_tick` stays: its source does not have it yet.
     pub fn evict(&mut self, budget_bytes: usize, committed_tick: u64) {
-        if self.resident_bytes <= budget_bytes {
-            return;
-        }
-        let mut clean: Vec<(u64, ChunkPos)> =
-            self.resident.iter().filter(|(_, r)| r.changed <= committed_tick).map(|(pos, r)| (r.used, *pos)).collect();
-        clean.sort_unstable();
-        for (_, pos) in clean {
-            if self.resident_bytes <= budget_bytes {
-                return;
+        self.chunks.evict(budget_bytes, committed_tick);
+    }
+}
+
+/// Adds what an applied input asks for to the plan.
+fn plan_input(tick: &mut Tick<'_>, input: &Input) {
+    let (actor, root) = input.asked_by();
+    let cause = Cause { kind: CauseKind::Edit, actor, root };
+    match input {
+        Input::Edit { voxels, .. } => {
+            tick.plan.group(cause, None);
+            for voxel in voxels.iter().filter(|voxel| tick.owned.has(voxel.pos.chunk().column())) {
+                let start = tick.chunks.block(tick.tick, voxel.pos).expect("fetched when the input was admitted");
+                tick.plan.set(voxel.pos, start, voxel.block, voxel.sparse.clone(), true);
             }
-            let resident = self.resident.remove(&pos).expect("listed above");
-            self.resident_bytes -= resident.held.chunk.memory_bytes();
+        }
+        Input::Blast { at, power, .. } if tick.owns(*at) => {
+            let cause = Cause { kind: CauseKind::Blast, ..cause };
+            let charge = Charge { power: *power, due: tick.tick + 1, ready: false, cause };
+            tick.next(*at).add_charge(*at, charge);
+        }
+        Input::Blast { .. } => {}
+    }
+}
+
+/// What the owner of some columns tells the owner of others after a tick: chunks that changed and what is under way, as far
+/// as they lie within `REACH` sideways.
+#[derive(Debug, Clone, Default)]
+pub struct Ring {
+    chunks: Vec<(ChunkPos, Held)>,
+    columns: Columns,
+}
+
+impl Ring {
+    /// What `deltas` mean to whoever owns `columns`.
+    pub fn new(deltas: &Deltas, columns: &Owned) -> Self {
+        let is_near = |pos: VoxelPos| columns.is_near(pos.chunk());
+        let touches =
+            |id: &BodyId, body: &Body| is_near(id.origin) || body.shape.voxels().iter().any(|voxel| is_near(voxel.pos));
+        let near = |state: &ColumnState| ColumnState {
+            marks: state.marks.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, m)| (*p, *m)).collect(),
+            leaving: state.leaving.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, l)| (*p, *l)).collect(),
+            charges: state.charges.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, c)| (*p, *c)).collect(),
+            bodies: state.bodies.iter().filter(|(id, b)| touches(id, b)).map(|(i, b)| (*i, b.clone())).collect(),
+            debt: 0,
+        };
+        Self {
+            chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),
+            columns: deltas.columns.iter().map(|update| (update.column, near(&update.state))).collect(),
         }
     }
 }
@@ -462,16 +622,15 @@ pub fn forget_silent_actors(actors: &mut BTreeMap<ActorId, ActorState>) {
     }
 }
 
-/// The inputs that are to be applied, with their index and cause.
-fn applied<'a>(inputs: &'a [Input], outcomes: &'a [Outcome]) -> impl Iterator<Item = (usize, Cause, &'a [VoxelEdit])> {
-    inputs.iter().zip(outcomes).enumerate().filter(|(_, (_, outcome))| **outcome == Outcome::Applied).map(
-        |(index, (Input::Edit { actor, sequence, voxels }, _))| {
-            (index, Cause { kind: CauseKind::Edit, actor: *actor, root: *sequence }, &voxels[..])
-        },
-    )
+/// The edits that are to be applied, with their index.
+fn edits<'a>(inputs: &'a [Input], outcomes: &'a [Outcome]) -> impl Iterator<Item = (usize, &'a [VoxelEdit])> {
+    inputs.iter().zip(outcomes).enumerate().filter_map(|(index, (input, outcome))| match (input, outcome) {
+        (Input::Edit { voxels, .. }, Outcome::Applied) => Some((index, &voxels[..])),
+        _ => None,
+    })
 }
 
-struct EditedChunk {
+struct ChangedChunk {
     pos: ChunkPos,
     before: Held,
     chunk: Arc<Chunk>,
@@ -480,10 +639,10 @@ struct EditedChunk {
     digest_change: u64,
 }
 
-/// Applies the edits of one chunk, input by input; `None` if everything already was as asked.
-fn edit_chunk(pos: ChunkPos, held: &Held, epoch: u32, edits: &[Planned<'_>]) -> Option<EditedChunk> {
+/// Makes the planned changes of one chunk, group by group; `None` if everything already was so.
+fn change_chunk(pos: ChunkPos, held: &Held, epoch: u32, groups: &[Group], planned: &[Planned]) -> Option<ChangedChunk> {
     let mut chunk = (*held.chunk).clone();
-    let mut edited = EditedChunk {
+    let mut changed = ChangedChunk {
         pos,
         before: held.clone(),
         chunk: Arc::clone(&held.chunk),
@@ -491,37 +650,38 @@ fn edit_chunk(pos: ChunkPos, held: &Held, epoch: u32, edits: &[Planned<'_>]) -> 
         deltas: Vec::new(),
         digest_change: 0,
     };
-    for group in edits.chunk_by(|a, b| a.0 == b.0) {
-        // The last edit of a voxel within an input wins.
-        let wanted: BTreeMap<LocalIndex, &VoxelEdit> = group.iter().map(|(_, _, v)| (v.pos.local(), *v)).collect();
+    for group in planned.chunk_by(|a, b| a.group == b.group) {
+        // The last change of a voxel within a group wins.
+        let wanted: BTreeMap<LocalIndex, &Planned> = group.iter().map(|planned| (planned.local, planned)).collect();
         let (runs, sparse) = apply_group(&mut chunk, &wanted);
         if runs.is_empty() && sparse.is_empty() {
             continue;
         }
-        edited.digest_change = edited.digest_change.wrapping_add(digest_change(pos, &runs, &sparse));
-        let from = edited.version;
-        edited.version = from.next(epoch);
-        edited.deltas.push(ChunkDelta { pos, from, to: edited.version, cause: group[0].1, runs, sparse });
+        changed.digest_change = changed.digest_change.wrapping_add(digest_change(pos, &runs, &sparse));
+        let from = changed.version;
+        changed.version = from.next(epoch);
+        let Group { cause, body } = groups[group[0].group];
+        changed.deltas.push(ChunkDelta { pos, from, to: changed.version, cause, body, runs, sparse });
     }
-    if edited.deltas.is_empty() {
+    if changed.deltas.is_empty() {
         return None;
     }
-    edited.chunk = Arc::new(chunk);
-    Some(edited)
+    changed.chunk = Arc::new(chunk);
+    Some(changed)
 }
 
-fn apply_group(chunk: &mut Chunk, wanted: &BTreeMap<LocalIndex, &VoxelEdit>) -> (Vec<Run>, Vec<SparseChange>) {
+fn apply_group(chunk: &mut Chunk, wanted: &BTreeMap<LocalIndex, &Planned>) -> (Vec<Run>, Vec<SparseChange>) {
     let (mut runs, mut sparse): (Vec<Run>, Vec<SparseChange>) = (Vec::new(), Vec::new());
-    for (&local, edit) in wanted {
-        let old = chunk.set(local, edit.block);
-        if old != edit.block {
-            push_run(&mut runs, local, old, edit.block);
+    for (&local, planned) in wanted {
+        let old = chunk.set(local, planned.block);
+        if old != planned.block {
+            push_run(&mut runs, local, old, planned.block);
         }
-        if chunk.sparse().get(&local) != edit.sparse.as_ref() {
+        if chunk.sparse().get(&local) != planned.sparse.as_ref() {
             let old = chunk
-                .set_sparse(local, edit.sparse.clone())
+                .set_sparse(local, planned.sparse.clone())
                 .expect("the limits were checked when the input was admitted");
-            sparse.push(SparseChange { local, old, new: edit.sparse.clone() });
+            sparse.push(SparseChange { local, old, new: planned.sparse.clone() });
         }
     }
     (runs, sparse)

@@ -11,18 +11,28 @@ pub const FULL: u32 = 15;
 
 /// The classes of a world's blocks for light from the sky.
 pub fn sky_table(registry: &Registry) -> Result<Table, RulesError> {
-    Table::new(registry, Operator::MaxMinus, FULL, |rule| {
-        let mut class = class(rule, NONE);
-        class.losses[ABOVE] = u16::from(rule.light_loss) - 1;
-        class
-    })
+    Table::new(
+        registry,
+        Operator::MaxMinus,
+        FULL,
+        |rule| {
+            let mut class = class(rule, NONE);
+            class.losses[ABOVE] = u16::from(rule.light_loss) - 1;
+            class
+        },
+        Class::CLOSED,
+    )
 }
 
 /// The classes of a world's blocks for light that blocks give off.
 pub fn block_table(registry: &Registry) -> Result<Table, RulesError> {
-    Table::new(registry, Operator::MaxMinus, FULL, |rule| {
-        class(rule, if rule.light == 0 { NONE } else { FULL - u32::from(rule.light) })
-    })
+    Table::new(
+        registry,
+        Operator::MaxMinus,
+        FULL,
+        |rule| class(rule, if rule.light == 0 { NONE } else { FULL - u32::from(rule.light) }),
+        Class::CLOSED,
+    )
 }
 
 fn class(rule: &BlockRule, source: u32) -> Class {

@@ -1,3 +1,163 @@
 //! What falls and what bursts.
+//!
+//! A tick decides from the world as it stood at the tick's start, and only then changes it. What an edit means to its
+//! neighbours is found out in the tick after it (`support`), what has no hold leaves in the tick after that (`collapse`), and
+//! a body that meets the ground enters the grid in the tick after it did (`body`). So whoever owns a column can decide
+//! about its voxels alone, knowing its neighbours within `REACH` as they stood at the start, and all decide alike.
 
+pub mod blast;
+pub mod body;
+pub mod collapse;
+pub mod facts;
+mod loose;
+pub mod plan;
+pub mod state;
 pub mod support;
+
+use crate::block::Registry;
+use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
+use crate::relax::RulesError;
+use crate::space::{ColumnPos, VoxelPos};
+use facts::Facts;
+use plan::Tick;
+use state::{ColumnState, Leaving, Mark};
+use std::collections::BTreeMap;
+use support::Support;
+
+/// Which rules decide whether a solid voxel stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RuleSet {
+    /// Everything stands; loose blocks lie where they are put.
+    Off,
+    /// What is connected to something anchored stands.
+    Connectivity,
+    /// By strength and losses, block by block.
+    #[default]
+    Span,
+}
+
+/// What is already under way when a tick begins: clusters leave, charges burst, bodies land and fall. Then the edits of the
+/// tick follow, and [`settle`].
+pub fn begin(tick: &mut Tick<'_>) {
+    for (column, state) in tick.start.iter().filter(|(column, _)| tick.owned.has(**column)) {
+        let next = tick.next.entry(*column).or_default();
+        next.debt = state.debt;
+        next.marks = state.marks.iter().filter(|(_, mark)| !mark.ready).map(|(pos, mark)| (*pos, *mark)).collect();
+        next.charges = state.charges.iter().filter(|(_, charge)| !charge.ready).map(|(p, c)| (*p, *c)).collect();
+    }
+    collapse::leave(tick);
+    blast::burst(tick);
+    body::land(tick);
+    body::fall(tick);
+}
+
+/// Finds out what the marks that are ready mean, marks what this tick changed, and decides what the next one takes up.
+pub fn settle(tick: &mut Tick<'_>, support: Option<&mut Support>) {
+    if let Some(support) = support {
+        let lost = support.judge(tick);
+        let slides = loose::slides(tick, support, &lost);
+        for (pos, cause) in lost {
+            leave_next(tick, pos, Leaving { cause, slide: None });
+        }
+        for (pos, (exit, cause)) in slides {
+            leave_next(tick, pos, Leaving { cause, slide: Some(exit) });
+        }
+        mark_changes(tick);
+    }
+    budget(tick);
+}
+
+/// A voxel leaves in the next tick, unless this one has changed it.
+fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
+    if !tick.plan.touches(pos) {
+        tick.next(pos).leaving.insert(pos, leaving);
+    }
+}
+
+fn mark_changes(tick: &mut Tick<'_>) {
+    for (pos, start, now, placed, cause) in tick.plan.changed() {
+        if !tick.facts.of(start).solid && !tick.facts.of(now).solid {
+            continue;
+        }
+        let new = Mark { old: start, placed, ready: false, tick: tick.tick, cause };
+        let marks = &mut tick.next(pos).marks;
+        // What has not been looked into yet is still to be compared with what was there first.
+        let old = marks.get(&pos).map_or(start, |mark| mark.old);
+        marks.insert(pos, Mark { old, ..new });
+    }
+}
+
+/// Decides for each column what the next tick takes up: in order of tick and place, as much as the budget has left.
+fn budget(tick: &mut Tick<'_>) {
+    for (column, state) in &mut tick.next {
+        let done = tick.work.get(column).copied().unwrap_or(0);
+        state.debt = (state.debt + done).saturating_sub(WORK_PER_TICK);
+        if state.debt == 0 {
+            ready_marks(state);
+            ready_charges(state, tick.tick);
+        }
+    }
+    tick.next.retain(|column, state| !state.is_empty() || tick.start.contains_key(column));
+}
+
+fn ready_marks(state: &mut ColumnState) {
+    if state.marks.len() as u64 <= WORK_PER_TICK {
+        state.marks.values_mut().for_each(|mark| mark.ready = true);
+        return;
+    }
+    let mut order: Vec<_> = state.marks.iter().map(|(pos, mark)| (mark.tick, pos.chunk(), *pos)).collect();
+    order.sort_unstable();
+    for (_, _, pos) in order.iter().take(WORK_PER_TICK as usize) {
+        state.marks.get_mut(pos).expect("just listed").ready = true;
+    }
+}
+
+fn ready_charges(state: &mut ColumnState, tick: u64) {
+    let due = state.charges.iter().filter(|(_, charge)| charge.due <= tick + 1);
+    let mut order: Vec<_> = due.map(|(pos, charge)| (charge.due, *pos)).collect();
+    order.sort_unstable();
+    for (_, pos) in order.iter().take(BLASTS_PER_TICK) {
+        state.charges.get_mut(pos).expect("just listed").ready = true;
+    }
+}
+
+/// Physics of one world: its facts, and support as far as it is worked out.
+pub struct Physics {
+    facts: Facts,
+    support: Option<Support>,
+}
+
+/// Heap bytes that support may take before it is dropped, to be worked out again where it is needed.
+const SUPPORT_BYTES_MAX: usize = 512 << 20;
+
+impl Physics {
+    /// Physics of a registry's blocks under [`RuleSet::Off`]: things burst, and nothing falls.
+    pub fn off(registry: &Registry) -> Self {
+        Self { facts: Facts::new(registry), support: None }
+    }
+
+    /// Physics of a registry's blocks under a set of rules.
+    pub fn new(rule_set: RuleSet, registry: &Registry) -> Result<Self, RulesError> {
+        let support = match rule_set {
+            RuleSet::Span => Some(Support::new(support::table(registry)?)),
+            RuleSet::Off | RuleSet::Connectivity => None,
+        };
+        Ok(Self { support, ..Self::off(registry) })
+    }
+
+    /// The strongest blast that ends within `REACH`.
+    pub fn power_max(&self) -> u8 {
+        (REACH * i32::from(self.facts.blast_loss_least)).min(255) as u8
+    }
+
+    /// Splits into what a tick reads and what it keeps.
+    pub fn parts(&mut self) -> (&Facts, Option<&mut Support>) {
+        if let Some(support) = self.support.as_mut().filter(|support| support.memory_bytes() > SUPPORT_BYTES_MAX) {
+            support.forget();
+        }
+        (&self.facts, self.support.as_mut())
+    }
+}
+
+/// Changes of column states, as a tick leaves them.
+pub type Columns = BTreeMap<ColumnPos, ColumnState>;

@@ -1,7 +1,8 @@
 //! The values of many chunks, kept true while voxels change.
 
-use super::{Class, EXITS, Rules, opposite};
+use super::{Class, EXITS, FACES, Rules, bulk, opposite};
 use crate::chunk::zeroed;
+use crate::generate::simd::Level;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex, VoxelPos};
 use std::cmp::Reverse;
@@ -26,7 +27,8 @@ impl Classes {
         }
     }
 
-    fn set(&mut self, local: LocalIndex, class: u8) {
+    /// Gives one voxel another class.
+    pub fn set(&mut self, local: LocalIndex, class: u8) {
         if let Self::One(all) = *self {
             if all == class {
                 return;
@@ -60,11 +62,16 @@ pub enum Values {
 impl Values {
     /// The distance of a voxel; `limit` stands for none.
     pub fn get(&self, local: LocalIndex, limit: u32) -> u32 {
+        self.get_index(local.index(), limit)
+    }
+
+    /// The same by plain index.
+    pub(super) fn get_index(&self, index: usize, limit: u32) -> u32 {
         match self {
             Self::One(value) => *value,
-            Self::Narrow { values, .. } if values[local.index()] == u16::MAX => limit,
-            Self::Narrow { base, values } => base + u32::from(values[local.index()]),
-            Self::Wide(values) => values[local.index()],
+            Self::Narrow { values, .. } if values[index] == u16::MAX => limit,
+            Self::Narrow { base, values } => base + u32::from(values[index]),
+            Self::Wide(values) => values[index],
         }
     }
 
@@ -119,14 +126,14 @@ fn narrow(distance: u32, base: u32, limit: u32) -> Option<u16> {
 /// For each voxel of a tile the exits that are open to it, as a mask.
 pub type Exits = Box<[u32; CHUNK_VOXELS]>;
 
-struct Tile {
-    pos: ChunkPos,
-    classes: Classes,
+pub(super) struct Tile {
+    pub(super) pos: ChunkPos,
+    pub(super) classes: Classes,
     /// Limits the exits of each voxel beyond its class.
-    exits: Option<Exits>,
-    values: Values,
+    pub(super) exits: Option<Exits>,
+    pub(super) values: Values,
     /// The tiles behind the six faces, in the order of [`EXITS`].
-    beside: [Option<u32>; 6],
+    pub(super) beside: [Option<u32>; 6],
 }
 
 /// A voxel whose distance is another than before.
@@ -186,7 +193,7 @@ type Waiting = Reverse<((u32, i32), VoxelPos, u32, Address)>;
 /// Distances of the voxels of all tiles that were loaded. What is not loaded has no value.
 pub struct Field {
     rules: Arc<Rules>,
-    tiles: Vec<Tile>,
+    pub(super) tiles: Vec<Tile>,
     numbers: HashMap<ChunkPos, u32>,
 }
 
@@ -259,6 +266,9 @@ impl Field {
         let first = self.tiles.len() as u32;
         for (pos, classes, exits) in chunks {
             self.push_tile(pos, classes, exits);
+        }
+        if self.rules.exits() & !FACES == 0 {
+            return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect());
         }
         let mut queue = BinaryHeap::new();
         let mut run = Run { field: self, before: Vec::new(), visited: 0 };

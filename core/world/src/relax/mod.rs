@@ -9,9 +9,11 @@
 //! values of chunks (tiles of 32³) and keeps them true: [`Field::load`] solves whole tiles, [`Field::update`] follows
 //! single voxels that changed. `shaders/relax.wgsl` is the twin of the first.
 
+mod bulk;
 mod field;
 pub mod reference;
 mod table;
+mod tile;
 
 pub use field::{Changed, Classes, Exits, Field, TILES_MAX, Updated, Values};
 pub use table::Table;

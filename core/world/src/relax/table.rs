@@ -14,12 +14,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// Asks `class` for the class of each block's rule; blocks that agree share a number. Class 0 is air's.
+    /// Asks `class` for the class of each block's rule; blocks that agree share a number. Class 0 is air's, and the last
+    /// one is `unreadable`, that of voxels nobody can read.
     pub fn new(
         registry: &Registry,
         operator: Operator,
         limit: u32,
         class: impl Fn(&BlockRule) -> Class,
+        unreadable: Class,
     ) -> Result<Self, RulesError> {
         let mut classes: Vec<Class> = Vec::new();
         let mut numbers: HashMap<Class, usize> = HashMap::new();
@@ -32,7 +34,13 @@ impl Table {
             });
             class_of.push(u8::try_from(number).map_err(|_| RulesError::TooMany(number + 1))?);
         }
+        classes.push(unreadable);
         Ok(Self { rules: Arc::new(Rules::new(operator, limit, classes)?), class_of })
+    }
+
+    /// The class of voxels that can't be read.
+    pub fn unreadable(&self) -> u8 {
+        (self.rules.classes().len() - 1) as u8
     }
 
     /// The rules of the classes.

@@ -1,0 +1,453 @@
+//! What a column has yet to do, and what moves in it: state, like its blocks.
+//!
+//! A tick reads this as it stood at the tick's start, its own and what lies within `REACH` of its neighbours', and leaves
+//! the next state behind. All maps are in order, so that the bytes, and with them the digest, depend on nothing else.
+
+use super::plan::below;
+use crate::block::BlockId;
+use crate::chunk::Sparse;
+use crate::limits::{SPARSE_BYTES_MAX, VERTICAL_BOUND};
+use crate::space::{ColumnPos, VoxelPos};
+use crate::step::{ActorId, Cause, CauseKind};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A voxel that changed, and whose neighbours have not been asked yet what that means to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// What was there when support was last worked out.
+    pub old: BlockId,
+    /// Somebody, or a landing, put the block there that is there now.
+    pub placed: bool,
+    /// The next tick takes it; else it waits for its turn.
+    pub ready: bool,
+    /// When it changed.
+    pub tick: u64,
+    /// Why it changed.
+    pub cause: Cause,
+}
+
+/// A voxel that leaves the grid in the next tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Why.
+    pub cause: Cause,
+    /// It slides through this exit, to a voxel beside it; none if it falls.
+    pub slide: Option<u8>,
+}
+
+/// Something that will burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Charge {
+    /// How strong it is.
+    pub power: u8,
+    /// Not before this tick.
+    pub due: u64,
+    /// The next tick takes it.
+    pub ready: bool,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// A name for a body that no other ever has: the tick in which it left the grid, and its lowest voxel there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BodyId {
+    /// The tick.
+    pub tick: u64,
+    /// Its lowest voxel, in order of y, z, x, before it left.
+    pub origin: VoxelPos,
+}
+
+/// One voxel of a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyVoxel {
+    /// Where it began to fall.
+    pub pos: VoxelPos,
+    /// What it is.
+    pub block: BlockId,
+    /// Its sparse data.
+    pub sparse: Option<Sparse>,
+}
+
+/// The voxels of a body, ascending by position, which stay the same on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    voxels: Vec<BodyVoxel>,
+    feet: Vec<VoxelPos>,
+    hash: u64,
+}
+
+impl Shape {
+    /// Takes voxels in ascending order.
+    ///
+    /// # Panics
+    /// If there are none, or they are not in order.
+    pub fn new(voxels: Vec<BodyVoxel>) -> Self {
+        assert!(!voxels.is_empty() && voxels.is_sorted_by(|a, b| a.pos < b.pos), "a body has voxels, in order");
+        let mut bytes = Vec::new();
+        Writer(&mut bytes).voxels(&voxels);
+        let is_there = |pos: VoxelPos| voxels.binary_search_by_key(&pos, |voxel| voxel.pos).is_ok();
+        let feet = voxels.iter().map(|voxel| voxel.pos).filter(|pos| !below(*pos).is_some_and(is_there)).collect();
+        Self { feet, hash: xxh3_64(&bytes), voxels }
+    }
+
+    /// The voxels.
+    pub fn voxels(&self) -> &[BodyVoxel] {
+        &self.voxels
+    }
+
+    /// Those that have none of its own below them: what meets the ground first.
+    pub fn feet(&self) -> &[VoxelPos] {
+        &self.feet
+    }
+}
+
+/// What a body is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It falls.
+    Falling,
+    /// It re-enters the grid in the next tick, where it is now: whole.
+    Landing,
+    /// It re-enters the grid in the next tick: in pieces, each down to where it finds a hold.
+    Shattering,
+}
+
+/// Voxels on their way down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// Why it fell.
+    pub cause: Cause,
+    /// How far it has fallen, in 1/256 voxel.
+    pub fallen: u32,
+    /// How fast it falls, in 1/256 voxel a tick.
+    pub velocity: u32,
+    /// What it is about to do.
+    pub phase: Phase,
+    /// Its voxels.
+    pub shape: Arc<Shape>,
+}
+
+/// What one column has yet to do, and what moves in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnState {
+    /// Voxels that changed, by place.
+    pub marks: BTreeMap<VoxelPos, Mark>,
+    /// Voxels that leave the grid in the next tick.
+    pub leaving: BTreeMap<VoxelPos, Leaving>,
+    /// What will burst.
+    pub charges: BTreeMap<VoxelPos, Charge>,
+    /// What falls.
+    pub bodies: BTreeMap<BodyId, Body>,
+    /// Work units that earlier ticks took beyond their budget.
+    pub debt: u64,
+}
+
+impl ColumnState {
+    /// Whether there is nothing to do and nothing moves.
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+            && self.leaving.is_empty()
+            && self.charges.is_empty()
+            && self.bodies.is_empty()
+            && self.debt == 0
+    }
+
+    /// Adds a charge; of two in one place the stronger power and the earlier tick count.
+    pub fn add_charge(&mut self, pos: VoxelPos, charge: Charge) {
+        let there = self.charges.entry(pos).or_insert(charge);
+        there.power = there.power.max(charge.power);
+        there.due = there.due.min(charge.due);
+    }
+
+    /// What it adds to the world's running digest.
+    pub fn term(&self, column: ColumnPos) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        let mut bytes = Vec::new();
+        let mut writer = Writer(&mut bytes);
+        writer.i32(column.x());
+        writer.i32(column.z());
+        writer.state(self);
+        xxh3_64(&bytes)
+    }
+
+    /// As bytes: everything but the voxels of bodies, of which `fresh` gives those that follow.
+    pub fn to_bytes(&self, fresh: &BTreeSet<BodyId>) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer(&mut bytes);
+        writer.state(self);
+        let fresh: Vec<_> = self.bodies.iter().filter(|(id, _)| fresh.contains(id)).collect();
+        writer.u32(fresh.len() as u32);
+        for (id, body) in fresh {
+            writer.body_id(*id);
+            writer.voxels(&body.shape.voxels);
+        }
+        bytes
+    }
+
+    /// Reads what [`ColumnState::to_bytes`] wrote. The voxels of bodies that do not follow come from `before`, the state that
+    /// this one replaces.
+    pub fn from_bytes(bytes: &[u8], before: Option<&Self>) -> Result<Self, StateError> {
+        let mut reader = Reader(bytes);
+        let state = reader.state(before).ok_or(StateError)?;
+        if reader.0.is_empty() { Ok(state) } else { Err(StateError) }
+    }
+}
+
+/// Bytes that are not the state of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("these bytes are not the state of a column")]
+pub struct StateError;
+
+struct Writer<'a>(&'a mut Vec<u8>);
+
+impl Writer<'_> {
+    fn u8(&mut self, value: u8) {
+        self.0.push(value);
+    }
+    fn u16(&mut self, value: u16) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+    fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+    fn i32(&mut self, value: i32) {
+        self.u32(value as u32);
+    }
+    fn u64(&mut self, value: u64) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+    fn pos(&mut self, pos: VoxelPos) {
+        pos.to_array().into_iter().for_each(|part| self.i32(part));
+    }
+    fn cause(&mut self, cause: Cause) {
+        self.u8(cause.kind as u8);
+        self.u64(cause.actor.0);
+        self.u64(cause.root);
+    }
+    fn body_id(&mut self, id: BodyId) {
+        self.u64(id.tick);
+        self.pos(id.origin);
+    }
+
+    fn voxels(&mut self, voxels: &[BodyVoxel]) {
+        self.u32(voxels.len() as u32);
+        for voxel in voxels {
+            self.pos(voxel.pos);
+            self.u16(voxel.block.0);
+            self.u32(voxel.sparse.as_ref().map_or(u32::MAX, |data| data.len() as u32));
+            self.0.extend_from_slice(voxel.sparse.as_deref().unwrap_or_default());
+        }
+    }
+
+    fn state(&mut self, state: &ColumnState) {
+        self.u64(state.debt);
+        self.u32(state.marks.len() as u32);
+        for (pos, mark) in &state.marks {
+            self.pos(*pos);
+            self.u16(mark.old.0);
+            self.u8(u8::from(mark.placed) | u8::from(mark.ready) << 1);
+            self.u64(mark.tick);
+            self.cause(mark.cause);
+        }
+        self.u32(state.leaving.len() as u32);
+        for (pos, leaving) in &state.leaving {
+            self.pos(*pos);
+            self.u8(leaving.slide.unwrap_or(u8::MAX));
+            self.cause(leaving.cause);
+        }
+        self.u32(state.charges.len() as u32);
+        for (pos, charge) in &state.charges {
+            self.pos(*pos);
+            self.u8(charge.power);
+            self.u8(u8::from(charge.ready));
+            self.u64(charge.due);
+            self.cause(charge.cause);
+        }
+        self.u32(state.bodies.len() as u32);
+        for (id, body) in &state.bodies {
+            self.body_id(*id);
+            self.cause(body.cause);
+            self.u32(body.fallen);
+            self.u32(body.velocity);
+            self.u8(body.phase as u8);
+            self.u64(body.shape.hash);
+        }
+    }
+}
+
+/// Bytes coming in; `None` wherever they end too soon or are not what they must be.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+    fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+    fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+    fn pos(&mut self) -> Option<VoxelPos> {
+        let [x, y, z] = [self.u32()?, self.u32()?, self.u32()?].map(|part| part as i32);
+        VoxelPos::new(x, y, z).ok()
+    }
+    fn cause(&mut self) -> Option<Cause> {
+        Some(Cause { kind: CauseKind::from_number(self.u8()?)?, actor: ActorId(self.u64()?), root: self.u64()? })
+    }
+    fn body_id(&mut self) -> Option<BodyId> {
+        Some(BodyId { tick: self.u64()?, origin: self.pos()? })
+    }
+    /// A count of things that take at least `least` bytes each, so that it can't ask for more memory than came.
+    fn count(&mut self, least: usize) -> Option<usize> {
+        let count = self.u32()? as usize;
+        (count <= self.0.len() / least).then_some(count)
+    }
+
+    fn voxel(&mut self) -> Option<BodyVoxel> {
+        let (pos, block, length) = (self.pos()?, BlockId(self.u16()?), self.u32()?);
+        let sparse = match length {
+            u32::MAX => None,
+            length if length as usize > SPARSE_BYTES_MAX => return None,
+            length => {
+                let (data, rest) = self.0.split_at_checked(length as usize)?;
+                self.0 = rest;
+                Some(data.into())
+            }
+        };
+        Some(BodyVoxel { pos, block, sparse })
+    }
+
+    fn shape(&mut self) -> Option<Shape> {
+        let voxels: Vec<BodyVoxel> = (0..self.count(18)?).map(|_| self.voxel()).collect::<Option<_>>()?;
+        (!voxels.is_empty() && voxels.is_sorted_by(|a, b| a.pos < b.pos)).then(|| Shape::new(voxels))
+    }
+
+    fn mark(&mut self) -> Option<(VoxelPos, Mark)> {
+        let (pos, old, flags) = (self.pos()?, BlockId(self.u16()?), self.u8()?);
+        let (tick, cause) = (self.u64()?, self.cause()?);
+        (flags < 4).then_some((pos, Mark { old, placed: flags & 1 == 1, ready: flags & 2 == 2, tick, cause }))
+    }
+
+    fn leaving(&mut self) -> Option<(VoxelPos, Leaving)> {
+        let (pos, slide, cause) = (self.pos()?, self.u8()?, self.cause()?);
+        let slide = if slide == u8::MAX { None } else { Some(slide) };
+        slide.is_none_or(|exit| (2..6).contains(&exit)).then_some((pos, Leaving { cause, slide }))
+    }
+
+    fn charge(&mut self) -> Option<(VoxelPos, Charge)> {
+        let (pos, power, ready) = (self.pos()?, self.u8()?, self.u8()?);
+        let (due, cause) = (self.u64()?, self.cause()?);
+        (ready < 2).then_some((pos, Charge { power, due, ready: ready == 1, cause }))
+    }
+
+    /// A body whose shape is yet to be found, by its hash.
+    fn moving(&mut self) -> Option<(BodyId, Cause, u32, u32, Phase, u64)> {
+        let (id, cause, fallen, velocity) = (self.body_id()?, self.cause()?, self.u32()?, self.u32()?);
+        let phase = match self.u8()? {
+            0 => Phase::Falling,
+            1 => Phase::Landing,
+            2 => Phase::Shattering,
+            _ => return None,
+        };
+        Some((id, cause, fallen, velocity, phase, self.u64()?))
+    }
+
+    fn state(&mut self, before: Option<&ColumnState>) -> Option<ColumnState> {
+        let debt = self.u64()?;
+        let marks = (0..self.count(40)?).map(|_| self.mark()).collect::<Option<_>>()?;
+        let leaving = (0..self.count(30)?).map(|_| self.leaving()).collect::<Option<_>>()?;
+        let charges = (0..self.count(39)?).map(|_| self.charge()).collect::<Option<_>>()?;
+        let moving = (0..self.count(54)?).map(|_| self.moving()).collect::<Option<Vec<_>>>()?;
+        let fresh = (0..self.count(42)?).map(|_| Some((self.body_id()?, Arc::new(self.shape()?))));
+        let fresh = fresh.collect::<Option<BTreeMap<_, _>>>()?;
+        let body = |(id, cause, fallen, velocity, phase, hash): (BodyId, Cause, u32, u32, Phase, u64)| {
+            let known = || Some(Arc::clone(&before?.bodies.get(&id)?.shape));
+            let shape = fresh.get(&id).cloned().or_else(known).filter(|shape| shape.hash == hash)?;
+            // Order is by height first, so the first voxel is a lowest one.
+            let lowest = i64::from(shape.voxels[0].pos.y()) - i64::from(fallen >> 8);
+            if lowest < -i64::from(VERTICAL_BOUND) {
+                return None;
+            }
+            Some((id, Body { cause, fallen, velocity, phase, shape }))
+        };
+        let bodies = moving.into_iter().map(body).collect::<Option<_>>()?;
+        Some(ColumnState { marks, leaving, charges, bodies, debt })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> ColumnState {
+        let pos = |x| VoxelPos::new(x, -7, 3).unwrap();
+        let cause = Cause { kind: CauseKind::Blast, actor: ActorId(9), root: 4 };
+        let voxel = |x, sparse| BodyVoxel { pos: pos(x), block: BlockId(3), sparse };
+        let shape = Arc::new(Shape::new(vec![
+            voxel(1, None),
+            voxel(2, Some([1u8, 2][..].into())),
+            voxel(9, Some([][..].into())),
+        ]));
+        let body = |phase| Body { cause, fallen: 700, velocity: 12, phase, shape: Arc::clone(&shape) };
+        ColumnState {
+            marks: [(pos(5), Mark { old: BlockId(2), placed: true, ready: false, tick: 8, cause })].into(),
+            leaving: [(pos(1), Leaving { cause, slide: Some(3) }), (pos(2), Leaving { cause, slide: None })].into(),
+            charges: [(pos(4), Charge { power: 64, due: 12, ready: true, cause })].into(),
+            bodies: [Phase::Falling, Phase::Landing, Phase::Shattering]
+                .into_iter()
+                .enumerate()
+                .map(|(n, phase)| (BodyId { tick: n as u64, origin: pos(0) }, body(phase)))
+                .collect(),
+            debt: 77,
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back_and_bodies_it_shares_with_the_one_before_need_no_voxels() {
+        let state = sample();
+        let all: BTreeSet<BodyId> = state.bodies.keys().copied().collect();
+        let whole = state.to_bytes(&all);
+        assert_eq!(ColumnState::from_bytes(&whole, None), Ok(state.clone()));
+        let short = state.to_bytes(&BTreeSet::new());
+        assert!(short.len() + 3 * 60 < whole.len());
+        assert_eq!(ColumnState::from_bytes(&short, Some(&state)), Ok(state.clone()));
+        assert_eq!(ColumnState::from_bytes(&short, None), Err(StateError), "the voxels are missing");
+        for cut in 0..whole.len() {
+            assert_eq!(ColumnState::from_bytes(&whole[..cut], None), Err(StateError), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_state_counts_in_its_digest() {
+        let column = VoxelPos::new(0, 0, 0).unwrap().chunk().column();
+        let state = sample();
+        let without: [fn(&mut ColumnState); 6] = [
+            |s| s.marks.clear(),
+            |s| s.leaving.clear(),
+            |s| s.charges.clear(),
+            |s| s.bodies.clear(),
+            |s| s.debt = 0,
+            |s| s.bodies.values_mut().for_each(|body| body.fallen += 1),
+        ];
+        for (n, change) in without.iter().enumerate() {
+            let mut other = state.clone();
+            change(&mut other);
+            assert_ne!(other.term(column), state.term(column), "part {n}");
+        }
+        assert_eq!(ColumnState::default().term(column), 0);
+    }
+}

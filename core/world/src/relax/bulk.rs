@@ -1,0 +1,294 @@
+//! Whole tiles at a time: rounds over the tiles whose surroundings have changed.
+
+use super::field::{Classes, Field, Values};
+use super::tile::{self, FACE, Scratch, Word};
+use super::{ABOVE, BELOW, Class, EXITS, FACES, NONE, Rules, opposite};
+use crate::chunk::zeroed;
+use crate::generate::simd::Level;
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use rayon::prelude::*;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// The losses of a table of classes as the kernel wants them: exits that lose the same share a table.
+pub(super) struct LossTables {
+    tables: Vec<[u32; 256]>,
+    group: [usize; 6],
+    floors: [u32; 256],
+    own: [u32; 256],
+    most: u32,
+}
+
+impl LossTables {
+    pub(super) fn new(rules: &Rules) -> Self {
+        let per_class = |value: &dyn Fn(&Class) -> u32| {
+            let mut table = [NONE; 256];
+            rules.classes().iter().zip(&mut table).for_each(|(class, entry)| *entry = value(class));
+            table
+        };
+        let mut tables: Vec<[u32; 256]> = Vec::new();
+        let group = std::array::from_fn(|exit| {
+            let open = |class: &Class| if class.exits >> exit & 1 == 1 { u32::from(class.losses[exit]) } else { NONE };
+            let table = per_class(&open);
+            tables.iter().position(|known| *known == table).unwrap_or_else(|| {
+                tables.push(table);
+                tables.len() - 1
+            })
+        });
+        let losses = tables.iter().flatten().filter(|loss| **loss != NONE);
+        let most = losses.copied().max().unwrap_or(0).max(rules.classes().iter().map(|c| c.floor).max().unwrap_or(0));
+        let floors = per_class(&|class| class.floor.min(rules.limit()));
+        Self { tables, group, floors, own: per_class(&|class| rules.own(class)), most }
+    }
+}
+
+/// Solves from the active tiles on until nothing changes, in rounds. Gives how many voxels were swept over.
+pub(super) fn solve(field: &mut Field, level: Level, active: BTreeSet<u32>) -> u64 {
+    let tables = LossTables::new(field.rules());
+    let mut active = active;
+    let mut visited = 0;
+    while !active.is_empty() {
+        let wave = wave(field, &mut active);
+        let solved: Vec<(u32, Solved)> =
+            wave.par_iter().map(|tile| (*tile, solve_tile(field, &tables, level, *tile))).collect();
+        for (tile, solved) in solved {
+            visited += solved.visited;
+            let Some(values) = solved.values else { continue };
+            for face in 0..6 {
+                if let Some(other) = field.tiles[tile as usize].beside[face]
+                    && face_changed(&field.tiles[tile as usize].values, &values, face, field.rules().limit())
+                {
+                    active.insert(other);
+                }
+            }
+            field.tiles[tile as usize].values = values;
+        }
+    }
+    visited
+}
+
+/// The tiles of the next round: all active ones, or, where values run free along one direction, those from which it runs.
+fn wave(field: &Field, active: &mut BTreeSet<u32>) -> Vec<u32> {
+    let y = |tile: &u32| field.tiles[*tile as usize].pos.y();
+    let level = match field.rules().free() {
+        Some(BELOW) => active.iter().map(y).min(),
+        Some(_) => active.iter().map(y).max(),
+        None => None,
+    };
+    let wave: Vec<u32> = active.iter().filter(|tile| level.is_none_or(|level| y(tile) == level)).copied().collect();
+    active.retain(|tile| wave.binary_search(tile).is_err());
+    wave
+}
+
+struct Solved {
+    /// None if they are as before.
+    values: Option<Values>,
+    visited: u64,
+}
+
+fn solve_tile(field: &Field, tables: &LossTables, level: Level, number: u32) -> Solved {
+    let tile = &field.tiles[number as usize];
+    if let Classes::One(class) = tile.classes
+        && tile.exits.is_none()
+        && let Some(solved) = solve_uniform(field, number, class)
+    {
+        return solved;
+    }
+    thread_local! {
+        static NARROW: RefCell<Scratch<u16>> = RefCell::default();
+        static WIDE: RefCell<Scratch<u32>> = RefCell::default();
+    }
+    if let Some(solved) = NARROW.with_borrow_mut(|scratch| solve_in(field, tables, level, number, scratch)) {
+        return solved;
+    }
+    WIDE.with_borrow_mut(|scratch| solve_in(field, tables, level, number, scratch))
+        .expect("32 bits hold every distance")
+}
+
+/// Tiles of one class that are at their best, or can't have anything, without looking at each voxel.
+fn solve_uniform(field: &Field, number: u32, class: u8) -> Option<Solved> {
+    let (tile, rules) = (&field.tiles[number as usize], field.rules());
+    let class = &rules.classes()[usize::from(class)];
+    let limit = rules.limit();
+    let set = |value: u32| {
+        let same = tile.values == Values::One(value);
+        Some(Solved { values: (!same).then_some(Values::One(value)), visited: 1 })
+    };
+    if class.exits & FACES == 0 {
+        return set(rules.own(class));
+    }
+    // Full of what comes through the free exit at no loss, if that is as good as it gets here.
+    let free = rules.free().filter(|exit| class.exits >> exit & 1 == 1 && class.losses[*exit] == 0)?;
+    let best = class.floor.min(limit);
+    let behind = &field.tiles[tile.beside[free]? as usize].values;
+    let face = opposite(free);
+    let offers_best = match behind {
+        Values::One(value) => *value <= best,
+        values => (0..FACE).all(|n| values.get_index(face_index(face, n), limit) <= best),
+    };
+    if class.source >= best && offers_best { set(best) } else { None }
+}
+
+/// The local index of a voxel of a face: y faces by z and x, z faces by y and x, x faces by y and z.
+fn face_index(face: usize, n: usize) -> usize {
+    let far = if face & 1 == 1 { CHUNK_EDGE - 1 } else { 0 };
+    match face / 2 {
+        0 => far * FACE + n,
+        1 => n / CHUNK_EDGE * FACE + far * CHUNK_EDGE + n % CHUNK_EDGE,
+        _ => n * CHUNK_EDGE + far,
+    }
+}
+
+fn face_changed(old: &Values, new: &Values, face: usize, limit: u32) -> bool {
+    if let (Values::One(old), Values::One(new)) = (old, new) {
+        return old != new;
+    }
+    (0..FACE).any(|n| {
+        let index = face_index(face, n);
+        old.get_index(index, limit) != new.get_index(index, limit)
+    })
+}
+
+/// Solves in one width of numbers; none if that could have been too narrow.
+fn solve_in<T: Word + TryFrom<u32> + Into<u32>>(
+    field: &Field,
+    tables: &LossTables,
+    level: Level,
+    number: u32,
+    scratch: &mut Scratch<T>,
+) -> Option<Solved> {
+    let limit = field.rules().limit();
+    let base = least(field, tables, number);
+    if base >= limit {
+        return Some(Solved { values: None, visited: 1 });
+    }
+    let mut frame = Frame { base, limit, dropped: false };
+    fill(field, tables, number, scratch, &mut frame);
+    let sweeps = tile::solve(level, scratch);
+    let reach = scratch.distances.iter().filter(|d| **d != T::NONE).map(|d| (*d).into()).max().unwrap_or(0);
+    let most: u32 = T::NONE.into();
+    if frame.dropped || reach.saturating_add(tables.most) >= most && most < limit.saturating_sub(base) {
+        return None;
+    }
+    let values = frame.values(&scratch.distances);
+    let changed = !same(&values, &field.tiles[number as usize].values, limit);
+    Some(Solved { values: changed.then_some(values), visited: u64::from(sweeps) * CHUNK_VOXELS as u64 })
+}
+
+fn same(a: &Values, b: &Values, limit: u32) -> bool {
+    a == b || (0..CHUNK_VOXELS).all(|n| a.get_index(n, limit) == b.get_index(n, limit))
+}
+
+/// How distances are told in one run: above a base.
+struct Frame {
+    base: u32,
+    limit: u32,
+    /// A distance was too far above the base.
+    dropped: bool,
+}
+
+impl Frame {
+    fn word<T: Word + TryFrom<u32>>(&mut self, distance: u32) -> T {
+        if distance >= self.limit {
+            return T::NONE;
+        }
+        match T::try_from(distance - self.base) {
+            Ok(word) if word != T::NONE => word,
+            _ => {
+                self.dropped = true;
+                T::NONE
+            }
+        }
+    }
+
+    /// Distances in the narrowest form.
+    fn values<T: Word + Into<u32>>(&self, distances: &[T; CHUNK_VOXELS]) -> Values {
+        let first = distances[0];
+        let limit = self.limit - self.base;
+        let told = |word: T| if word == T::NONE { limit } else { word.into().min(limit) };
+        if distances.iter().all(|distance| *distance == first) {
+            return Values::One(self.base + told(first));
+        }
+        let most = distances.iter().map(|word| told(*word)).filter(|told| *told < limit).max().unwrap_or(0);
+        if most < u32::from(u16::MAX) {
+            let mut values = zeroed::<u16, CHUNK_VOXELS>();
+            for (value, word) in values.iter_mut().zip(distances) {
+                let told = told(*word);
+                *value = if told < limit { told as u16 } else { u16::MAX };
+            }
+            return Values::Narrow { base: self.base, values };
+        }
+        let mut values = zeroed::<u32, CHUNK_VOXELS>();
+        values.iter_mut().zip(distances).for_each(|(value, word)| *value = self.base + told(*word));
+        Values::Wide(values)
+    }
+}
+
+/// The least distance that a tile has or is offered: nothing in it comes below that.
+fn least(field: &Field, tables: &LossTables, number: u32) -> u32 {
+    let (tile, limit) = (&field.tiles[number as usize], field.rules().limit());
+    let of = |values: &Values| match values {
+        Values::One(value) => *value,
+        Values::Narrow { base, .. } => *base,
+        Values::Wide(values) => values.iter().copied().min().unwrap_or(limit),
+    };
+    let around = tile.beside.iter().flatten().map(|other| of(&field.tiles[*other as usize].values));
+    let own = tables.own.iter().copied().min().unwrap_or(NONE);
+    around.chain([of(&tile.values), own.min(limit)]).min().unwrap_or(limit)
+}
+
+fn fill<T: Word + TryFrom<u32>>(
+    field: &Field,
+    tables: &LossTables,
+    number: u32,
+    scratch: &mut Scratch<T>,
+    frame: &mut Frame,
+) {
+    let tile = &field.tiles[number as usize];
+    let limit = frame.limit;
+    for face in 0..6 {
+        match tile.beside[face].map(|other| &field.tiles[other as usize].values) {
+            None => scratch.halo[face].fill(T::NONE),
+            Some(Values::One(value)) => scratch.halo[face].fill(frame.word(*value)),
+            Some(values) => {
+                for (n, halo) in scratch.halo[face].iter_mut().enumerate() {
+                    *halo = frame.word(values.get_index(face_index(opposite(face), n), limit));
+                }
+            }
+        }
+    }
+    let word = |value: u32| T::try_from(value).unwrap_or(T::NONE);
+    let floors = tables.floors.map(|floor| word(floor.saturating_sub(frame.base)));
+    let own = tables.own.map(|own| if own == NONE { T::NONE } else { frame.word(own) });
+    map_classes(&tile.classes, &floors, &mut scratch.floors);
+    map_classes(&tile.classes, &own, &mut scratch.distances);
+    if tile.values != Values::One(limit) {
+        for (n, distance) in scratch.distances.iter_mut().enumerate() {
+            *distance = (*distance).min(frame.word(tile.values.get_index(n, limit)));
+        }
+    }
+    if let Some(exits) = &tile.exits {
+        scratch.group = std::array::from_fn(|exit| exit);
+        for exit in 0..6 {
+            map_classes(&tile.classes, &tables.tables[tables.group[exit]].map(word), &mut scratch.losses[exit]);
+            let closed = |n: &usize| exits[*n] >> exit & 1 == 0;
+            (0..CHUNK_VOXELS).filter(closed).for_each(|n| scratch.losses[exit][n] = T::NONE);
+        }
+        return;
+    }
+    scratch.group = tables.group;
+    for (table, losses) in tables.tables.iter().zip(&mut scratch.losses) {
+        map_classes(&tile.classes, &table.map(word), losses);
+    }
+}
+
+fn map_classes<T: Word>(classes: &Classes, table: &[T; 256], out: &mut [T; CHUNK_VOXELS]) {
+    match classes {
+        Classes::One(class) => out.fill(table[usize::from(*class)]),
+        Classes::Each(classes) => {
+            out.iter_mut().zip(classes.iter()).for_each(|(out, class)| *out = table[usize::from(*class)]);
+        }
+    }
+}
+
+const _: () = assert!(EXITS[BELOW][1] == -1 && EXITS[ABOVE][1] == 1, "faces are numbered as exits are");

@@ -1,0 +1,250 @@
+//! One tile of 32³ solved by sweeps over its rows, planes and columns: the kernel that bulk work runs.
+//!
+//! A sweep carries values along one direction through the whole tile, 32 voxels at a time; sweeps along all six repeat until
+//! none changes anything (fast sweeping: Zhao, *A fast sweeping method for Eikonal equations*, 2005, with integers the
+//! result is exact). Along x a plane is transposed first, so that rows lie across the direction there too.
+
+use crate::generate::lanes::Lanes;
+use crate::generate::simd::{self, Kernel, Level};
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+
+const EDGE: usize = CHUNK_EDGE;
+/// Voxels of a plane, and of a face.
+pub const FACE: usize = EDGE * EDGE;
+
+/// A number that distances are computed in. The greatest stands for none.
+pub trait Word: Copy + Ord + Default + Send + Sync + 'static {
+    /// None.
+    const NONE: Self;
+    /// A sum that stops at none.
+    fn plus(self, loss: Self) -> Self;
+    /// Every bit in which two differ.
+    fn differs(self, other: Self) -> Self;
+    /// Bits of either.
+    fn or(self, other: Self) -> Self;
+}
+
+impl Word for u16 {
+    const NONE: Self = Self::MAX;
+    #[inline(always)]
+    fn plus(self, loss: Self) -> Self {
+        self.saturating_add(loss)
+    }
+    #[inline(always)]
+    fn differs(self, other: Self) -> Self {
+        self ^ other
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+}
+
+impl Word for u32 {
+    const NONE: Self = Self::MAX;
+    #[inline(always)]
+    fn plus(self, loss: Self) -> Self {
+        self.saturating_add(loss)
+    }
+    #[inline(always)]
+    fn differs(self, other: Self) -> Self {
+        self ^ other
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+}
+
+/// Numbers of every voxel of a tile.
+pub type Tile<T> = [T; CHUNK_VOXELS];
+
+/// What a tile is solved from, in local-index order. Losses are `NONE` where an exit is closed.
+pub struct Scratch<T: Word> {
+    /// Distances: what voxels have so far.
+    pub distances: Box<Tile<T>>,
+    /// No voxel comes nearer than this by a step.
+    pub floors: Box<Tile<T>>,
+    /// What steps add, by group of exits.
+    pub losses: [Box<Tile<T>>; 6],
+    /// Which of `losses` each of the six exits has.
+    pub group: [usize; 6],
+    /// What lies behind the six faces, in the order of `EXITS`: y faces by z and x, z faces by y and x, x faces by y and z.
+    pub halo: [Box<[T; FACE]>; 6],
+}
+
+impl<T: Word> Default for Scratch<T> {
+    fn default() -> Self {
+        let tile = || vec![T::NONE; CHUNK_VOXELS].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!());
+        let face = || vec![T::NONE; FACE].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!());
+        Self {
+            distances: tile(),
+            floors: tile(),
+            losses: std::array::from_fn(|_| tile()),
+            group: [0; 6],
+            halo: std::array::from_fn(|_| face()),
+        }
+    }
+}
+
+/// Solves a tile to its fixed point for what lies around it. Gives how many times all sweeps were made.
+pub fn solve<T: Word>(level: Level, scratch: &mut Scratch<T>) -> u32 {
+    let mut rounds = 0;
+    simd::run(level, Solve { scratch, rounds: &mut rounds });
+    rounds
+}
+
+struct Solve<'a, T: Word> {
+    scratch: &'a mut Scratch<T>,
+    rounds: &'a mut u32,
+}
+
+impl<T: Word> Kernel for Solve<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Scratch { distances, floors, losses, group, halo } = self.scratch;
+        let loss = |exit: usize| &losses[group[exit]];
+        let enter = |distances: &mut Tile<T>| {
+            let y = enter_y(distances, floors, [loss(0), loss(1)], [&halo[0], &halo[1]]);
+            let z = enter_z(distances, floors, [loss(2), loss(3)], [&halo[2], &halo[3]]);
+            enter_x(distances, floors, [loss(4), loss(5)], [&halo[4], &halo[5]]) | y | z
+        };
+        enter(distances);
+        loop {
+            *self.rounds += 1;
+            let mut changed = false;
+            changed |= sweep_y(distances, floors, [loss(0), loss(1)]);
+            changed |= sweep_planes(distances, floors, [loss(2), loss(3)], [loss(4), loss(5)]);
+            if !changed {
+                return;
+            }
+        }
+    }
+}
+
+/// A row that takes what the row beside it offers; gives the bits that changed.
+#[inline(always)]
+fn relax<T: Word, const N: usize>(row: &mut [T; N], from: &[T; N], loss: &[T; N], floor: &[T; N]) -> T {
+    let mut changed = T::default();
+    for n in 0..N {
+        let offered = from[n].plus(loss[n]).max(floor[n]);
+        let best = row[n].min(offered);
+        changed = changed.or(best.differs(row[n]));
+        row[n] = best;
+    }
+    changed
+}
+
+#[inline(always)]
+fn row<T, const N: usize>(tile: &[T], at: usize) -> &[T; N] {
+    tile[at..at + N].try_into().expect("N long")
+}
+
+#[inline(always)]
+fn row_mut<T, const N: usize>(tile: &mut [T], at: usize) -> &mut [T; N] {
+    (&mut tile[at..at + N]).try_into().expect("N long")
+}
+
+#[inline(always)]
+fn enter_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
+    let top = CHUNK_VOXELS - FACE;
+    let low = relax::<T, FACE>(row_mut(distances, 0), halo[0], row(losses[0], 0), row(floors, 0));
+    let high = relax::<T, FACE>(row_mut(distances, top), halo[1], row(losses[1], top), row(floors, top));
+    low.or(high) != T::default()
+}
+
+#[inline(always)]
+fn enter_z<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
+    let mut changed = T::default();
+    for y in 0..EDGE {
+        for (side, z) in [0, EDGE - 1].into_iter().enumerate() {
+            let at = y * FACE + z * EDGE;
+            let from = row::<T, EDGE>(&halo[side][..], y * EDGE);
+            changed = changed.or(relax(row_mut(distances, at), from, row(losses[side], at), row(floors, at)));
+        }
+    }
+    changed != T::default()
+}
+
+#[inline(always)]
+fn enter_x<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
+    let mut changed = T::default();
+    for row in 0..FACE {
+        for (side, x) in [0, EDGE - 1].into_iter().enumerate() {
+            let at = row * EDGE + x;
+            let best = distances[at].min(halo[side][row].plus(losses[side][at]).max(floors[at]));
+            changed = changed.or(best.differs(distances[at]));
+            distances[at] = best;
+        }
+    }
+    changed != T::default()
+}
+
+/// Upwards, then downwards, plane by plane.
+#[inline(always)]
+fn sweep_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2]) -> bool {
+    let mut changed = T::default();
+    for y in 1..EDGE {
+        let at = y * FACE;
+        let (below, here) = distances.split_at_mut(at);
+        let from = row::<T, FACE>(below, at - FACE);
+        changed = changed.or(relax(row_mut(here, 0), from, row(losses[0], at), row(floors, at)));
+    }
+    for y in (0..EDGE - 1).rev() {
+        let at = y * FACE;
+        let (here, above) = distances.split_at_mut(at + FACE);
+        changed = changed.or(relax(row_mut(here, at), row::<T, FACE>(above, 0), row(losses[1], at), row(floors, at)));
+    }
+    changed != T::default()
+}
+
+/// To and fro along z, then along x, plane by plane.
+#[inline(always)]
+fn sweep_planes<T: Word>(
+    distances: &mut Tile<T>,
+    floors: &Tile<T>,
+    along_z: [&Tile<T>; 2],
+    along_x: [&Tile<T>; 2],
+) -> bool {
+    let mut changed = T::default();
+    for y in 0..EDGE {
+        let at = y * FACE;
+        let floors = row::<T, FACE>(floors, at);
+        let plane = row_mut::<T, FACE>(distances, at);
+        changed = changed.or(sweep_rows(plane, floors, [row(along_z[0], at), row(along_z[1], at)]));
+        let mut turned = transposed(plane);
+        let losses = [transposed(row(along_x[0], at)), transposed(row(along_x[1], at))];
+        let change = sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]]);
+        if change != T::default() {
+            *plane = transposed(&turned);
+            changed = changed.or(change);
+        }
+    }
+    changed != T::default()
+}
+
+/// To and fro over the rows of one plane.
+#[inline(always)]
+fn sweep_rows<T: Word>(plane: &mut [T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2]) -> T {
+    let mut changed = T::default();
+    for at in (EDGE..FACE).step_by(EDGE) {
+        let from = *row::<T, EDGE>(&plane[..], at - EDGE);
+        changed = changed.or(relax::<T, EDGE>(row_mut(plane, at), &from, row(losses[0], at), row(floors, at)));
+    }
+    for at in (0..FACE - EDGE).step_by(EDGE).rev() {
+        let from = *row::<T, EDGE>(&plane[..], at + EDGE);
+        changed = changed.or(relax::<T, EDGE>(row_mut(plane, at), &from, row(losses[1], at), row(floors, at)));
+    }
+    changed
+}
+
+#[inline(always)]
+fn transposed<T: Word>(plane: &[T; FACE]) -> [T; FACE] {
+    let mut turned = [T::default(); FACE];
+    for a in 0..EDGE {
+        for b in 0..EDGE {
+            turned[b * EDGE + a] = plane[a * EDGE + b];
+        }
+    }
+    turned
+}
