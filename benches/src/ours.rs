@@ -33,6 +33,7 @@ pub fn create(folder: &Path) {
         id: *b"a benchmark's id",
         seed: 1,
         generator: GeneratorSetting::plain("void", 1),
+        physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("the folder is empty");

@@ -9,7 +9,7 @@ use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
 use crate::region::{self, RegionFile};
-use crate::replay::{apply, hear, is_untouched};
+use crate::replay::{self, apply, begin, hear, hear_column, is_untouched};
 use crate::settings::{self, REGISTRY_FILES, Settings};
 use crate::slot::{self, Encoded};
 use crate::store::{Access, Store, by_reference, take_lock};
@@ -358,10 +358,8 @@ impl Checker<'_> {
         if there {
             journal::set_aside(self.dir, self.mark.segment)?;
         }
-        let Standing { tick, digest, actors, .. } = &self.standing;
-        let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
-        let state = Record::State { tick: *tick, time_ms: 0, digest: *digest, actors };
-        journal::begin_anew(self.dir, last + 1, &self.settings.id, self.mark.frame, state)?;
+        let records = replay::standing_records(&self.standing);
+        journal::begin_anew(self.dir, last + 1, &self.settings.id, self.mark.frame, &records)?;
         self.move_mark(last + 1, self.mark.frame)
     }
 
@@ -433,9 +431,11 @@ impl Checker<'_> {
                     self.highest_epoch = self.highest_epoch.max(to.epoch);
                 }
                 Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
-                Record::State { tick, digest, actors, .. } => {
-                    (self.standing.tick, self.standing.digest) = (*tick, *digest);
-                    self.standing.actors = actors.iter().copied().collect();
+                Record::State { tick, digest, actors, .. } => begin(&mut self.standing, *tick, *digest, actors),
+                Record::Column { column, epoch, state, .. } => {
+                    self.highest_epoch = self.highest_epoch.max(*epoch);
+                    // Here as much counts as can be had: what is not whole is told of when it is replayed.
+                    let _ = hear_column(&mut self.standing, *column, state, true);
                 }
                 _ => {}
             }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Sparse, Version};
 use terrane_world::limits::{CHUNK_VOXELS, REGION_CHUNKS, SPARSE_BYTES_MAX};
-use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, RegionPos};
+use terrane_world::physics::state::BodyId;
+use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, RegionPos, VoxelPos};
 use terrane_world::step::{ActorId, ActorState, Cause, CauseKind, ChunkDelta, Run, SparseChange};
 use xxhash_rust::xxh3::Xxh3;
 
@@ -87,6 +88,22 @@ pub enum Record {
     },
     /// They have been.
     SwitchEnds,
+    /// What is under way in a column, in place of what was there before; behind the deltas of its tick, or behind the state
+    /// that replay begins with.
+    Column {
+        /// The tick.
+        tick: u64,
+        /// When.
+        time_ms: u64,
+        /// As above.
+        column_sequence: u64,
+        /// The column.
+        column: ColumnPos,
+        /// The epoch of its owner.
+        epoch: u32,
+        /// Its state, without the voxels of bodies that are known from the state before.
+        state: Vec<u8>,
+    },
     /// A frame stood here that was damaged and has been given up: what follows may not join up with what came before.
     Lost,
 }
@@ -94,7 +111,9 @@ pub enum Record {
 impl Record {
     const fn number(&self) -> u8 {
         match self {
-            Self::Delta { .. } => 1,
+            Self::Delta { delta: ChunkDelta { body: None, .. }, .. } => 1,
+            Self::Delta { .. } => 8,
+            Self::Column { .. } => 9,
             Self::Replaced { .. } => 2,
             Self::Tick { .. } => 3,
             Self::State { .. } => 4,
@@ -174,6 +193,11 @@ impl Writer<'_> {
                 self.u32(regions.len() as u32);
                 regions.iter().for_each(|region| self.position(region.to_array()));
             }
+            Record::Column { tick, time_ms, column_sequence, column, epoch, state } => {
+                self.chunk_head(*tick, *time_ms, *column, *epoch, *column_sequence);
+                self.u32(state.len() as u32);
+                self.0.extend_from_slice(state);
+            }
             Record::SwitchEnds | Record::Lost => {}
         }
     }
@@ -182,6 +206,10 @@ impl Writer<'_> {
         self.u8(delta.cause.kind as u8);
         self.u64(delta.cause.actor.0);
         self.u64(delta.cause.root);
+        if let Some(body) = delta.body {
+            self.u64(body.tick);
+            self.position(body.origin.to_array());
+        }
         self.position(delta.pos.to_array());
         self.version(delta.from);
         self.version(delta.to);
@@ -245,7 +273,9 @@ impl Bytes<'_> {
 
     fn record(&mut self) -> Option<Record> {
         Some(match self.u8()? {
-            1 => self.delta_record()?,
+            1 => self.delta_record(false)?,
+            8 => self.delta_record(true)?,
+            9 => self.column_record()?,
             2 => self.replaced_record()?,
             3 => {
                 let (tick, time_ms, digest) = (self.u64()?, self.u64()?, self.u64()?);
@@ -277,10 +307,24 @@ impl Bytes<'_> {
         Some((self.u64()?, self.u64()?, [self.u32()? as i32, self.u32()? as i32], self.u32()?, self.u64()?))
     }
 
-    fn delta_record(&mut self) -> Option<Record> {
+    fn column_record(&mut self) -> Option<Record> {
+        let (tick, time_ms, [x, z], epoch, column_sequence) = self.chunk_head()?;
+        let column = ColumnPos::new(x, z).ok()?;
+        let length = self.count(1)?;
+        let (state, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(Record::Column { tick, time_ms, column_sequence, column, epoch, state: state.to_vec() })
+    }
+
+    fn body_id(&mut self) -> Option<BodyId> {
+        Some(BodyId { tick: self.u64()?, origin: VoxelPos::try_from(self.position()?).ok()? })
+    }
+
+    fn delta_record(&mut self, with_body: bool) -> Option<Record> {
         let (tick, time_ms, column, epoch, column_sequence) = self.chunk_head()?;
         let kind = CauseKind::from_number(self.u8()?)?;
         let cause = Cause { kind, actor: ActorId(self.u64()?), root: self.u64()? };
+        let body = if with_body { Some(self.body_id()?) } else { None };
         let pos = ChunkPos::try_from(self.position()?).ok()?;
         let (from, to) = (self.version()?, self.version()?);
         let (runs, sparse) = (self.count(8)?, self.u32()? as usize);
@@ -289,7 +333,7 @@ impl Bytes<'_> {
             return None;
         }
         let sparse = (0..sparse).map(|_| self.sparse_change()).collect::<Option<_>>()?;
-        let delta = ChunkDelta { pos, from, to, cause, runs, sparse };
+        let delta = ChunkDelta { pos, from, to, cause, body, runs, sparse };
         let at = pos.column();
         (column == [at.x(), at.z()] && epoch == to.epoch).then_some(Record::Delta {
             tick,
@@ -605,10 +649,16 @@ pub fn set_aside(dir: &dyn Dir, segment: u32) -> Result<(), StoreError> {
 }
 
 /// Begins the journal anew with where the world stands, behind everything that was there.
-pub fn begin_anew(dir: &dyn Dir, segment: u32, world: &[u8; 16], first: u64, state: Record) -> Result<(), StoreError> {
+pub fn begin_anew(
+    dir: &dyn Dir,
+    segment: u32,
+    world: &[u8; 16],
+    first: u64,
+    records: &[Record],
+) -> Result<(), StoreError> {
     let file = create_segment(dir, segment, world, first)?;
     let name = segment_name(segment);
-    file.write_at(&encode_frame(first, first - 1, &[state]), SEGMENT_HEAD).at("writing", &name, SEGMENT_HEAD)?;
+    file.write_at(&encode_frame(first, first - 1, records), SEGMENT_HEAD).at("writing", &name, SEGMENT_HEAD)?;
     file.sync().synced(&name)
 }
 
@@ -724,11 +774,23 @@ mod tests {
             from: version(1),
             to: version(2),
             cause,
+            body: None,
             runs: vec![run(0, 5, 1), run(32_767, 1, 2)],
             sparse: vec![change],
         };
+        let body = Some(BodyId { tick: 7, origin: VoxelPos::new(-9, 3, 12).unwrap() });
+        let with_body = ChunkDelta { body, ..delta.clone() };
         vec![
             Record::Delta { tick: 8, time_ms: 9, column_sequence: 1, delta },
+            Record::Delta { tick: 8, time_ms: 9, column_sequence: 2, delta: with_body },
+            Record::Column {
+                tick: 8,
+                time_ms: 9,
+                column_sequence: 3,
+                column: pos.column(),
+                epoch: 4,
+                state: vec![1, 2, 3],
+            },
             Record::Replaced {
                 tick: 8,
                 time_ms: 9,

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::digest::load_term;
 use terrane_world::generate::Generator;
-use terrane_world::space::{LocalIndex, RegionPos};
+use terrane_world::physics::state::ColumnState;
+use terrane_world::space::{ColumnPos, LocalIndex, RegionPos};
 use terrane_world::step::{ActorId, ActorState, ChunkDelta, Held, Standing, forget_silent_actors};
 
 /// How often a region that another process is just switching is read again.
@@ -171,10 +172,10 @@ impl Replay<'_> {
                 }
             }
             Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
-            Record::State { tick, digest, actors, .. } => {
-                self.standing.tick = *tick;
-                self.standing.digest = *digest;
-                self.standing.actors = actors.iter().copied().collect();
+            Record::State { tick, digest, actors, .. } => begin(&mut self.standing, *tick, *digest, actors),
+            Record::Column { column, epoch, state, .. } => {
+                self.highest_epoch = self.highest_epoch.max(*epoch);
+                hear_column(&mut self.standing, *column, state, self.lenient)?;
             }
             Record::Lost => self.lenient = true,
             Record::SwitchBegins { .. } | Record::SwitchEnds => {}
@@ -243,6 +244,54 @@ pub fn apply(chunk: &mut Chunk, delta: &ChunkDelta) -> Result<(), StoreError> {
     }
     result
 }
+
+/// The records that say where a world stands, for a frame that replay may begin with.
+pub fn standing_records(standing: &Standing) -> Vec<Record> {
+    let Standing { epoch, tick, digest, actors, columns } = standing;
+    let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
+    let mut records = vec![Record::State { tick: *tick, time_ms: 0, digest: *digest, actors }];
+    records.extend(columns.iter().map(|(column, state)| Record::Column {
+        tick: *tick,
+        time_ms: 0,
+        column_sequence: 0,
+        column: *column,
+        epoch: *epoch,
+        state: state.to_bytes(&state.bodies.keys().copied().collect()),
+    }));
+    records
+}
+
+/// The world stands as a state record says; what is under way follows in records of columns.
+pub fn begin(standing: &mut Standing, tick: u64, digest: u64, actors: &[(ActorId, ActorState)]) {
+    (standing.tick, standing.digest) = (tick, digest);
+    standing.actors = actors.iter().copied().collect();
+    standing.columns.clear();
+}
+
+/// Takes in what a record says is under way in a column. Behind a lost frame, bodies that only it told of are left out.
+pub fn hear_column(standing: &mut Standing, column: ColumnPos, bytes: &[u8], lenient: bool) -> Result<(), StoreError> {
+    let before = standing.columns.get(&column);
+    let state = match ColumnState::from_bytes(bytes, before) {
+        Ok(state) => state,
+        Err(_) if lenient => ColumnState::salvage(bytes, before).map(|(state, _)| state).unwrap_or_default(),
+        Err(error) => {
+            let what = format!("column {},{}: {error}", column.x(), column.z());
+            return Err(StoreError::corrupt("the journal", 0, what));
+        }
+    };
+    set_column(standing, column, state);
+    Ok(())
+}
+
+/// Puts what is under way in a column.
+pub fn set_column(standing: &mut Standing, column: ColumnPos, state: ColumnState) {
+    if state.is_empty() {
+        standing.columns.remove(&column);
+    } else {
+        standing.columns.insert(column, state);
+    }
+}
+
 pub fn hear(standing: &mut Standing, tick: u64, digest: u64, actors: &[(ActorId, u64)]) {
     standing.tick = tick;
     standing.digest = digest;

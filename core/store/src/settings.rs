@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use terrane_world::block::{BlockRule, Registry, parse_rules};
 use terrane_world::generate::stage::StageSource;
 use terrane_world::generate::{Generator, GeneratorSetting, PluginFile, StageSetting};
+use terrane_world::physics::RuleSet;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The settings file.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub seed: u64,
     /// The generator of chunks that are not stored.
     pub generator: GeneratorSetting,
+    /// Which rules decide what falls.
+    pub physics: RuleSet,
     /// The world's own block rules, on top of the built-in ones.
     pub rules: BTreeMap<String, BlockRule>,
 }
@@ -43,6 +46,8 @@ struct Raw {
     id: toml::Spanned<String>,
     // A string, because a TOML integer is signed.
     seed: toml::Spanned<String>,
+    #[serde(default)]
+    physics: RuleSet,
     generator: RawGenerator,
     #[serde(default)]
     plugins: BTreeMap<String, String>,
@@ -81,11 +86,14 @@ impl Settings {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
-            "# A Terrane world. [rules] may be changed at any time. Id, seed, generator and plug-ins are what its chunks are\n\
-             # made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
-             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\n{stages}{}\n\
-             # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 300\n# colour = \"#a2834f\"\n",
+            "# A Terrane world. Physics and [rules] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
+             # chunks are made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
+             format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\
+             # What falls: \"span\" (by strength and losses), \"connectivity\" (what is not connected to bedrock) or \"off\".\n\
+             physics = \"{}\"\n\n{stages}{}\n\
+             # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n",
             self.seed,
+            self.physics.name(),
             self.generator.to_toml()
         )
     }
@@ -104,7 +112,13 @@ impl Settings {
         let seed = (raw.seed.get_ref().parse()).map_err(|_| {
             at(raw.seed.span().start, "seed must be a whole number from 0 to 18446744073709551615".into())
         })?;
-        Ok(Self { id, seed, generator: raw.generator.with_plugins(raw.plugins), rules: parse_own_rules(text)? })
+        Ok(Self {
+            id,
+            seed,
+            physics: raw.physics,
+            generator: raw.generator.with_plugins(raw.plugins),
+            rules: parse_own_rules(text)?,
+        })
     }
 
     /// A hash of what must never change.
@@ -254,6 +268,7 @@ mod tests {
             id: [7; 16],
             seed: u64::MAX,
             generator: GeneratorSetting::plain("hills", 1),
+            physics: RuleSet::Connectivity,
             rules: BTreeMap::new(),
         };
         let text = settings.to_toml();
@@ -275,7 +290,7 @@ mod tests {
         generator.stages[4].settings = table;
         generator.plugins.insert("lanterns".into(), "00".repeat(32));
         assert!(!generator.is_plain());
-        let settings = Settings { id: [7; 16], seed: 1, generator, rules: BTreeMap::new() };
+        let settings = Settings { id: [7; 16], seed: 1, generator, physics: RuleSet::Span, rules: BTreeMap::new() };
         let text = settings.to_toml();
         assert!(text.contains("docs/generation.md"), "{text}");
         assert_eq!(Settings::parse(&text).unwrap(), settings);
@@ -287,6 +302,10 @@ mod tests {
             ("format = 2\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n", "format version 2"),
             ("format = 1\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n", "32 hexadecimal"),
             ("format = 1\nseed = \"1\"\n", "missing field"),
+            (
+                "format = 1\nid = \"00\"\nseed = \"1\"\nphysics = \"on\"\n[generator]\nname=\"void\"\nversion=1\n",
+                "expected one of `off`, `connectivity`, `span`",
+            ),
             ("format = 1\nsead = \"1\"\n", "line 2, column 1"),
         ] {
             let error = Settings::parse(text).unwrap_err().to_string();

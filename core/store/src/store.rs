@@ -6,7 +6,7 @@ use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
 use crate::reader::Reader;
 use crate::region::{self, OPEN_MAX, RegionFile};
-use crate::replay::{READ_ATTEMPTS, hear, is_untouched, open_region, replay};
+use crate::replay::{self, READ_ATTEMPTS, hear, is_untouched, open_region, replay};
 use crate::settings::{self, Settings};
 use crate::slot::{self, Encoded};
 use crate::view::{PositionMap, View};
@@ -23,7 +23,7 @@ use terrane_world::generate::Generator;
 use terrane_world::generate::stage::{BuiltInOnly, StageSource};
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
-use terrane_world::step::{ChunkSource, Deltas, Held, SourceError, Standing};
+use terrane_world::step::{ChunkSource, ColumnUpdate, Deltas, Held, SourceError, Standing};
 
 /// The lock's file.
 const LOCK_FILE: &str = "lock";
@@ -224,7 +224,7 @@ impl Store {
     pub fn commit(&self, deltas: &Deltas, time_ms: u64) -> Result<(), StoreError> {
         let mut writer = self.writer()?.lock();
         let writer = &mut *writer;
-        if deltas.chunks.is_empty() && deltas.actors.is_empty() {
+        if deltas.chunks.is_empty() && deltas.actors.is_empty() && deltas.columns.is_empty() {
             writer.standing.tick = deltas.tick;
             return Ok(());
         }
@@ -234,11 +234,20 @@ impl Store {
             let column_sequence = writer.journal.column_sequence(delta.pos.column());
             records.push(Record::Delta { tick, time_ms, column_sequence, delta: delta.clone() });
         }
+        let epoch = writer.standing.epoch;
+        for ColumnUpdate { column, state, fresh } in &deltas.columns {
+            let (column_sequence, state) = (writer.journal.column_sequence(*column), state.to_bytes(fresh));
+            records.push(Record::Column { tick, time_ms, column_sequence, column: *column, epoch, state });
+        }
         records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
         self.watch(writer.journal.append(&records))?;
         writer.unsynced = true;
         writer.pending.extend(deltas.after.iter().cloned());
         hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
+        deltas
+            .columns
+            .iter()
+            .for_each(|update| replay::set_column(&mut writer.standing, update.column, update.state.clone()));
         Ok(())
     }
 
@@ -405,11 +414,10 @@ impl Store {
                 dirty.entry(*pos).or_insert(self.view(*pos)?);
             }
             let regions = dirty.iter().filter(|(_, view)| view.file.is_some()).map(|(pos, _)| *pos).collect();
-            let Standing { tick, digest, actors, .. } = &writer.standing;
-            let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
-            let state = Record::State { tick: *tick, time_ms: 0, digest: *digest, actors };
+            let mut records = replay::standing_records(&writer.standing);
+            records.push(Record::SwitchBegins { regions });
             let place = writer.journal.place();
-            self.watch(writer.journal.append(&[state, Record::SwitchBegins { regions }]))?;
+            self.watch(writer.journal.append(&records))?;
             writer.unsynced = true;
             // A new segment may have been begun for the frame.
             let after = writer.journal.place();

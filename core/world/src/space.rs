@@ -213,6 +213,11 @@ pub struct ColumnPos {
 }
 
 impl ColumnPos {
+    /// Makes a position, if it lies inside the world.
+    pub fn new(x: i32, z: i32) -> Result<Self, SpaceError> {
+        RegionPos::new(x, 0, z).map(RegionPos::column)
+    }
+
     /// In units of 128 voxels.
     pub const fn x(self) -> i32 {
         self.x

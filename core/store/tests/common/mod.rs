@@ -16,6 +16,7 @@ pub fn settings(generator: &str) -> Settings {
         id: *b"a world for test",
         seed: 7,
         generator: GeneratorSetting::plain(generator, 1),
+        physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
     }
 }

@@ -20,12 +20,14 @@ use crate::relax::RulesError;
 use crate::space::{ColumnPos, VoxelPos};
 use facts::Facts;
 use plan::Tick;
+use serde::{Deserialize, Serialize};
 use state::{ColumnState, Leaving, Mark};
 use std::collections::BTreeMap;
 use support::Support;
 
 /// Which rules decide whether a solid voxel stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum RuleSet {
     /// Everything stands; loose blocks lie where they are put.
     Off,
@@ -34,6 +36,17 @@ pub enum RuleSet {
     /// By strength and losses, block by block.
     #[default]
     Span,
+}
+
+impl RuleSet {
+    /// Its name in settings and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connectivity => "connectivity",
+            Self::Span => "span",
+        }
+    }
 }
 
 /// What is already under way when a tick begins: clusters leave, charges burst, bodies land and fall. Then the edits of the

@@ -193,8 +193,13 @@ impl ColumnState {
     /// this one replaces.
     pub fn from_bytes(bytes: &[u8], before: Option<&Self>) -> Result<Self, StateError> {
         let mut reader = Reader(bytes);
-        let state = reader.state(before).ok_or(StateError)?;
-        if reader.0.is_empty() { Ok(state) } else { Err(StateError) }
+        let (state, missing) = reader.state(before).ok_or(StateError)?;
+        if reader.0.is_empty() && missing == 0 { Ok(state) } else { Err(StateError) }
+    }
+
+    /// The same where bytes before these were lost: bodies whose voxels are nowhere to be found are left out, and counted.
+    pub fn salvage(bytes: &[u8], before: Option<&Self>) -> Result<(Self, usize), StateError> {
+        Reader(bytes).state(before).ok_or(StateError)
     }
 }
 
@@ -366,7 +371,8 @@ impl Reader<'_> {
         Some((id, cause, fallen, velocity, phase, self.u64()?))
     }
 
-    fn state(&mut self, before: Option<&ColumnState>) -> Option<ColumnState> {
+    /// A state, and how many bodies are missing from it because their voxels are not known.
+    fn state(&mut self, before: Option<&ColumnState>) -> Option<(ColumnState, usize)> {
         let debt = self.u64()?;
         let marks = (0..self.count(40)?).map(|_| self.mark()).collect::<Option<_>>()?;
         let leaving = (0..self.count(30)?).map(|_| self.leaving()).collect::<Option<_>>()?;
@@ -374,18 +380,22 @@ impl Reader<'_> {
         let moving = (0..self.count(54)?).map(|_| self.moving()).collect::<Option<Vec<_>>>()?;
         let fresh = (0..self.count(42)?).map(|_| Some((self.body_id()?, Arc::new(self.shape()?))));
         let fresh = fresh.collect::<Option<BTreeMap<_, _>>>()?;
-        let body = |(id, cause, fallen, velocity, phase, hash): (BodyId, Cause, u32, u32, Phase, u64)| {
+        let mut state = ColumnState { marks, leaving, charges, bodies: BTreeMap::new(), debt };
+        let mut missing = 0;
+        for (id, cause, fallen, velocity, phase, hash) in moving {
             let known = || Some(Arc::clone(&before?.bodies.get(&id)?.shape));
-            let shape = fresh.get(&id).cloned().or_else(known).filter(|shape| shape.hash == hash)?;
+            let Some(shape) = fresh.get(&id).cloned().or_else(known).filter(|shape| shape.hash == hash) else {
+                missing += 1;
+                continue;
+            };
             // Order is by height first, so the first voxel is a lowest one.
             let lowest = i64::from(shape.voxels[0].pos.y()) - i64::from(fallen >> 8);
             if lowest < -i64::from(VERTICAL_BOUND) {
                 return None;
             }
-            Some((id, Body { cause, fallen, velocity, phase, shape }))
-        };
-        let bodies = moving.into_iter().map(body).collect::<Option<_>>()?;
-        Some(ColumnState { marks, leaving, charges, bodies, debt })
+            state.bodies.insert(id, Body { cause, fallen, velocity, phase, shape });
+        }
+        Some((state, missing))
     }
 }
 
@@ -426,6 +436,8 @@ mod tests {
         assert!(short.len() + 3 * 60 < whole.len());
         assert_eq!(ColumnState::from_bytes(&short, Some(&state)), Ok(state.clone()));
         assert_eq!(ColumnState::from_bytes(&short, None), Err(StateError), "the voxels are missing");
+        let without = ColumnState { bodies: BTreeMap::new(), ..state.clone() };
+        assert_eq!(ColumnState::salvage(&short, None), Ok((without, 3)));
         for cut in 0..whole.len() {
             assert_eq!(ColumnState::from_bytes(&whole[..cut], None), Err(StateError), "cut at {cut}");
         }
