@@ -354,15 +354,15 @@ impl ChunkServer {
             self.waiting.drain(..take).map(|waiting| (waiting.input, waiting.outside)).unzip();
         self.tick += 1;
         let deltas = self.world.step(self.tick, &inputs).expect("ticks go up, and their inputs are counted");
-        if inputs.is_empty() {
+        if deltas.is_empty() {
             if self.uncommitted.is_empty() {
                 self.committed_tick = self.tick;
             }
             return;
         }
         let decided = inputs.iter().zip(&deltas.outcomes).zip(outside).map(|((input, outcome), outside)| {
-            let step::Input::Edit { actor, sequence, .. } = input;
-            (*actor, *sequence, if outside { Some(Reason::OutsideWorld) } else { reason(outcome) })
+            let (actor, sequence) = input.asked_by();
+            (actor, sequence, if outside { Some(Reason::OutsideWorld) } else { reason(outcome) })
         });
         let decided = decided.collect();
         let before = deltas.before.iter().cloned().collect();
@@ -499,6 +499,7 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
         Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
         // The protocol takes no more voxels and no sparse data, so these can't come from a client.
+        Outcome::Refused(Refusal::Power { .. }) => Some(Reason::TooStrong),
         Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_)) => Some(Reason::OutsideWorld),
     }
 }

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use terrane_store::store::StoreSource;
 use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
 use terrane_world::block::AIR;
 use terrane_world::block::Registry;
 use terrane_world::digest::{ContentDigest, chunk_hash};
+use terrane_world::physics::RuleSet;
 use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelBox, VoxelPos};
+use terrane_world::step::World;
 
 /// The generator of new worlds.
 pub const DEFAULT_GENERATOR: (&str, u32) = ("terrain", 1);
@@ -57,6 +60,14 @@ pub fn open_or_create(path: &Path, seed: u64, generator: (&str, u32)) -> Result<
         create(path, seed, generator)?;
     }
     open(path, Access::Write)
+}
+
+/// The world that a store holds, under its physics.
+pub fn world(store: &Arc<Store>, pool: Arc<rayon::ThreadPool>) -> Result<World, Failure> {
+    let source = Box::new(StoreSource(Arc::clone(store)));
+    World::new(pool, source, store.registry(), store.standing().clone())
+        .with_physics(store.settings().physics)
+        .map_err(|error| Failure::new(format!("the block rules of this world can't be used: {error}")))
 }
 
 /// Writes what the journal holds to the regions, and lets go of the world.

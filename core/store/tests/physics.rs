@@ -28,7 +28,11 @@ fn inputs(world: &World, tick: u64) -> Vec<Input> {
             let floor = (0..9).flat_map(|x| (122..133).map(move |z| ([x, -4, z], bedrock, None)));
             vec![edit(1, 1, &floor.collect::<Vec<_>>()), edit(1, 2, &column(4, -3, 24, stone).collect::<Vec<_>>())]
         }
-        2 => vec![edit(1, 3, &[([5, 14, 127], tnt, Some(b"a fuse")), ([3, 20, 127], sand, None), ([3, 21, 127], sand, None)])],
+        2 => vec![edit(
+            1,
+            3,
+            &[([5, 14, 127], tnt, Some(b"a fuse")), ([3, 20, 127], sand, None), ([3, 21, 127], sand, None)],
+        )],
         4 => vec![edit(2, 1, &column(4, 6, 8, air).collect::<Vec<_>>())],
         12 => vec![Input::Blast { actor: ActorId(2), sequence: 2, at: VoxelPos::new(4, 2, 128).unwrap(), power: 90 }],
         _ => Vec::new(),

@@ -3,7 +3,7 @@
 use crate::block::{BlockId, Registry};
 use crate::chunk::{Chunk, ChunkError, Sparse, Version};
 use crate::digest::{sparse_term, voxel_term};
-use crate::limits::{ACTORS_MAX, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
+use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
 use crate::physics::{self, Columns, Physics, RuleSet};
@@ -427,17 +427,7 @@ impl World {
     /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
     fn plan(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> (Plan, Columns, Counts) {
         let (facts, support) = self.physics.parts();
-        let mut tick = Tick {
-            tick,
-            facts,
-            owned: &self.owned,
-            start: &self.standing.columns,
-            chunks: &mut self.chunks,
-            plan: Plan::default(),
-            next: Columns::new(),
-            work: BTreeMap::new(),
-            counts: Counts::default(),
-        };
+        let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
         physics::begin(&mut tick);
         inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
             plan_input(&mut tick, input);
@@ -547,6 +537,15 @@ impl World {
         needed.dedup();
         // What could not be read says so when it is asked for by itself.
         drop(self.chunks.fetch(tick, &needed));
+    }
+
+    /// The support of every voxel of a chunk, in local-index order: 0 for what is not solid or does not stand. None where
+    /// the rules know no support.
+    pub fn support(&mut self, pos: ChunkPos) -> Option<Box<[u8; CHUNK_VOXELS]>> {
+        let (facts, support) = self.physics.parts();
+        let tick = self.standing.tick;
+        let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
+        Some(support?.values(&mut tick, pos))
     }
 
     /// Heap bytes of the chunks in memory.

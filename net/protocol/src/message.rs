@@ -161,6 +161,8 @@ pub enum Reason {
     Unreadable = 3,
     /// The world is read-only.
     ReadOnly = 4,
+    /// A blast is stronger than this world allows.
+    TooStrong = 5,
 }
 
 impl Reason {
@@ -171,6 +173,7 @@ impl Reason {
             2 => Some(Self::OutsideWorld),
             3 => Some(Self::Unreadable),
             4 => Some(Self::ReadOnly),
+            5 => Some(Self::TooStrong),
             _ => None,
         }
     }
@@ -181,6 +184,7 @@ impl From<&Refusal> for Reason {
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::UnknownBlock(_) => Self::UnknownBlock,
+            Refusal::Power { .. } => Self::TooStrong,
             Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) => Self::Unreadable,
         }
     }

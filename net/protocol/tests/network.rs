@@ -56,7 +56,7 @@ impl World {
         let to = held.version.next(7);
         self.chunks.insert(pos, Held { chunk: Arc::new(chunk), version: to });
         let cause = Cause { kind: CauseKind::Edit, actor: ActorId(1), root: self.tick };
-        ChunkDelta { pos, from: held.version, to, cause, runs, sparse: Vec::new() }
+        ChunkDelta { pos, from: held.version, to, cause, body: None, runs, sparse: Vec::new() }
     }
 }
 

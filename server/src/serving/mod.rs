@@ -20,10 +20,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use terrane_net::{Config, Shell};
 use terrane_roles::{ChunkServer, Limits};
-use terrane_store::store::StoreSource;
 use terrane_store::{Access, Store};
 use terrane_world::space::VoxelPos;
-use terrane_world::step::{Deltas, World};
+use terrane_world::step::Deltas;
 
 /// Events that may wait for the tick thread.
 const EVENTS_MAX: usize = 4_096;
@@ -60,11 +59,12 @@ pub fn serve(plan: &Plan) -> Result<(), Failure> {
     let config = Config { open: plan.open, ..Config::new(plan.listen) };
     let shell = Shell::bind(config, page::page()).map_err(|error| Failure::new(error.to_string()))?;
     let address = shell.local_addr();
+    let server = chunk_server(plan, &store, spawn)?;
     let (events, incoming) = sync_channel(EVENTS_MAX);
     watch_signals(events.clone())?;
     announce(plan, &store, address);
     let started = Instant::now();
-    let failed = run(plan, &store, shell, spawn, started, (events, incoming));
+    let failed = run(plan, &store, shell, server, started, (events, incoming));
     // What the journal holds goes into the regions, so that the next start has nothing to replay.
     if let Some(reason) = failed {
         return Err(Failure::new(format!("{}: {reason}", plan.world.display())));
@@ -86,11 +86,10 @@ fn run(
     plan: &Plan,
     store: &Arc<Store>,
     shell: Shell,
-    spawn: VoxelPos,
+    server: ChunkServer,
     started: Instant,
     (events, incoming): Events,
 ) -> Option<String> {
-    let server = chunk_server(plan, store, spawn);
     let (actions, to_net) = sync_channel(ACTIONS_MAX);
     let (commits, to_journal) = sync_channel(Limits::default().uncommitted_ticks + 1);
     let (waker, status) = (shell.waker(), shell.status_handle());
@@ -131,12 +130,12 @@ where
         .expect("the system gives a process its first threads")
 }
 
-fn chunk_server(plan: &Plan, store: &Arc<Store>, spawn: VoxelPos) -> ChunkServer {
+fn chunk_server(plan: &Plan, store: &Arc<Store>, spawn: VoxelPos) -> Result<ChunkServer, Failure> {
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("pool-{index}")).build();
     let pool = Arc::new(pool.expect("the system gives a process its first threads"));
-    let world = World::new(pool, Box::new(StoreSource(Arc::clone(store))), store.registry(), store.standing().clone());
+    let world = worlds::world(store, pool)?;
     let limits = Limits { resident_bytes: plan.resident_bytes, ..Limits::default() };
-    ChunkServer::new(world, store.settings().id, spawn, plan.tick_length, limits)
+    Ok(ChunkServer::new(world, store.settings().id, spawn, plan.tick_length, limits))
 }
 
 /// Appends whatever has come, syncs once for all of it, and reports.

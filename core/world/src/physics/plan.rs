@@ -163,7 +163,19 @@ pub struct Counts {
     pub moved: u64,
 }
 
-impl Tick<'_> {
+impl<'a> Tick<'a> {
+    /// A tick in which nothing has been decided.
+    pub fn new(
+        tick: u64,
+        facts: &'a Facts,
+        owned: &'a Owned,
+        start: &'a BTreeMap<ColumnPos, ColumnState>,
+        chunks: &'a mut Residency,
+    ) -> Self {
+        let (plan, next, work, counts) = Default::default();
+        Self { tick, facts, owned, start, chunks, plan, next, work, counts }
+    }
+
     /// Whether a voxel lies in an owned column.
     pub fn owns(&self, pos: VoxelPos) -> bool {
         self.owned.has(pos.chunk().column())

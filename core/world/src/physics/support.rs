@@ -3,8 +3,8 @@
 use super::plan::{Tick, beside};
 use super::state::{ColumnState, Mark};
 use crate::block::{BlockRule, Registry};
-use crate::chunk::Chunk;
-use crate::limits::{CHUNK_EDGE, REACH};
+use crate::chunk::{Chunk, zeroed};
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, REACH};
 use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use crate::step::Cause;
@@ -127,6 +127,21 @@ impl Support {
         self.field.distance(pos) < ANCHORED
     }
 
+    /// The support of every voxel of a chunk, 0 for what is not solid or does not stand, as of the marks that were looked into.
+    pub fn values(&mut self, tick: &mut Tick<'_>, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
+        if !self.complete.contains(&pos) {
+            let marks = all_marks(tick.start);
+            self.load_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks);
+        }
+        let mut values = zeroed::<u8, CHUNK_VOXELS>();
+        if let Some(field) = self.field.values(pos) {
+            for (value, local) in values.iter_mut().zip((0..).map_while(LocalIndex::new)) {
+                *value = self.field.rules().value(field.get(local, ANCHORED)) as u8;
+            }
+        }
+        values
+    }
+
     /// Loads what bears on the chunks of ready marks and is not loaded yet: all chunks that solid voxels lead to, from face
     /// to face, within [`AROUND`].
     fn complete(&mut self, tick: &mut Tick<'_>, ready: &[(VoxelPos, Mark)], marks: &BTreeMap<VoxelPos, Mark>) {
@@ -135,13 +150,13 @@ impl Support {
             ready.iter().flat_map(|(pos, _)| touched(*pos)).map(VoxelPos::chunk).collect();
         for centre in centres {
             if tick.owned.is_near(centre) && self.complete.insert(centre) {
-                self.complete_around(tick, centre, marks);
+                self.load_around(tick, centre, AROUND, marks);
             }
         }
     }
 
-    fn complete_around(&mut self, tick: &mut Tick<'_>, centre: ChunkPos, marks: &BTreeMap<VoxelPos, Mark>) {
-        let is_near = |pos: &ChunkPos| (pos.x() - centre.x()).abs() <= AROUND && (pos.z() - centre.z()).abs() <= AROUND;
+    fn load_around(&mut self, tick: &mut Tick<'_>, centre: ChunkPos, around: i32, marks: &BTreeMap<VoxelPos, Mark>) {
+        let is_near = |pos: &ChunkPos| (pos.x() - centre.x()).abs() <= around && (pos.z() - centre.z()).abs() <= around;
         let mut seen = BTreeSet::from([centre]);
         let mut wave = vec![centre];
         let mut new = Vec::new();
