@@ -6,7 +6,7 @@
 mod error;
 pub mod grid;
 mod hills;
-mod lanes;
+pub(crate) mod lanes;
 pub mod noise;
 pub mod palette;
 pub mod pipeline;

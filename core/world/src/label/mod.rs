@@ -8,6 +8,8 @@ pub mod bits;
 pub mod clusters;
 pub mod pieces;
 pub mod runs;
+pub mod volume;
 
 pub use bits::Bits;
 pub use clusters::{Cluster, clusters};
+pub use volume::{label_volume, label_volume_with};

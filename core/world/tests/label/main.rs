@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod label_clusters;
+mod label_volume;
 mod shapes;
