@@ -4,7 +4,7 @@
 //! as well, so nothing else is stored of faces.
 
 use super::bits::{Bits, ROWS};
-use super::runs::{Run, append_short_row, as_runs, number, overlaps, unite_rows};
+use super::runs::{Run, as_runs, find_short_row, number, overlaps, unite_rows};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex};
 use std::cell::RefCell;
@@ -38,7 +38,7 @@ pub struct Pieces {
     first: Vec<u16>,
 }
 
-/// Where a thread unites runs.
+/// Where a thread unites runs. Of `edges` a chunk has at most one for each voxel.
 #[derive(Default)]
 struct Scratch {
     edges: Vec<u16>,
@@ -152,13 +152,15 @@ impl Pieces {
 /// Finds the runs of a chunk and the piece of each, into `scratch.parents`; gives the number of pieces.
 fn unite(solid: &Bits, scratch: &mut Scratch) -> u32 {
     let Scratch { edges, first, parents } = scratch;
-    edges.clear();
+    edges.resize(CHUNK_VOXELS, 0);
     first.clear();
     first.push(0);
+    let mut count = 0;
     for &row in solid.0.iter() {
-        append_short_row(row, edges);
-        first.push(edges.len() as u32 / 2);
+        count += find_short_row(row, &mut edges[count..]);
+        first.push(count as u32 / 2);
     }
+    edges.truncate(count);
     let runs = as_runs(edges);
     parents.clear();
     parents.extend(0..runs.len() as u32);

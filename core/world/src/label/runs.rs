@@ -33,31 +33,37 @@ impl Run {
 /// Longest row: its end fits a [`Run`].
 pub const ROW_VOXELS_MAX: usize = u16::MAX as usize;
 
-/// Appends where runs begin and end in a row of a chunk: an even number of places, which [`as_runs`] reads as runs.
+/// Writes where runs begin and end in a row of a chunk to the beginning of `edges`, which must have room for 32: an even number
+/// of places, which [`as_runs`] reads as runs. Gives how many there are.
 #[inline(always)]
-pub fn append_short_row(row: u32, edges: &mut Vec<u16>) {
+pub fn find_short_row(row: u32, edges: &mut [u16]) -> usize {
     let row = u64::from(row);
-    append_places(row ^ row << 1, 0, edges);
+    let mut count = 0;
+    push_places(row ^ row << 1, 0, edges, &mut count);
+    count
 }
 
-/// The same for a row of 64 voxels a word. Bits behind the row's end must be 0.
+/// The same for a row of 64 voxels a word, with room for as many edges and one more. Bits behind the row's end must be 0.
 #[inline(always)]
-pub fn append_row(words: &[u64], edges: &mut Vec<u16>) {
-    let mut before = 0;
+pub fn find_row(words: &[u64], edges: &mut [u16]) -> usize {
+    let (mut before, mut count) = (0, 0);
     for (index, &word) in words.iter().enumerate() {
-        append_places(word ^ (word << 1 | before), index * 64, edges);
+        push_places(word ^ (word << 1 | before), index * 64, edges, &mut count);
         before = word >> 63;
     }
     if before == 1 {
-        edges.push((words.len() * 64) as u16);
+        edges[count] = (words.len() * 64) as u16;
+        count += 1;
     }
+    count
 }
 
-/// Appends the places of all bits that are set.
+/// Writes the places of all bits that are set.
 #[inline(always)]
-fn append_places(mut bits: u64, first: usize, places: &mut Vec<u16>) {
+fn push_places(mut bits: u64, first: usize, places: &mut [u16], count: &mut usize) {
     while bits != 0 {
-        places.push((first + bits.trailing_zeros() as usize) as u16);
+        places[*count] = (first + bits.trailing_zeros() as usize) as u16;
+        *count += 1;
         bits &= bits - 1;
     }
 }
@@ -140,27 +146,25 @@ mod tests {
         #[test]
         fn runs_are_the_stretches_of_set_bits(words in prop::collection::vec(any::<u64>(), 1..4), fill: u64) {
             let words: Vec<u64> = words.iter().map(|word| word | fill).collect();
-            let mut edges = Vec::new();
-            append_row(&words, &mut edges);
+            let mut edges = vec![0; words.len() * 64 + 1];
+            let count = find_row(&words, &mut edges);
             let mut again = vec![0u64; words.len()];
             let mut end = None;
-            for run in as_runs(&edges) {
+            for run in as_runs(&edges[..count]) {
                 prop_assert!(run.start < run.end && end.is_none_or(|end| end < run.start));
                 end = Some(run.end);
                 (run.start..run.end).for_each(|at| again[usize::from(at) / 64] |= 1 << (at % 64));
             }
             prop_assert_eq!(&again, &words);
-            edges.clear();
-            append_short_row(words[0] as u32, &mut edges);
-            prop_assert_eq!(as_runs(&edges).iter().fold(0, |row, run| row | run.mask()), words[0] as u32);
+            let count = find_short_row(words[0] as u32, &mut edges[..32]);
+            prop_assert_eq!(as_runs(&edges[..count]).iter().fold(0, |row, run| row | run.mask()), words[0] as u32);
         }
 
         #[test]
         fn rows_overlap_where_their_runs_share_a_place(one: u64, other: u64) {
-            let (mut some, mut others) = (Vec::new(), Vec::new());
-            append_row(&[one], &mut some);
-            append_row(&[other], &mut others);
-            let (some, others) = (as_runs(&some), as_runs(&others));
+            let (mut some, mut others) = ([0; 65], [0; 65]);
+            let (count, other_count) = (find_row(&[one], &mut some), find_row(&[other], &mut others));
+            let (some, others) = (as_runs(&some[..count]), as_runs(&others[..other_count]));
             let mut found = Vec::new();
             overlaps(some, others, |n, m| found.push((n, m)));
             let share = |a: Run, b: Run| (a.start..a.end).any(|at| (b.start..b.end).contains(&at));

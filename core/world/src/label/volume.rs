@@ -4,7 +4,7 @@
 //! neighbouring slabs are united where they touch, and every slab writes its labels. How it is cut depends on the array's
 //! size alone, and sets go by their smallest members, so threads leave no trace.
 
-use super::runs::{ROW_VOXELS_MAX, Run, append_row, as_runs, number, overlaps, unite, unite_rows};
+use super::runs::{ROW_VOXELS_MAX, Run, as_runs, find_row, number, overlaps, unite, unite_rows};
 use crate::generate::Level;
 use crate::generate::lanes::Lanes;
 use crate::generate::simd::{Kernel, run};
@@ -65,17 +65,8 @@ struct Slab {
 
 impl Slab {
     fn new(level: Level, solid: &[u8], width: usize, depth: usize) -> Self {
-        let rows = solid.len() / width;
-        let (mut edges, mut first) = (Vec::with_capacity(rows * 4), Vec::with_capacity(rows + 1));
-        first.push(0);
-        let mut words = vec![0; depth * width.div_ceil(WORD)];
-        for layer in solid.chunks_exact(depth * width) {
-            run(level, PackRows { solid: layer, width, words: &mut words });
-            for row in words.chunks_exact(width.div_ceil(WORD)) {
-                append_row(row, &mut edges);
-                first.push((edges.len() / 2) as u32);
-            }
-        }
+        let (mut edges, mut first) = (Vec::new(), Vec::with_capacity(solid.len() / width + 1));
+        run(level, FindRuns { solid, width, edges: &mut edges, first: &mut first });
         let mut sets: Vec<u32> = (0..edges.len() as u32 / 2).collect();
         unite_layers(as_runs(&edges), &first, depth, &mut sets);
         let count = number(&mut sets);
@@ -131,26 +122,44 @@ fn join(slabs: &[Slab], depth: usize) -> (Vec<usize>, Vec<u32>, u32) {
     (bases, sets, count)
 }
 
-/// Bytes to bits: rows of `width` voxels to whole words each, bits behind a row's end 0.
-struct PackRows<'a> {
+/// Finds the runs of all rows, and for `first` the number of runs before each row and in all.
+struct FindRuns<'a> {
     solid: &'a [u8],
     width: usize,
-    words: &'a mut [u64],
+    edges: &'a mut Vec<u16>,
+    first: &'a mut Vec<u32>,
 }
 
-impl Kernel for PackRows<'_> {
+impl Kernel for FindRuns<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let words = self.words.chunks_exact_mut(self.width.div_ceil(WORD));
-        for (row, words) in self.solid.chunks_exact(self.width).zip(words) {
-            let (whole, rest) = row.as_chunks::<WORD>();
-            whole.iter().zip(words.iter_mut()).for_each(|(bytes, word)| *word = L::set_bytes(bytes));
-            if let Some(word) = words.get_mut(whole.len()) {
-                let mut bytes = [0; WORD];
-                bytes[..rest.len()].copy_from_slice(rest);
-                *word = L::set_bytes(&bytes);
+        let Self { solid, width, edges, first } = self;
+        let mut words = vec![0; width.div_ceil(WORD)];
+        let room = words.len() * WORD + 1;
+        edges.resize(first.capacity() * 4 + room, 0);
+        let mut count = 0;
+        first.push(0);
+        for row in solid.chunks_exact(width) {
+            pack_row::<L>(row, &mut words);
+            if edges.len() < count + room {
+                edges.resize(edges.len() * 2, 0);
             }
+            count += find_row(&words, &mut edges[count..]);
+            first.push((count / 2) as u32);
         }
+        edges.truncate(count);
+    }
+}
+
+/// Bytes to bits, whole words; bits behind the row's end are 0.
+#[inline(always)]
+fn pack_row<L: Lanes>(row: &[u8], words: &mut [u64]) {
+    let (whole, rest) = row.as_chunks::<WORD>();
+    whole.iter().zip(words.iter_mut()).for_each(|(bytes, word)| *word = L::set_bytes(bytes));
+    if let Some(word) = words.get_mut(whole.len()) {
+        let mut bytes = [0; WORD];
+        bytes[..rest.len()].copy_from_slice(rest);
+        *word = L::set_bytes(&bytes);
     }
 }
 
@@ -166,15 +175,17 @@ struct WriteLabels<'a> {
 impl Kernel for WriteLabels<'_> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        for (index, labels) in self.labels.chunks_exact_mut(self.width).enumerate() {
-            let (runs, sets) = self.slab.row(index);
-            let mut end = 0;
+        // What is not solid goes on over the ends of rows.
+        let mut end = 0;
+        for row in 0..self.slab.rows() {
+            let (runs, sets) = self.slab.row(row);
             for (run, set) in runs.iter().zip(sets) {
-                labels[end..usize::from(run.start)].fill(0);
-                end = usize::from(run.end);
-                labels[usize::from(run.start)..end].fill(self.of_sets[*set as usize]);
+                let start = row * self.width + usize::from(run.start);
+                self.labels[end..start].fill(0);
+                end = row * self.width + usize::from(run.end);
+                self.labels[start..end].fill(self.of_sets[*set as usize]);
             }
-            labels[end..].fill(0);
         }
+        self.labels[end..].fill(0);
     }
 }
