@@ -6,10 +6,12 @@
 
 pub mod bits;
 pub mod clusters;
+pub mod components;
 pub mod pieces;
 pub mod runs;
 pub mod volume;
 
 pub use bits::Bits;
 pub use clusters::{Cluster, clusters};
+pub use components::Components;
 pub use volume::{label_volume, label_volume_with};

@@ -38,6 +38,13 @@ pub struct Pieces {
     first: Vec<u16>,
 }
 
+impl Default for Pieces {
+    /// Those of an empty chunk.
+    fn default() -> Self {
+        Self { pieces: Vec::new(), runs: Vec::new(), piece_of: Vec::new(), first: vec![0; ROWS + 1] }
+    }
+}
+
 /// Where a thread unites runs. Of `edges` a chunk has at most one for each voxel.
 #[derive(Default)]
 struct Scratch {

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod label_clusters;
+mod label_components;
 mod label_volume;
 mod shapes;
