@@ -1,0 +1,243 @@
+//! The components of one chunk, called its pieces, and where those of two chunks touch.
+//!
+//! Pieces are numbered in local-index order of their first voxels. They are kept as runs, which say what a face looks like
+//! as well, so nothing else is stored of faces.
+
+use super::bits::{Bits, ROWS};
+use super::runs::{Run, as_runs, find_short_row, number, overlaps, unite_rows};
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use crate::space::{ChunkPos, LocalIndex};
+use std::cell::RefCell;
+use std::sync::{Arc, OnceLock};
+
+/// Most pieces of one chunk: a checkerboard's.
+pub const PIECES_MAX: usize = CHUNK_VOXELS / 2;
+
+const _: () = assert!(PIECES_MAX <= u16::MAX as usize + 1, "a piece's number fits u16");
+
+/// One piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// How many voxels it has, at least one.
+    pub voxels: u32,
+    /// Its first voxel in local-index order.
+    pub first: LocalIndex,
+    /// Whether one of its voxels is anchored.
+    pub anchored: bool,
+}
+
+/// The pieces of one chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pieces {
+    pieces: Vec<Piece>,
+    /// All runs, row after row.
+    runs: Vec<Run>,
+    /// The piece of each run.
+    piece_of: Vec<u16>,
+    /// The first run of each row, and how many runs there are.
+    first: Vec<u16>,
+}
+
+impl Default for Pieces {
+    /// Those of an empty chunk.
+    fn default() -> Self {
+        Self { pieces: Vec::new(), runs: Vec::new(), piece_of: Vec::new(), first: vec![0; ROWS + 1] }
+    }
+}
+
+/// Where a thread unites runs. Of `edges` a chunk has at most one for each voxel.
+#[derive(Default)]
+struct Scratch {
+    edges: Vec<u16>,
+    first: Vec<u32>,
+    parents: Vec<u32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// An axis of the world; [`contacts`] is asked for two chunks that are neighbours along it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Axis {
+    /// East.
+    X,
+    /// Up.
+    Y,
+    /// South.
+    Z,
+}
+
+impl Axis {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::X, Self::Y, Self::Z];
+
+    /// The step to the next chunk: `[x, y, z]`.
+    const fn step(self) -> [i32; 3] {
+        match self {
+            Self::X => [1, 0, 0],
+            Self::Y => [0, 1, 0],
+            Self::Z => [0, 0, 1],
+        }
+    }
+
+    /// The next chunk along this axis, if the world has it.
+    pub fn neighbour(self, pos: ChunkPos) -> Option<ChunkPos> {
+        Self::moved(pos, self.step())
+    }
+
+    /// The chunk before along this axis, if the world has it.
+    pub fn neighbour_before(self, pos: ChunkPos) -> Option<ChunkPos> {
+        Self::moved(pos, self.step().map(|part| -part))
+    }
+
+    fn moved(pos: ChunkPos, by: [i32; 3]) -> Option<ChunkPos> {
+        let to: [i32; 3] = std::array::from_fn(|axis| pos.to_array()[axis] + by[axis]);
+        ChunkPos::try_from(to).ok()
+    }
+}
+
+impl Pieces {
+    /// Labels a chunk. Anchored voxels that are not solid do not count.
+    pub fn label(solid: &Bits, anchored: &Bits) -> Self {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let count = unite(solid, scratch);
+            collect(scratch, count, anchored)
+        })
+    }
+
+    /// The same, with one copy for all chunks that are empty, or solid throughout and nowhere anchored.
+    pub fn label_shared(solid: &Bits, anchored: &Bits) -> Arc<Self> {
+        static EMPTY: OnceLock<Arc<Pieces>> = OnceLock::new();
+        static FULL: OnceLock<Arc<Pieces>> = OnceLock::new();
+        let new = || Arc::new(Self::label(solid, anchored));
+        match solid.0[0] {
+            0 if solid.is_empty() => Arc::clone(EMPTY.get_or_init(new)),
+            u32::MAX if solid.is_full() && anchored.is_empty() => Arc::clone(FULL.get_or_init(new)),
+            _ => new(),
+        }
+    }
+
+    /// All pieces, by number.
+    pub fn all(&self) -> &[Piece] {
+        &self.pieces
+    }
+
+    /// The piece that a voxel belongs to; none if it is not solid.
+    pub fn at(&self, local: LocalIndex) -> Option<u16> {
+        let (runs, pieces) = self.row(local.index() / CHUNK_EDGE);
+        let x = local.x() as u16;
+        runs.iter().position(|run| (run.start..run.end).contains(&x)).map(|n| pieces[n])
+    }
+
+    /// The voxels of a piece; none if there is no such piece.
+    pub fn bits_of(&self, piece: u16) -> Bits {
+        let mut bits = Bits::empty();
+        for (index, row) in bits.0.iter_mut().enumerate() {
+            let (runs, pieces) = self.row(index);
+            let own = runs.iter().zip(pieces).filter(|(_, of)| **of == piece);
+            *row = own.fold(0, |row, (run, _)| row | run.mask());
+        }
+        bits
+    }
+
+    /// Calls `visit` with each run of the chunk: its row, itself, its piece.
+    pub fn for_each_run(&self, mut visit: impl FnMut(usize, Run, u16)) {
+        for index in 0..ROWS {
+            let (runs, pieces) = self.row(index);
+            runs.iter().zip(pieces).for_each(|(run, piece)| visit(index, *run, *piece));
+        }
+    }
+
+    /// The runs of a row, `z + 32·y`, and the piece of each.
+    fn row(&self, index: usize) -> (&[Run], &[u16]) {
+        let range = usize::from(self.first[index])..usize::from(self.first[index + 1]);
+        (&self.runs[range.clone()], &self.piece_of[range])
+    }
+}
+
+/// Finds the runs of a chunk and the piece of each, into `scratch.parents`; gives the number of pieces.
+fn unite(solid: &Bits, scratch: &mut Scratch) -> u32 {
+    let Scratch { edges, first, parents } = scratch;
+    edges.resize(CHUNK_VOXELS, 0);
+    first.clear();
+    first.push(0);
+    let mut count = 0;
+    for &row in solid.0.iter() {
+        count += find_short_row(row, &mut edges[count..]);
+        first.push(count as u32 / 2);
+    }
+    edges.truncate(count);
+    let runs = as_runs(edges);
+    parents.clear();
+    parents.extend(0..runs.len() as u32);
+    let row = |index: usize| first[index]..first[index + 1];
+    for index in 0..ROWS {
+        if index % CHUNK_EDGE > 0 {
+            unite_rows(runs, parents, row(index), row(index - 1));
+        }
+        if index >= CHUNK_EDGE {
+            unite_rows(runs, parents, row(index), row(index - CHUNK_EDGE));
+        }
+    }
+    number(parents)
+}
+
+/// What is kept of the runs in `scratch`.
+fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
+    let runs = as_runs(&scratch.edges);
+    let mut pieces: Vec<Piece> = Vec::with_capacity(count as usize);
+    for (index, anchored) in anchored.0.iter().enumerate() {
+        for n in scratch.first[index] as usize..scratch.first[index + 1] as usize {
+            let (run, piece) = (runs[n], scratch.parents[n] as usize);
+            if piece == pieces.len() {
+                let first = LocalIndex::from_xyz(usize::from(run.start), index / CHUNK_EDGE, index % CHUNK_EDGE);
+                pieces.push(Piece { voxels: 0, first, anchored: false });
+            }
+            pieces[piece].voxels += run.length();
+            pieces[piece].anchored |= run.mask() & anchored != 0;
+        }
+    }
+    Pieces {
+        pieces,
+        runs: runs.to_vec(),
+        piece_of: scratch.parents.iter().map(|piece| *piece as u16).collect(),
+        first: scratch.first.iter().map(|first| *first as u16).collect(),
+    }
+}
+
+/// Which pieces of `low` touch which of `high`, the next chunk along `axis`: pairs in ascending order, each once.
+pub fn contacts(low: &Pieces, high: &Pieces, axis: Axis) -> Vec<(u16, u16)> {
+    let mut pairs = Vec::new();
+    if low.pieces.is_empty() || high.pieces.is_empty() {
+        return pairs;
+    }
+    let mut touch = |pair: (u16, u16)| {
+        // Mostly the pair of the row before.
+        if pairs.last() != Some(&pair) {
+            pairs.push(pair);
+        }
+    };
+    let edge = CHUNK_EDGE as u16;
+    let mut rows = |low_row: usize, high_row: usize| {
+        let ((runs, pieces), (others, other_pieces)) = (low.row(low_row), high.row(high_row));
+        match axis {
+            Axis::X => {
+                let last = runs.last().filter(|run| run.end == edge);
+                let next = others.first().filter(|run| run.start == 0);
+                if last.is_some() && next.is_some() {
+                    touch((pieces[runs.len() - 1], other_pieces[0]));
+                }
+            }
+            Axis::Y | Axis::Z => overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m]))),
+        }
+    };
+    match axis {
+        Axis::X => (0..ROWS).for_each(|row| rows(row, row)),
+        Axis::Y => (0..CHUNK_EDGE).for_each(|z| rows(ROWS - CHUNK_EDGE + z, z)),
+        Axis::Z => (0..ROWS).step_by(CHUNK_EDGE).for_each(|row| rows(row + CHUNK_EDGE - 1, row)),
+    }
+    pairs.sort_unstable();
+    pairs.dedup();
+    pairs
+}
