@@ -6,7 +6,7 @@ use crate::digest::{sparse_term, voxel_term};
 use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
-use crate::physics::{self, Columns, Physics, RuleSet};
+use crate::physics::{self, Columns, Judge, Physics, RuleSet};
 use crate::relax::RulesError;
 use crate::resident::Residency;
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
@@ -121,6 +121,14 @@ pub enum StepError {
     #[error("a tick takes {TICK_INPUTS_MAX} inputs, not {0}: keep the rest for the next one")]
     TooManyInputs(usize),
 }
+
+/// A world can't be shared out among owners under its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "connectivity reaches without bound, so a world under it has one owner: choose physics = \"span\" or \"off\" in \
+     world.toml to share it out"
+)]
+pub struct NotLocal;
 
 /// What kind of thing changed a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -319,11 +327,13 @@ impl World {
     }
 
     /// The same world as the owner of some columns only. It changes nothing else; what lies around them is told by
-    /// [`World::hear`].
-    #[must_use]
-    pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Self {
+    /// [`World::hear`]. Fails under rules that reach without bound.
+    pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Result<Self, NotLocal> {
+        if !self.physics.is_local() {
+            return Err(NotLocal);
+        }
         self.owned = Owned::Some(columns);
-        self
+        Ok(self)
     }
 
     /// One tick. Stages in order: admit inputs, fetch the chunks they touch; what is under way goes on, inputs are done,
@@ -426,13 +436,13 @@ impl World {
 
     /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
     fn plan(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> (Plan, Columns, Counts) {
-        let (facts, support) = self.physics.parts();
+        let (facts, judge) = self.physics.parts();
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
         physics::begin(&mut tick);
         inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
             plan_input(&mut tick, input);
         });
-        physics::settle(&mut tick, support);
+        physics::settle(&mut tick, judge);
         (tick.plan, tick.next, tick.counts)
     }
 
@@ -542,10 +552,10 @@ impl World {
     /// The support of every voxel of a chunk, in local-index order: 0 for what is not solid or does not stand. None where
     /// the rules know no support.
     pub fn support(&mut self, pos: ChunkPos) -> Option<Box<[u8; CHUNK_VOXELS]>> {
-        let (facts, support) = self.physics.parts();
+        let (facts, Judge::Span(support)) = self.physics.parts() else { return None };
         let tick = self.standing.tick;
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        Some(support?.values(&mut tick, pos))
+        Some(support.values(&mut tick, pos))
     }
 
     /// Heap bytes of the chunks in memory.

@@ -58,7 +58,7 @@ thread_local! {
 }
 
 /// An axis of the world; [`contacts`] is asked for two chunks that are neighbours along it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Axis {
     /// East.
     X,

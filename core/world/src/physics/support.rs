@@ -183,7 +183,7 @@ impl Support {
 }
 
 /// All marks that are known, by place.
-fn all_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> BTreeMap<VoxelPos, Mark> {
+pub(super) fn all_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> BTreeMap<VoxelPos, Mark> {
     start.values().flat_map(|state| &state.marks).map(|(pos, mark)| (*pos, *mark)).collect()
 }
 

@@ -117,6 +117,34 @@ fn without_rules_everything_stands_and_blasts_still_burst() {
     assert_eq!(rig.count(pos(0, 4, 0), pos(1, 19, 1), "stone"), 16 * 4);
 }
 
+#[test]
+fn under_connectivity_what_hangs_together_with_bedrock_stands_however_far() {
+    // An arm of sixty leaves, weaker than anything, from a pillar of glass.
+    let scene = [of("glass", boxed(0..1, 0..6, 0..1)), of("oak_leaves", boxed(1..61, 5..6, 0..1))].concat();
+    let mut rig = Rig::new(&scene, 2, RuleSet::Connectivity);
+    let touch = rig.edit(&[(pos(60, 5, 0), "air"), (pos(30, 6, 0), "stone")]);
+    rig.step(&[touch]);
+    rig.settle(20);
+    assert_eq!(rig.count(pos(1, 5, 0), pos(60, 5, 0), "oak_leaves"), 59);
+    let cut = rig.edit(&[(pos(20, 5, 0), "air")]);
+    rig.step(&[cut]);
+    rig.settle(60);
+    assert_eq!(rig.count(pos(1, 5, 0), pos(60, 5, 0), "oak_leaves"), 19, "the outer part fell");
+    assert_eq!(rig.count(pos(1, 0, 0), pos(60, 0, 0), "oak_leaves"), 39);
+    assert_eq!(rig.name(pos(30, 1, 0)), "stone");
+    let hung = rig.edit(&[(pos(-9, 20, 0), "stone")]);
+    rig.step(&[hung]);
+    rig.settle(60);
+    assert_eq!(rig.name(pos(-9, 0, 0)), "stone", "what is put into the air falls");
+}
+
+#[test]
+fn a_world_under_connectivity_has_one_owner() {
+    let rig = Rig::new(&[], 1, RuleSet::Connectivity);
+    let error = rig.one.owning(std::collections::BTreeSet::new()).err().unwrap();
+    assert!(error.to_string().contains("one owner"), "{error}");
+}
+
 const BLOCKS: [&str; 6] = ["air", "stone", "beam", "sand", "tnt", "oak_log"];
 
 /// Voxels in a box around the origin, where four columns meet.
