@@ -7,7 +7,7 @@ use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
 use crate::physics::{self, Columns, Judge, Physics, RuleSet};
-use crate::relax::RulesError;
+use crate::relax::{Bulk, RulesError};
 use crate::resident::Residency;
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use rayon::prelude::*;
@@ -120,6 +120,44 @@ pub enum StepError {
     /// More inputs than a tick takes.
     #[error("a tick takes {TICK_INPUTS_MAX} inputs, not {0}: keep the rest for the next one")]
     TooManyInputs(usize),
+}
+
+/// A stage of a tick, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Inputs are admitted, and the chunks they touch fetched.
+    Admit,
+    /// Clusters leave the grid.
+    Collapse,
+    /// Charges burst.
+    Blast,
+    /// Bodies land and fall.
+    Bodies,
+    /// Inputs are planned.
+    Inputs,
+    /// Support is worked out anew.
+    Support,
+    /// Chunks are changed.
+    Change,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Admit, Self::Collapse, Self::Blast, Self::Bodies, Self::Inputs, Self::Support, Self::Change];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Collapse => "collapse",
+            Self::Blast => "blast",
+            Self::Bodies => "bodies",
+            Self::Inputs => "inputs",
+            Self::Support => "support",
+            Self::Change => "change",
+        }
+    }
 }
 
 /// A world can't be shared out among owners under its rules.
@@ -326,6 +364,13 @@ impl World {
         Ok(self)
     }
 
+    /// The same world with something that large pieces of work of physics are handed to. Nothing depends on it but time.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Arc<dyn Bulk>) -> Self {
+        self.physics = self.physics.with_bulk(bulk);
+        self
+    }
+
     /// The same world as the owner of some columns only. It changes nothing else; what lies around them is told by
     /// [`World::hear`]. Fails under rules that reach without bound.
     pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Result<Self, NotLocal> {
@@ -341,11 +386,23 @@ impl World {
     ///
     /// An input that can't be done is refused by itself (see the outcomes); an error means that nothing happened at all.
     pub fn step(&mut self, tick: u64, inputs: &[Input]) -> Result<Deltas, StepError> {
+        self.step_watched(tick, inputs, &mut |_| ())
+    }
+
+    /// The same, telling `watch` of each stage when it ends, so that somebody with a clock can say what took how long.
+    pub fn step_watched(
+        &mut self,
+        tick: u64,
+        inputs: &[Input],
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<Deltas, StepError> {
         self.check_tick(tick, inputs)?;
         let mut outcomes = self.admit(inputs);
         self.fetch(tick, inputs, &mut outcomes);
-        let (plan, next, counts) = self.plan(tick, inputs, &outcomes);
+        watch(Stage::Admit);
+        let (plan, next, counts) = self.plan(tick, inputs, &outcomes, watch);
         let changed = self.change(tick, plan);
+        watch(Stage::Change);
         let actors = self.remember_actors(tick, inputs);
         let columns = self.replace_columns(next);
         self.standing.tick = tick;
@@ -435,14 +492,22 @@ impl World {
     }
 
     /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
-    fn plan(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> (Plan, Columns, Counts) {
+    fn plan(
+        &mut self,
+        tick: u64,
+        inputs: &[Input],
+        outcomes: &[Outcome],
+        watch: &mut dyn FnMut(Stage),
+    ) -> (Plan, Columns, Counts) {
         let (facts, judge) = self.physics.parts();
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        physics::begin(&mut tick);
+        physics::begin(&mut tick, watch);
         inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
             plan_input(&mut tick, input);
         });
+        watch(Stage::Inputs);
         physics::settle(&mut tick, judge);
+        watch(Stage::Support);
         (tick.plan, tick.next, tick.counts)
     }
 

@@ -17,14 +17,16 @@ pub mod support;
 
 use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
-use crate::relax::RulesError;
+use crate::relax::{Bulk, RulesError};
 use crate::space::{ColumnPos, VoxelPos};
+use crate::step::Stage;
 use connectivity::Connectivity;
 use facts::Facts;
 use plan::Tick;
 use serde::{Deserialize, Serialize};
 use state::{ColumnState, Leaving, Mark};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use support::Support;
 
 /// Which rules decide whether a solid voxel stands.
@@ -53,7 +55,7 @@ impl RuleSet {
 
 /// What is already under way when a tick begins: clusters leave, charges burst, bodies land and fall. Then the edits of the
 /// tick follow, and [`settle`].
-pub fn begin(tick: &mut Tick<'_>) {
+pub fn begin(tick: &mut Tick<'_>, watch: &mut dyn FnMut(Stage)) {
     for (column, state) in tick.start.iter().filter(|(column, _)| tick.owned.has(**column)) {
         let next = tick.next.entry(*column).or_default();
         next.debt = state.debt;
@@ -61,9 +63,12 @@ pub fn begin(tick: &mut Tick<'_>) {
         next.charges = state.charges.iter().filter(|(_, charge)| !charge.ready).map(|(p, c)| (*p, *c)).collect();
     }
     collapse::leave(tick);
+    watch(Stage::Collapse);
     blast::burst(tick);
+    watch(Stage::Blast);
     body::land(tick);
     body::fall(tick);
+    watch(Stage::Bodies);
 }
 
 /// Finds out what the marks that are ready mean, marks what this tick changed, and decides what the next one takes up.
@@ -176,6 +181,15 @@ impl Physics {
             RuleSet::Span => Judge::Span(Box::new(Support::new(support::table(registry)?))),
         };
         Ok(Self { judge, ..Self::off(registry) })
+    }
+
+    /// The same physics with something that large pieces of work are handed to.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Arc<dyn Bulk>) -> Self {
+        if let Judge::Span(support) = self.judge {
+            self.judge = Judge::Span(Box::new(support.with_bulk(Some(bulk))));
+        }
+        self
     }
 
     /// Whether its rules end within `REACH`, so that the owner of a column needs to know no more of its neighbours.

@@ -5,7 +5,7 @@ use super::state::{ColumnState, Mark};
 use crate::block::{BlockRule, Registry};
 use crate::chunk::{Chunk, zeroed};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, REACH};
-use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
+use crate::relax::{ABOVE, BELOW, Bulk, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use crate::step::Cause;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -42,6 +42,7 @@ fn class(rule: &BlockRule) -> Class {
 /// Support as worked out so far: derived from blocks and marks, so it can be dropped and worked out again at any time.
 pub struct Support {
     table: Table,
+    bulk: Option<Arc<dyn Bulk>>,
     field: Field,
     /// Of each loaded chunk the faces on which a voxel could hand support on, or could have at some time.
     faces: HashMap<ChunkPos, u32>,
@@ -59,12 +60,26 @@ pub type Lost = BTreeMap<VoxelPos, Cause>;
 impl Support {
     /// Nothing worked out yet.
     pub fn new(table: Table) -> Self {
-        Self { field: Field::new(Arc::clone(table.rules())), table, faces: HashMap::new(), complete: HashSet::new() }
+        Self {
+            field: Field::new(Arc::clone(table.rules())),
+            bulk: None,
+            table,
+            faces: HashMap::new(),
+            complete: HashSet::new(),
+        }
     }
 
     /// Drops what is worked out.
     pub fn forget(&mut self) {
-        *self = Self::new(self.table.clone());
+        *self = Self::new(self.table.clone()).with_bulk(self.bulk.clone());
+    }
+
+    /// The same with something that large loads are handed to.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Option<Arc<dyn Bulk>>) -> Self {
+        self.field = self.field.with_bulk(bulk.clone());
+        self.bulk = bulk;
+        self
     }
 
     /// Heap bytes of what is worked out.
