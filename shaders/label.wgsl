@@ -1,4 +1,4 @@
-// Connected components through faces: the twin of core/world/src/label/. gpu/src/label.rs runs it.
+// Connected components through faces: the twin of core/world/src/label/. gpu/src/label/mod.rs runs it.
 //
 // A voxel's id is its place among all voxels given, in order of y, z, x over all chunks. Every voxel hangs on another one of
 // its component with a smaller id, or on itself: first within tiles of 16 x 16 x 16, in the memory of a workgroup, then

@@ -1,4 +1,4 @@
-// Relaxation of whole chunks: the twin of core/world/src/relax/, which says what is worked out. gpu/src/relax.rs runs it.
+// Relaxation of whole chunks: the twin of core/world/src/relax/, which says what is worked out. gpu/src/relax/mod.rs runs it.
 //
 // A workgroup settles one tile of 16 x 16 x 16 voxels in its own memory: every invocation goes along a line of 16 voxels
 // and back, along y, then z, then x, until nothing changes. What lies around the tile stands still meanwhile, because tiles

@@ -5,8 +5,9 @@ mod common;
 
 use common::device;
 use common::shapes::{Shape, boxed, comb, large, maze, noise, spiral};
-use common::twins::{Bits, check_labels};
-use terrane_gpu::Labeller;
+use common::twins::{Bits, check_labels, check_labels_with};
+use terrane_gpu::{GpuError, Labeller};
+use terrane_world::generate::noise::hash;
 use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::space::ChunkPos;
 
@@ -63,6 +64,25 @@ fn a_set_of_chunks_with_holes() {
         number % 3 != 0
     });
     check_labels("with holes", &bits);
+}
+
+#[test]
+fn pages_give_what_one_binding_gives() {
+    for (shape, page_chunks) in
+        [(noise(100, 33), 7), (noise(100, 50), 11), (spiral(66), 5), (maze(66), 4), (comb(66), 1)]
+    {
+        let mut bits = bits(&shape);
+        if shape.name == "noise" {
+            // No box: rows and layers of different lengths.
+            bits.retain(|pos, _| !hash(pos.x(), pos.y(), pos.z(), 2).is_multiple_of(8));
+        }
+        let labeller = Labeller::with_page_bytes(device(), page_chunks * 4 * CHUNK_VOXELS as u64).unwrap();
+        let count = check_labels_with(&labeller, shape.name, &bits);
+        assert!(shape.name == "noise" || count == 1 + u32::from(shape.name == "comb"), "{}: {count}", shape.name);
+        assert_eq!(labeller.dispatches()["label"], 6 * (bits.len() as u64).div_ceil(page_chunks));
+    }
+    let error = Labeller::with_page_bytes(device(), 100_000).map(|_| ()).unwrap_err();
+    assert_eq!(error, GpuError::TooLarge { chunks: 1, needs: 131_072, allowed: 100_000 });
 }
 
 #[test]

@@ -77,7 +77,11 @@ fn flood(bits: &Bits) -> (u32, Numbers) {
 
 /// Labels on the device and by a flood fill. Gives the count.
 pub fn check_labels(name: &str, bits: &Bits) -> u32 {
-    let labeller = Labeller::new(device()).unwrap();
+    check_labels_with(&Labeller::new(device()).unwrap(), name, bits)
+}
+
+/// The same with a labeller that may have pages.
+pub fn check_labels_with(labeller: &Labeller, name: &str, bits: &Bits) -> u32 {
     // In an order that is not that of positions.
     let mut given: Vec<_> = bits.iter().map(|(pos, rows)| (*pos, &**rows)).collect();
     given.sort_by_key(|(pos, _)| hash(pos.x(), pos.y(), pos.z(), 1));
@@ -91,6 +95,6 @@ pub fn check_labels(name: &str, bits: &Bits) -> u32 {
             panic!("{name}: chunk {pos} differs first in {n}: {}, should be {}", ours[n], theirs[n]);
         }
     }
-    assert_eq!(labeller.dispatches()["label"], 6, "{name}");
+    assert!(labeller.dispatches()["label"] >= 6, "{name}");
     count
 }

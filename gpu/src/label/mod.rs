@@ -6,19 +6,26 @@
 //! algorithm for parallel connected-component labelling on GPUs* (2018): each join is complete when it returns, so there are
 //! no rounds, and the smallest voxel wins whatever the order.
 //!
+//! What is too large for one binding is labelled in pages, runs of chunks in order of position; the CPU then joins labels over
+//! the faces where pages touch, and numbers them anew.
+//!
 //! **Bytes that move** for each voxel: an eighth of its row in, 4 out of the tile; 8 to be led to the first voxel; 4 to count
 //! those, 8 for the number. Seams read rows and, where two stretches touch, two words and an atomic one.
 
+mod ids;
+mod join;
+
 use crate::device::{Device, Kernel, Shape};
 use crate::error::GpuError;
-use crate::layout::LabelRow;
 use crate::passes::{Dispatches, Upload, grid};
 use crate::pool::{Pool, Use};
-use crate::prelude::{NONE, NUMBERED, TILE_VOXELS, TILES};
+use crate::prelude::{NUMBERED, TILE_VOXELS, TILES};
 use crate::readback::Readback;
 use crate::shaders::source;
+use ids::{Ids, labels_of};
+use join::Page;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_world::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use terrane_world::space::ChunkPos;
@@ -30,7 +37,9 @@ const ROWS: usize = CHUNK_EDGE * CHUNK_EDGE;
 const WORKGROUP_BYTES: u32 = 4 * TILE_VOXELS as u32 + 2 * 4 * 256 + 64;
 /// Bytes of a chunk's labels.
 const LABEL_BYTES: u64 = CHUNK_VOXELS as u64 * 4;
-/// Most chunks: ids of voxels stay below [`NUMBERED`].
+/// Most bytes that come down at once.
+const DOWNLOAD_BYTES: u64 = 64 << 20;
+/// Most chunks of a page: ids of voxels stay below [`NUMBERED`].
 const CHUNKS_MAX: usize = NUMBERED as usize / CHUNK_VOXELS - 1;
 /// Over tiles, in this order, and `add_up` by itself.
 const ENTRIES: [&str; 6] = ["pieces", "seams", "flatten", "add_up", "number", "spread"];
@@ -49,57 +58,38 @@ pub struct Labels {
 pub struct Labeller {
     device: Arc<Device>,
     pool: Arc<Pool>,
+    page_chunks: usize,
     kernels: Vec<Arc<Kernel>>,
     dispatches: Dispatches,
 }
 
-/// Where voxels have their ids: over all chunks, in order of y, z, x.
-struct Ids {
-    /// By slot.
-    positions: Vec<ChunkPos>,
-    rows: Vec<LabelRow>,
-}
-
-impl Ids {
-    fn new(mut positions: Vec<ChunkPos>) -> Self {
-        positions.sort_unstable();
-        let slot_of: HashMap<ChunkPos, u32> = positions.iter().copied().zip(0..).collect();
-        let edge = CHUNK_EDGE as u32;
-        let mut rows = Vec::with_capacity(positions.len());
-        for layer in positions.chunk_by(|a, b| a.y() == b.y()) {
-            let (before, stride_y) = (rows.len() as u32, layer.len() as u32 * edge * edge);
-            for row in layer.chunk_by(|a, b| a.z() == b.z()) {
-                let base = before * CHUNK_VOXELS as u32 + (rows.len() as u32 - before) * edge * edge;
-                let stride_z = row.len() as u32 * edge;
-                rows.extend(row.iter().zip(0..).map(|(pos, n)| {
-                    let beside = [[0, -1, 0], [0, 0, -1], [-1, 0, 0]].map(|[x, y, z]| {
-                        let there = ChunkPos::new(pos.x() + x, pos.y() + y, pos.z() + z).ok();
-                        there.and_then(|pos| slot_of.get(&pos).copied()).unwrap_or(NONE)
-                    });
-                    LabelRow { beside, base: base + n * edge, stride_y, stride_z }
-                }));
-            }
-        }
-        Self { positions, rows }
-    }
-
-    fn slot(&self, pos: ChunkPos) -> usize {
-        self.positions.binary_search(&pos).expect("every chunk has a slot")
-    }
-}
-
 impl Labeller {
-    /// A labeller. The shader is compiled here, unless the device has it already.
+    /// A labeller whose pages are as large as the device binds at once.
     ///
     /// # Errors
-    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 19 KiB of memory.
+    /// As [`Labeller::with_page_bytes`].
     pub fn new(device: Arc<Device>) -> Result<Self, GpuError> {
+        Self::with_page_bytes(device, u64::MAX)
+    }
+
+    /// A labeller with pages of at most so many bytes, 128 KiB for each chunk; they take little more on the device. The
+    /// shader is compiled here, unless the device has it already.
+    ///
+    /// # Errors
+    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 19 KiB of memory, [`GpuError::TooLarge`] if not one
+    /// chunk fits into a page.
+    pub fn with_page_bytes(device: Arc<Device>, page_bytes: u64) -> Result<Self, GpuError> {
         device.check_workgroup_bytes(WORKGROUP_BYTES)?;
+        let allowed = page_bytes.min(device.binding_bytes_max());
+        let page_chunks = (allowed / LABEL_BYTES).min(CHUNKS_MAX as u64) as usize;
+        if page_chunks == 0 {
+            return Err(GpuError::TooLarge { chunks: 1, needs: LABEL_BYTES, allowed });
+        }
         let text = source(STEM, &[]).unwrap_or_default();
         let kernel = |entry| device.kernel(STEM, text, entry, Shape::Label);
         let kernels = ENTRIES.into_iter().map(kernel).collect::<Result<_, _>>()?;
         let pool = Pool::new(device.clone(), u64::MAX);
-        Ok(Self { device, pool, kernels, dispatches: Dispatches::default() })
+        Ok(Self { device, pool, page_chunks, kernels, dispatches: Dispatches::default() })
     }
 
     /// The device.
@@ -113,27 +103,32 @@ impl Labeller {
     }
 
     /// Labels the voxels whose bits are set: bit x of row z + 32·y of each chunk. The chunks may be any; what is not given is
-    /// empty.
+    /// empty. Takes the rayon pool that this is called in.
     ///
     /// # Errors
-    /// [`GpuError::TooLarge`] for more chunks than the device binds at once: 128 KiB each. And what the device says.
+    /// What the device says.
     ///
     /// # Panics
-    /// If a chunk is given twice.
+    /// If a chunk is given twice, or there are 2³² components.
     pub fn label(&self, chunks: &[(ChunkPos, &[u32; ROWS])]) -> Result<Labels, GpuError> {
+        let mut sorted = chunks.to_vec();
+        sorted.sort_unstable_by_key(|(pos, _)| *pos);
+        assert!(sorted.windows(2).all(|two| two[0].0 != two[1].0), "a chunk is given twice");
+        let mut pages = sorted.chunks(self.page_chunks).map(|page| self.page(page)).collect::<Result<Vec<_>, _>>()?;
+        let count = join::join(&mut pages);
+        let of = |(pos, _): &(ChunkPos, _)| {
+            let number = pages.partition_point(|page| page.ids.positions.last().is_some_and(|last| last < pos));
+            let Page { ids, labels, .. } = &pages[number];
+            (*pos, labels_of(&ids.rows[ids.slot(*pos)], labels))
+        };
+        Ok(Labels { count, chunks: chunks.par_iter().map(of).collect() })
+    }
+
+    /// A page by itself, of chunks in order of position.
+    fn page(&self, chunks: &[(ChunkPos, &[u32; ROWS])]) -> Result<Page, GpuError> {
         let ids = Ids::new(chunks.iter().map(|(pos, _)| *pos).collect());
-        assert!(ids.positions.windows(2).all(|two| two[0] != two[1]), "a chunk is given twice");
-        if chunks.is_empty() {
-            return Ok(Labels { count: 0, chunks: Vec::new() });
-        }
-        let (needs, allowed) = (chunks.len() as u64 * LABEL_BYTES, self.device.binding_bytes_max());
-        if needs > allowed || chunks.len() > CHUNKS_MAX {
-            let allowed = allowed.min(CHUNKS_MAX as u64 * LABEL_BYTES);
-            return Err(GpuError::TooLarge { chunks: chunks.len(), needs, allowed });
-        }
-        let (words, count) = self.run(&ids, chunks)?;
-        let one = |(pos, _): &(ChunkPos, _)| (*pos, labels_of(&ids.rows[ids.slot(*pos)], &words));
-        Ok(Labels { count, chunks: chunks.par_iter().map(one).collect() })
+        let (labels, count) = self.run(&ids, chunks)?;
+        Ok(Page { ids, labels, count })
     }
 
     /// Everything on the device: labels by id, and the count.
@@ -150,8 +145,8 @@ impl Labeller {
         let (sums, labels) = (take(sum_bytes, "the sums")?, take(label_bytes, "the labels")?);
         let mut upload = Upload::new(&self.device);
         upload.put(&rows, 0, &ids.rows)?;
-        for (pos, words) in chunks {
-            upload.put(&bits, (ids.slot(*pos) * ROWS * 4) as u64, &words[..])?;
+        for ((_, words), slot) in chunks.iter().zip(0..) {
+            upload.put(&bits, slot * (ROWS * 4) as u64, &words[..])?;
         }
         let commands = self.device.guarded("labels", || {
             let buffers =
@@ -169,48 +164,24 @@ impl Labeller {
             drop(pass);
             commands
         })?;
-        let words = |bytes: &[u8]| -> Vec<u32> {
-            bytes.par_chunks_exact(4).map(|w| u32::from_le_bytes([w[0], w[1], w[2], w[3]]) & !NUMBERED).collect()
-        };
-        let read = Readback::submit(&self.device, &self.pool, commands, &labels, label_bytes)?.read(words)?;
-        let last = sum_bytes - 4..sum_bytes;
-        let count = Readback::submit_part(&self.device, &self.pool, self.commands(), &sums, last)?.read(words)?;
-        Ok((read, count[0]))
+        let _ = self.device.guarded("labels", || self.device.queue.submit([commands.finish()]))?;
+        let mut by_id = Vec::with_capacity((label_bytes / 4) as usize);
+        for begin in (0..label_bytes).step_by(DOWNLOAD_BYTES as usize) {
+            self.read(&labels, begin..label_bytes.min(begin + DOWNLOAD_BYTES), &mut by_id)?;
+        }
+        let mut count = Vec::new();
+        self.read(&sums, sum_bytes - 4..sum_bytes, &mut count)?;
+        Ok((by_id, count[0]))
+    }
+
+    /// Adds the words of a part of a buffer, without the bit of those that are numbered.
+    fn read(&self, buffer: &wgpu::Buffer, part: std::ops::Range<u64>, words: &mut Vec<u32>) -> Result<(), GpuError> {
+        let word = |w: &[u8]| u32::from_le_bytes([w[0], w[1], w[2], w[3]]) & !NUMBERED;
+        Readback::submit_part(&self.device, &self.pool, self.commands(), buffer, part)?
+            .read(|bytes| words.extend(bytes.chunks_exact(4).map(word)))
     }
 
     fn commands(&self) -> wgpu::CommandEncoder {
         self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default())
-    }
-}
-
-/// A chunk's labels out of those by id.
-fn labels_of(row: &LabelRow, by_id: &[u32]) -> Box<[u32; CHUNK_VOXELS]> {
-    let mut labels = vec![0; CHUNK_VOXELS];
-    for (n, line) in (0..).zip(labels.chunks_exact_mut(CHUNK_EDGE)) {
-        let first = row.base + n / CHUNK_EDGE as u32 * row.stride_y + n % CHUNK_EDGE as u32 * row.stride_z;
-        line.copy_from_slice(&by_id[first as usize..][..CHUNK_EDGE]);
-    }
-    labels.into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("a chunk has {CHUNK_VOXELS} voxels"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_dense_and_in_the_order_of_positions() {
-        let at = |x, y, z| ChunkPos::new(x, y, z).expect("inside");
-        let given = vec![at(3, 0, 0), at(-5, 0, 0), at(3, 1, 0), at(0, 0, 7), at(4, 0, 0), at(4, 9, -2)];
-        let ids = Ids::new(given);
-        let mut all: Vec<_> = Vec::new();
-        for (pos, row) in ids.positions.iter().zip(&ids.rows) {
-            for local in (0..CHUNK_VOXELS as u16).filter_map(terrane_world::space::LocalIndex::new) {
-                let id =
-                    row.base + local.y() as u32 * row.stride_y + local.z() as u32 * row.stride_z + local.x() as u32;
-                all.push((pos.voxel(local), id));
-            }
-        }
-        all.sort_unstable();
-        assert!(all.iter().zip(0..).all(|((_, id), n)| *id == n));
     }
 }
