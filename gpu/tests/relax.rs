@@ -5,9 +5,9 @@ mod common;
 
 use common::shapes::{Shape, boxed, comb, large, maze, noise, spiral};
 use common::twins::check_relaxation;
-use common::{chunks, device};
+use common::{chunks, device, open};
 use std::collections::BTreeMap;
-use terrane_gpu::{Given, GpuError, RelaxOptions, Relaxer};
+use terrane_gpu::{Given, GpuError, Labeller, RelaxOptions, Relaxer};
 use terrane_world::block::Registry;
 use terrane_world::generate::Generator;
 use terrane_world::generate::noise::hash;
@@ -36,12 +36,12 @@ fn paths(limit: u32, exits: u32, costs: [u16; 3]) -> Rules {
     Rules::new(Operator::MinPlus, limit, classes).unwrap()
 }
 
-/// The shape with its open voxels of classes 1 to 3, and a source in the first of them.
+/// The shape with its open voxels of classes 1 to 3, and a source in the last of them.
 fn walked(shape: &Shape, exits: bool) -> Vec<Given> {
-    let first = shape.open.iter().position(|open| *open).unwrap();
+    let last = shape.open.iter().rposition(|open| *open).unwrap();
     let class = |n: usize| match shape.open[n] {
         false => 0,
-        true if n == first => 4,
+        true if n == last => 4,
         true => 1 + (hash(n as i32, 0, 0, 3) % 3) as u8,
     };
     let masks = shape.chunks(|n| if n % 5 == 0 { hash(n as i32, 1, 1, 4) } else { u32::MAX });
@@ -63,11 +63,13 @@ fn edge() -> i32 {
 #[test]
 fn hard_shapes_end_where_the_field_ends() {
     for shape in [spiral(edge()), comb(edge()), maze(edge())] {
-        let open = shape.open.iter().filter(|open| **open).count();
+        // The row at the foot of the comb hangs on nothing.
+        let foot = if shape.name == "comb" { edge() as usize } else { 0 };
+        let open = shape.open.iter().filter(|open| **open).count() - foot;
         for (limit, costs) in [(60_000, [1, 1, 2]), (u32::MAX, [3800, 900, 1])] {
             let rules = paths(limit, FACES, costs);
             let reached = check(shape.name, &rules, &walked(&shape, false));
-            assert!(limit < u32::MAX || shape.name == "comb" || reached == open, "{}: {reached} of {open}", shape.name);
+            assert!(limit < u32::MAX || reached == open, "{}: {reached} of {open}", shape.name);
         }
     }
 }
@@ -258,6 +260,33 @@ fn what_does_not_fit_is_an_error_that_says_by_how_much() {
     assert!(matches!(error, GpuError::TooLarge { allowed: 1_048_576, .. }), "{error}");
     let error = with(1 << 30, 100_000);
     assert!(matches!(error, GpuError::TooLarge { allowed: 100_000, .. }), "{error}");
+}
+
+#[test]
+fn a_lost_device_is_an_error() {
+    let lost = open();
+    let relaxer = Relaxer::new(lost.clone()).unwrap();
+    let (rules, given) = (paths(1000, FACES, [1, 1, 1]), walked(&comb(20), false));
+    assert!(relaxer.solve(&rules, &given).is_ok());
+    lost.abandon();
+    let error = relaxer.solve(&rules, &given).unwrap_err();
+    assert!(matches!(error, GpuError::Lost { .. }), "{error}");
+    assert!(matches!(Labeller::new(lost).map(|_| ()), Err(GpuError::Lost { .. })));
+}
+
+#[test]
+fn threads_may_share_them() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Relaxer>();
+    shared::<Labeller>();
+    let relaxer = relaxer();
+    let (rules, given) = (paths(60_000, FACES, [1, 5, 9]), walked(&noise(20, 70), false));
+    let expected = relaxer.solve(&rules, &given).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..3).for_each(|_| assert!(relaxer.solve(&rules, &given).unwrap() == expected)));
+        }
+    });
 }
 
 #[test]

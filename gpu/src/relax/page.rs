@@ -61,21 +61,47 @@ fn rows(scene: &Scene<'_>, part: &Part) -> Vec<RelaxRow> {
     part.slots.iter().zip(0..).map(&mut row).collect()
 }
 
+fn head(scene: &Scene<'_>, part: &Part) -> RulesHead {
+    RulesHead {
+        limit: scene.rules.limit(),
+        wide: u32::from(scene.is_wide()),
+        exits: scene.rules.exits(),
+        colours: if scene.leans() { 8 } else { 2 },
+        own: part.own as u32,
+        slots: part.slots.len() as u32,
+    }
+}
+
+/// The table of chunks, and what it points to.
+fn upload_chunks(
+    upload: &mut Upload<'_>,
+    scene: &Scene<'_>,
+    part: &Part,
+    chunks: &wgpu::Buffer,
+    cells: &wgpu::Buffer,
+) -> Result<(), GpuError> {
+    let rows = rows(scene, part);
+    upload.put(chunks, 0, &rows)?;
+    for (pos, row) in part.slots.iter().zip(&rows) {
+        let (_, classes, exits) = scene.chunks[pos];
+        if let Classes::Each(classes) = classes {
+            upload.put(cells, u64::from(row.classes) * 4, &classes[..])?;
+        }
+        if let Some(exits) = exits {
+            debug_assert_eq!(size_of_val(&**exits) as u64, EXITS_BYTES);
+            upload.put(cells, u64::from(row.exits) * 4, &exits[..])?;
+        }
+    }
+    Ok(())
+}
+
 impl Page {
     /// Takes the buffers and uploads what does not change.
     pub(crate) fn new(relaxer: &Relaxer, scene: &Scene<'_>, part: Part) -> Result<Self, GpuError> {
         let (device, pool) = (&relaxer.device, &relaxer.pool);
         let take = |usage, bytes, doing| pool.take(usage, bytes, doing);
         let [distance_bytes, cell_bytes, row_bytes, queue_bytes] = scene.bytes(&part);
-        let colours = if scene.leans() { 8 } else { 2 };
-        let head = RulesHead {
-            limit: scene.rules.limit(),
-            wide: u32::from(scene.is_wide()),
-            exits: scene.rules.exits(),
-            colours,
-            own: part.own as u32,
-            slots: part.slots.len() as u32,
-        };
+        let head = head(scene, &part);
         let classes: Vec<ClassRow> = scene.rules.classes().iter().map(ClassRow::from).collect();
         let rules_bytes = (size_of::<RulesHead>() + size_of_val(&*classes)) as u64;
         let rules = take(Use::Storage, rules_bytes, "the rules")?;
@@ -84,18 +110,7 @@ impl Page {
         let mut upload = Upload::new(device);
         upload.put(&rules, 0, &[head])?;
         upload.put(&rules, size_of::<RulesHead>() as u64, &classes)?;
-        let rows = rows(scene, &part);
-        upload.put(&chunks, 0, &rows)?;
-        for (pos, row) in part.slots.iter().zip(&rows) {
-            let (_, classes, exits) = scene.chunks[pos];
-            if let Classes::Each(classes) = classes {
-                upload.put(&cells, u64::from(row.classes) * 4, &classes[..])?;
-            }
-            if let Some(exits) = exits {
-                debug_assert_eq!(size_of_val(&**exits) as u64, EXITS_BYTES);
-                upload.put(&cells, u64::from(row.exits) * 4, &exits[..])?;
-            }
-        }
+        upload_chunks(&mut upload, scene, &part, &chunks, &cells)?;
         let distances = take(Use::Storage, distance_bytes, "the distances")?;
         let (queue, size) =
             (take(Use::Storage, queue_bytes, "the lists of tiles")?, take(Use::Size, 12, "the size of a dispatch")?);
@@ -110,7 +125,17 @@ impl Page {
             let between = [(0, &*rules, rules_bytes), (2, &*queue, queue_bytes), (4, &*size, 12)];
             (device.bind(relaxer.begin.shape, &whole), device.bind(relaxer.turn.shape, &between))
         })?;
-        Ok(Self { part, distances, queue, size, _fixed: [rules, chunks, cells], colours, tiles, turn, visits: 0 })
+        Ok(Self {
+            part,
+            distances,
+            queue,
+            size,
+            _fixed: [rules, chunks, cells],
+            colours: head.colours,
+            tiles,
+            turn,
+            visits: 0,
+        })
     }
 }
 
