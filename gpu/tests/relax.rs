@@ -110,6 +110,47 @@ fn small_boxes_end_where_the_definition_ends() {
     }
 }
 
+/// Any rules: with floors, exits of all kinds, sources of different worth, and steps up or down that cost nothing.
+fn any_rules(seed: i32) -> Rules {
+    let any = |class: i32, what: i32, below: u32| hash(seed, class, what, 77) % below;
+    let faces_alone = any(0, 1, 3) > 0;
+    let (free, limit) = (any(0, 2, 2) as usize, [20, 255, 60_000, 65_535, 65_536, 1 << 24][any(0, 3, 6) as usize]);
+    let most_loss = (limit / 12).clamp(2, 65_535);
+    let class = |class: i32| {
+        let mut losses: [u16; 26] = std::array::from_fn(|exit| 1 + any(class, 10 + exit as i32, most_loss) as u16);
+        if any(class, 4, 3) > 0 {
+            losses[free] = 0;
+        }
+        let exits = (hash(seed, class, 5, 78) | 0x2d) & if faces_alone { FACES } else { ALL };
+        let floor = if any(class, 6, 3) == 0 { any(class, 7, limit / 2) } else { 0 };
+        let source = if any(class, 8, 4) == 0 { any(class, 9, limit / 4) } else { NONE };
+        Class { source, floor, exits, losses }
+    };
+    let operator = if any(0, 40, 2) == 0 { Operator::MinPlus } else { Operator::MaxMinus };
+    let first = Class { source: 0, ..class(1) };
+    Rules::new(operator, limit, [Class::CLOSED, first].into_iter().chain((2..9).map(class)).collect()).unwrap()
+}
+
+#[test]
+fn any_rules_end_where_the_field_ends() {
+    let (relaxer, cases) = (relaxer(), if large() { 200 } else { 24 });
+    let mut reached = 0;
+    for seed in 0..cases {
+        let (rules, shape) = (any_rules(seed), noise(14 + seed % 9, 75));
+        let class = |n: usize| match hash(n as i32, seed, 0, 3) % 100 {
+            0 => 1,
+            other => u8::from(shape.open[n]) * (2 + other as u8 % 7),
+        };
+        let masks = shape.chunks(|n| hash(n as i32, seed, 1, 4) | hash(n as i32, seed, 2, 4));
+        let mask =
+            |pos: &ChunkPos| hash(pos.x(), pos.y(), pos.z(), seed as u32).is_multiple_of(2).then(|| masks[pos].clone());
+        let given = |(pos, classes)| (pos, Classes::Each(classes), mask(&pos));
+        let given: Vec<Given> = shape.chunks(class).into_iter().map(given).collect();
+        reached += check_relaxation(&relaxer, "any rules", &rules, &given).0;
+    }
+    assert!(reached > 1000 * cases as usize, "{reached}");
+}
+
 /// Rules with one more class, a source of the best value, and the number of that class.
 fn with_source(table: &Table) -> (Rules, u8) {
     let rules = table.rules();
