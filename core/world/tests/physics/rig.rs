@@ -1,4 +1,5 @@
 //! A world under one owner, and the same world under four who tell each other what lies along their borders.
+#![allow(dead_code, reason = "each test that includes this uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,10 +61,9 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A scene of blocks by name, `threads` for every world. Four owners have the four columns around the origin.
+    /// A scene of blocks by name on flat ground, `threads` for every world. Four owners have the columns around the origin.
     pub fn new(scene: &[(VoxelPos, &str)], threads: usize, rules: RuleSet) -> Self {
         let registry = registry();
-        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let mut by_chunk: BTreeMap<ChunkPos, Vec<(VoxelPos, BlockId)>> = BTreeMap::new();
         for (at, name) in scene {
             by_chunk.entry(at.chunk()).or_default().push((*at, registry.id(name).unwrap()));
@@ -81,6 +81,7 @@ impl Rig {
             (Owned::Some(columns.clone()), world().owning(columns).unwrap())
         };
         let four = if rules == RuleSet::Connectivity { Vec::new() } else { columns.map(owner).into() };
+        let registry = Arc::clone(registry);
         Self { one: world(), four, registry, tick: 0, sequence: 0, in_bodies: BTreeMap::new() }
     }
 
