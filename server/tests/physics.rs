@@ -16,10 +16,10 @@ fn new_world(folder: &Path, name: &str) -> PathBuf {
 
 /// A tower that is built, and cut at tick 4; sand and a charge come down with it.
 const SCRIPT: &str = r#"
-{"tick": 1, "fill": "0,60,0:3,130,3", "block": "stone_bricks"}
+{"tick": 1, "fill": "0,50,0:3,130,3", "block": "stone_bricks"}
 {"tick": 1, "set": [[1, 130, 1, "tnt"], [0, 130, 0, "sand"], [2, 130, 2, "sand"]], "actor": 7}
 {"tick": 4, "fill": "0,100,0:3,104,3", "block": "air"}
-{"tick": 60, "blast": [1, 98, 1], "power": 90, "actor": 7}
+{"tick": 60, "blast": [1, 128, 1], "power": 90, "actor": 7}
 "#;
 
 fn script(folder: &Path, text: &str) -> String {
@@ -113,7 +113,7 @@ fn single_edits_run_until_everything_is_at_rest() {
         let text = succeed(&[&["--json", "edit", "--world", world][..], more].concat());
         serde_json::from_str(&text).unwrap()
     };
-    let built = facts(&["--fill", "0,60,0:2,120,2=stone_bricks", "--set", "0,120,0=sand"]);
+    let built = facts(&["--fill", "0,50,0:2,120,2=stone_bricks", "--set", "0,120,0=glass"]);
     assert_eq!((&built["settled"], &built["left"]), (&Value::from(true), &Value::from(0)));
     let cut = facts(&["--fill", "0,100,0:2,102,2=air"]);
     assert_eq!((&cut["left"], &cut["landed"]), (&Value::from(4 * 18 + 1), &Value::from(4 * 18 + 1)), "{cut}");
@@ -159,7 +159,7 @@ fn a_tower_cut_by_sigkill_in_mid_fall_comes_down_in_the_next_run() {
     // High enough to be in the air for two seconds of a served world.
     let edits = script(
         folder.path(),
-        "{\"tick\": 1, \"fill\": \"0,60,0:2,200,2\", \"block\": \"stone_bricks\"}\n\
+        "{\"tick\": 1, \"fill\": \"0,50,0:2,200,2\", \"block\": \"stone_bricks\"}\n\
          {\"tick\": 4, \"fill\": \"0,110,0:2,170,2\", \"block\": \"air\"}\n",
     );
     let started = simulate(&world, &["--edits", &edits, "--ticks", "8", "--compute", "cpu"]);

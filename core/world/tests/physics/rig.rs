@@ -68,14 +68,27 @@ impl Rig {
         for (at, name) in scene {
             by_chunk.entry(at.chunk()).or_default().push((*at, registry.id(name).unwrap()));
         }
-        let world = || {
-            let ground = Ground { registry: Arc::clone(&registry), scene: by_chunk.clone() };
-            let standing = Standing { epoch: 1, ..Standing::default() };
-            World::new(Arc::clone(&pool), Box::new(ground), Arc::clone(&registry), standing)
-                .with_physics(rules)
-                .unwrap()
+        let source = || -> Box<dyn ChunkSource> {
+            Box::new(Ground { registry: Arc::clone(&registry), scene: by_chunk.clone() })
         };
-        let columns = [pos(-1, 0, -1), pos(0, 0, -1), pos(-1, 0, 0), pos(0, 0, 0)].map(|at| at.chunk().column());
+        Self::over(&registry, &source, pos(0, 0, 0), threads, rules)
+    }
+
+    /// Any world: `source` gives each owner the same chunks. Four owners have the columns around `corner`, where they meet.
+    pub fn over(
+        registry: &Arc<Registry>,
+        source: &dyn Fn() -> Box<dyn ChunkSource>,
+        corner: VoxelPos,
+        threads: usize,
+        rules: RuleSet,
+    ) -> Self {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        let world = || {
+            let standing = Standing { epoch: 1, ..Standing::default() };
+            World::new(Arc::clone(&pool), source(), Arc::clone(registry), standing).with_physics(rules).unwrap()
+        };
+        let columns = [[-1, -1], [0, -1], [-1, 0], [0, 0]]
+            .map(|[x, z]| pos(corner.x() + x, corner.y(), corner.z() + z).chunk().column());
         let owner = |column: ColumnPos| {
             let columns = BTreeSet::from([column]);
             (Owned::Some(columns.clone()), world().owning(columns).unwrap())
