@@ -4,7 +4,7 @@
 //! as well, so nothing else is stored of faces.
 
 use super::bits::{Bits, ROWS};
-use super::runs::{Run, as_runs, find_short_row, number, overlaps, unite_rows};
+use super::runs::{self, Run, as_runs, find_short_row, number, overlaps, unite_rows};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex};
 use std::cell::RefCell;
@@ -162,40 +162,53 @@ fn unite(solid: &Bits, scratch: &mut Scratch) -> u32 {
     edges.resize(CHUNK_VOXELS, 0);
     first.clear();
     first.push(0);
-    let mut count = 0;
-    for &row in solid.0.iter() {
-        count += find_short_row(row, &mut edges[count..]);
-        first.push(count as u32 / 2);
-    }
-    edges.truncate(count);
-    let runs = as_runs(edges);
     parents.clear();
-    parents.extend(0..runs.len() as u32);
-    let row = |index: usize| first[index]..first[index + 1];
-    for index in 0..ROWS {
+    let mut count = 0;
+    for (index, &row) in solid.0.iter().enumerate() {
+        if row != 0 {
+            count += find_short_row(row, &mut edges[count..]);
+            parents.extend(parents.len() as u32..count as u32 / 2);
+        }
+        first.push(count as u32 / 2);
+        let runs = as_runs(&edges[..count]);
         if index % CHUNK_EDGE > 0 {
-            unite_rows(runs, parents, row(index), row(index - 1));
+            unite_touching(solid, runs, first, parents, [index, index - 1]);
         }
         if index >= CHUNK_EDGE {
-            unite_rows(runs, parents, row(index), row(index - CHUNK_EDGE));
+            unite_touching(solid, runs, first, parents, [index, index - CHUNK_EDGE]);
         }
     }
     number(parents)
 }
 
+/// Unites the touching runs of two rows. Mostly nothing touches, or both rows have one run.
+#[inline(always)]
+fn unite_touching(solid: &Bits, runs: &[Run], first: &[u32], parents: &mut [u32], [row, other]: [usize; 2]) {
+    if solid.0[row] & solid.0[other] == 0 {
+        return;
+    }
+    let [range, others] = [row, other].map(|index| first[index]..first[index + 1]);
+    if range.len() == 1 && others.len() == 1 {
+        runs::unite(parents, range.start, others.start);
+    } else {
+        unite_rows(runs, parents, range, others);
+    }
+}
+
 /// What is kept of the runs in `scratch`.
 fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
-    let runs = as_runs(&scratch.edges);
+    let runs = as_runs(&scratch.edges[..2 * scratch.parents.len()]);
     let mut pieces: Vec<Piece> = Vec::with_capacity(count as usize);
-    for (index, anchored) in anchored.0.iter().enumerate() {
-        for n in scratch.first[index] as usize..scratch.first[index + 1] as usize {
-            let (run, piece) = (runs[n], scratch.parents[n] as usize);
-            if piece == pieces.len() {
+    let rows = scratch.first.windows(2).map(|ends| ends[0] as usize..ends[1] as usize);
+    for ((index, anchored), range) in anchored.0.iter().enumerate().zip(rows) {
+        for (run, &piece) in runs[range.clone()].iter().zip(&scratch.parents[range]) {
+            if piece as usize == pieces.len() {
                 let first = LocalIndex::from_xyz(usize::from(run.start), index / CHUNK_EDGE, index % CHUNK_EDGE);
                 pieces.push(Piece { voxels: 0, first, anchored: false });
             }
-            pieces[piece].voxels += run.length();
-            pieces[piece].anchored |= run.mask() & anchored != 0;
+            let piece = &mut pieces[piece as usize];
+            piece.voxels += run.length();
+            piece.anchored |= run.mask() & anchored != 0;
         }
     }
     Pieces {
@@ -209,35 +222,45 @@ fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
 /// Which pieces of `low` touch which of `high`, the next chunk along `axis`: pairs in ascending order, each once.
 pub fn contacts(low: &Pieces, high: &Pieces, axis: Axis) -> Vec<(u16, u16)> {
     let mut pairs = Vec::new();
-    if low.pieces.is_empty() || high.pieces.is_empty() {
-        return pairs;
-    }
-    let mut touch = |pair: (u16, u16)| {
-        // Mostly the pair of the row before.
-        if pairs.last() != Some(&pair) {
-            pairs.push(pair);
-        }
-    };
-    let edge = CHUNK_EDGE as u16;
-    let mut rows = |low_row: usize, high_row: usize| {
-        let ((runs, pieces), (others, other_pieces)) = (low.row(low_row), high.row(high_row));
-        match axis {
-            Axis::X => {
-                let last = runs.last().filter(|run| run.end == edge);
-                let next = others.first().filter(|run| run.start == 0);
-                if last.is_some() && next.is_some() {
-                    touch((pieces[runs.len() - 1], other_pieces[0]));
-                }
+    let most = low.pieces.len() * high.pieces.len();
+    let rows = |pairs: &mut Vec<_>, rows: &mut dyn Iterator<Item = (usize, usize)>| {
+        for (row, next) in rows {
+            // Of two chunks with one piece each, the first touch tells all.
+            if most == pairs.len().min(1) {
+                break;
             }
-            Axis::Y | Axis::Z => overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m]))),
+            touches(low.row(row), high.row(next), axis, pairs);
         }
     };
     match axis {
-        Axis::X => (0..ROWS).for_each(|row| rows(row, row)),
-        Axis::Y => (0..CHUNK_EDGE).for_each(|z| rows(ROWS - CHUNK_EDGE + z, z)),
-        Axis::Z => (0..ROWS).step_by(CHUNK_EDGE).for_each(|row| rows(row + CHUNK_EDGE - 1, row)),
+        Axis::X => rows(&mut pairs, &mut (0..ROWS).map(|row| (row, row))),
+        Axis::Y => rows(&mut pairs, &mut (0..CHUNK_EDGE).map(|z| (ROWS - CHUNK_EDGE + z, z))),
+        Axis::Z => rows(&mut pairs, &mut (0..ROWS).step_by(CHUNK_EDGE).map(|row| (row + CHUNK_EDGE - 1, row))),
     }
     pairs.sort_unstable();
     pairs.dedup();
     pairs
+}
+
+/// Appends the pieces of a row that touch pieces of the next chunk's row, but not the same pair twice in a row.
+#[inline(always)]
+fn touches(
+    (runs, pieces): (&[Run], &[u16]),
+    (others, other_pieces): (&[Run], &[u16]),
+    axis: Axis,
+    pairs: &mut Vec<(u16, u16)>,
+) {
+    let mut touch = |pair: (u16, u16)| {
+        if pairs.last() != Some(&pair) {
+            pairs.push(pair);
+        }
+    };
+    if axis != Axis::X {
+        overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m])));
+    } else if let ([.., last], [next, ..]) = (runs, others)
+        && usize::from(last.end) == CHUNK_EDGE
+        && next.start == 0
+    {
+        touch((pieces[runs.len() - 1], other_pieces[0]));
+    }
 }
