@@ -26,11 +26,17 @@ pub struct Piece {
     pub anchored: bool,
 }
 
-/// The pieces of one chunk.
+/// The pieces of one chunk. A copy shares the runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pieces {
-    pieces: Vec<Piece>,
-    /// All runs, row after row.
+    pieces: Few<Piece>,
+    rows: Arc<Rows>,
+}
+
+/// The runs of one chunk.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows {
+    /// All of them, row after row.
     runs: Vec<Run>,
     /// The piece of each run.
     piece_of: Vec<u16>,
@@ -38,10 +44,48 @@ pub struct Pieces {
     first: Vec<u16>,
 }
 
+/// A list that mostly has one entry, which then is here and not elsewhere in memory: whoever walks over all chunks of a world
+/// waits for memory and for little else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Few<T> {
+    /// One entry.
+    One(T),
+    /// Any number of them.
+    Many(Box<[T]>),
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
+}
+
+impl<T> From<Vec<T>> for Few<T> {
+    fn from(mut list: Vec<T>) -> Self {
+        match (list.pop(), list.is_empty()) {
+            (Some(only), true) => Self::One(only),
+            (last, _) => {
+                list.extend(last);
+                Self::Many(list.into())
+            }
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Few<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+    }
+}
+
 impl Default for Pieces {
     /// Those of an empty chunk.
     fn default() -> Self {
-        Self { pieces: Vec::new(), runs: Vec::new(), piece_of: Vec::new(), first: vec![0; ROWS + 1] }
+        Self::label(&Bits::empty(), &Bits::empty())
     }
 }
 
@@ -98,22 +142,20 @@ impl Axis {
 }
 
 impl Pieces {
-    /// Labels a chunk. Anchored voxels that are not solid do not count.
+    /// Labels a chunk. Anchored voxels that are not solid do not count. All chunks that are empty, or solid throughout and
+    /// nowhere anchored, share one copy.
     pub fn label(solid: &Bits, anchored: &Bits) -> Self {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let count = unite(solid, scratch);
-            collect(scratch, count, anchored)
-        })
-    }
-
-    /// The same, with one copy for all chunks that are empty, or solid throughout and nowhere anchored.
-    pub fn label_shared(solid: &Bits, anchored: &Bits) -> Arc<Self> {
-        static EMPTY: OnceLock<Arc<Pieces>> = OnceLock::new();
-        static FULL: OnceLock<Arc<Pieces>> = OnceLock::new();
-        let new = || Arc::new(Self::label(solid, anchored));
+        static EMPTY: OnceLock<Pieces> = OnceLock::new();
+        static FULL: OnceLock<Pieces> = OnceLock::new();
+        let new = || {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let count = unite(solid, scratch);
+                collect(scratch, count, anchored)
+            })
+        };
         match solid.0[0] {
-            0 if solid.is_empty() => Arc::clone(EMPTY.get_or_init(new)),
-            u32::MAX if solid.is_full() && anchored.is_empty() => Arc::clone(FULL.get_or_init(new)),
+            0 if solid.is_empty() => EMPTY.get_or_init(new).clone(),
+            u32::MAX if solid.is_full() && anchored.is_empty() => FULL.get_or_init(new).clone(),
             _ => new(),
         }
     }
@@ -151,8 +193,9 @@ impl Pieces {
 
     /// The runs of a row, `z + 32·y`, and the piece of each.
     fn row(&self, index: usize) -> (&[Run], &[u16]) {
-        let range = usize::from(self.first[index])..usize::from(self.first[index + 1]);
-        (&self.runs[range.clone()], &self.piece_of[range])
+        let Rows { runs, piece_of, first } = &*self.rows;
+        let range = usize::from(first[index])..usize::from(first[index + 1]);
+        (&runs[range.clone()], &piece_of[range])
     }
 }
 
@@ -211,12 +254,12 @@ fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
             piece.anchored |= run.mask() & anchored != 0;
         }
     }
-    Pieces {
-        pieces,
+    let rows = Rows {
         runs: runs.to_vec(),
         piece_of: scratch.parents.iter().map(|piece| *piece as u16).collect(),
         first: scratch.first.iter().map(|first| *first as u16).collect(),
-    }
+    };
+    Pieces { pieces: pieces.into(), rows: rows.into() }
 }
 
 /// Which pieces of `low` touch which of `high`, the next chunk along `axis`: pairs in ascending order, each once.
