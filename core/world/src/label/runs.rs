@@ -122,6 +122,12 @@ pub fn unite(parents: &mut [u32], one: u32, other: u32) {
         parents[one as usize] = other_parent;
         return;
     }
+    unite_roots(parents, one, other);
+}
+
+/// The rare case, kept out of the loops that unite rows.
+#[inline(never)]
+fn unite_roots(parents: &mut [u32], one: u32, other: u32) {
     let (one, other) = (find(parents, one), find(parents, other));
     parents[one.max(other) as usize] = one.min(other);
 }
