@@ -22,6 +22,28 @@ pub trait Word: Copy + Ord + Default + Send + Sync + 'static {
     fn differs(self, other: Self) -> Self;
     /// Bits of either.
     fn or(self, other: Self) -> Self;
+    /// From the narrow form of a field, in which `u16::MAX` is none.
+    fn from_narrow(value: u16) -> Self;
+}
+
+impl Word for u8 {
+    const NONE: Self = Self::MAX;
+    #[inline(always)]
+    fn plus(self, loss: Self) -> Self {
+        self.saturating_add(loss)
+    }
+    #[inline(always)]
+    fn differs(self, other: Self) -> Self {
+        self ^ other
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        value.min(0xff) as Self
+    }
 }
 
 impl Word for u16 {
@@ -38,6 +60,10 @@ impl Word for u16 {
     fn or(self, other: Self) -> Self {
         self | other
     }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        value
+    }
 }
 
 impl Word for u32 {
@@ -53,6 +79,10 @@ impl Word for u32 {
     #[inline(always)]
     fn or(self, other: Self) -> Self {
         self | other
+    }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        if value == u16::MAX { Self::NONE } else { Self::from(value) }
     }
 }
 
@@ -198,7 +228,7 @@ fn sweep_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>
     changed != T::default()
 }
 
-/// To and fro along z, then along x, plane by plane.
+/// To and fro along z, then along x, plane by plane. Planes are turned over only where something moves along x.
 #[inline(always)]
 fn sweep_planes<T: Word>(
     distances: &mut Tile<T>,
@@ -212,8 +242,12 @@ fn sweep_planes<T: Word>(
         let floors = row::<T, FACE>(floors, at);
         let plane = row_mut::<T, FACE>(distances, at);
         changed = changed.or(sweep_rows(plane, floors, [row(along_z[0], at), row(along_z[1], at)]));
+        let losses = [row::<T, FACE>(along_x[0], at), row::<T, FACE>(along_x[1], at)];
+        if !moves_along_x(plane, floors, losses) {
+            continue;
+        }
         let mut turned = transposed(plane);
-        let losses = [transposed(row(along_x[0], at)), transposed(row(along_x[1], at))];
+        let losses = [transposed(losses[0]), transposed(losses[1])];
         let change = sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]]);
         if change != T::default() {
             *plane = transposed(&turned);
@@ -221,6 +255,23 @@ fn sweep_planes<T: Word>(
         }
     }
     changed != T::default()
+}
+
+/// Whether some voxel gains from the one before or behind it along x. The ends of rows are compared with those of the next
+/// ones, so it may say yes without need.
+#[inline(always)]
+fn moves_along_x<T: Word>(plane: &[T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2]) -> bool {
+    const REST: usize = FACE - 1;
+    let (low, high) = (row::<T, REST>(plane, 0), row::<T, REST>(plane, 1));
+    let (low_floor, high_floor) = (row::<T, REST>(floors, 0), row::<T, REST>(floors, 1));
+    let (back, forth) = (row::<T, REST>(losses[1], 0), row::<T, REST>(losses[0], 1));
+    let mut gains = T::default();
+    for n in 0..REST {
+        let up = high[n].min(low[n].plus(forth[n]).max(high_floor[n]));
+        let down = low[n].min(high[n].plus(back[n]).max(low_floor[n]));
+        gains = gains.or(up.differs(high[n])).or(down.differs(low[n]));
+    }
+    gains != T::default()
 }
 
 /// To and fro over the rows of one plane.
