@@ -342,6 +342,8 @@ pub struct World {
     chunks: Residency,
     registry: Arc<Registry>,
     standing: Standing,
+    /// What the state of each column adds to the digest, as far as it has been worked out.
+    terms: HashMap<ColumnPos, u64>,
     physics: Physics,
     owned: Owned,
 }
@@ -355,7 +357,8 @@ impl World {
         standing: Standing,
     ) -> Self {
         let physics = Physics::off(&registry);
-        Self { chunks: Residency::new(pool, source), registry, standing, physics, owned: Owned::All }
+        let (chunks, terms) = (Residency::new(pool, source), HashMap::new());
+        Self { chunks, registry, standing, terms, physics, owned: Owned::All }
     }
 
     /// The same world under a set of rules. Fails if its blocks have more different rules than physics can tell apart.
@@ -554,8 +557,12 @@ impl World {
                 }
                 continue;
             }
-            let change = state.term(column).wrapping_sub(before.term(column));
-            self.standing.digest = self.standing.digest.wrapping_add(change);
+            let term = state.term(column);
+            let term_before = self.terms.remove(&column).unwrap_or_else(|| before.term(column));
+            self.standing.digest = self.standing.digest.wrapping_add(term.wrapping_sub(term_before));
+            if !state.is_empty() {
+                self.terms.insert(column, term);
+            }
             let fresh = state.bodies.keys().filter(|id| !before.bodies.contains_key(id)).copied().collect();
             if !state.is_empty() {
                 self.standing.columns.insert(column, state.clone());
