@@ -3,6 +3,7 @@
 use crate::block::{BlockId, Registry};
 use crate::chunk::{Chunk, ChunkError, Sparse, Version};
 use crate::digest::{sparse_term, voxel_term};
+use crate::light::Light;
 use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
@@ -346,6 +347,8 @@ pub struct World {
     terms: HashMap<ColumnPos, u64>,
     physics: Physics,
     owned: Owned,
+    /// Made when somebody first asks for light.
+    light: Option<Light>,
 }
 
 impl World {
@@ -358,7 +361,7 @@ impl World {
     ) -> Self {
         let physics = Physics::off(&registry);
         let (chunks, terms) = (Residency::new(pool, source), HashMap::new());
-        Self { chunks, registry, standing, terms, physics, owned: Owned::All }
+        Self { chunks, registry, standing, terms, physics, owned: Owned::All, light: None }
     }
 
     /// The same world under a set of rules. Fails if its blocks have more different rules than physics can tell apart.
@@ -530,7 +533,21 @@ impl World {
             let held = Held { chunk: Arc::clone(&chunk.chunk), version: chunk.version };
             self.chunks.put(tick, chunk.pos, held);
         }
+        self.note_light(&changed);
         changed
+    }
+
+    /// Tells light of every voxel that changed, if anybody wants it.
+    fn note_light(&mut self, changed: &[ChangedChunk]) {
+        let Some(light) = &mut self.light else { return };
+        for delta in changed.iter().flat_map(|chunk| &chunk.deltas) {
+            for run in &delta.runs {
+                for index in run.first.get()..run.first.get() + run.length {
+                    let local = LocalIndex::new(index).expect("runs stay inside the chunk");
+                    light.set(delta.pos.voxel(local), run.new);
+                }
+            }
+        }
     }
 
     fn remember_actors(&mut self, tick: u64, inputs: &[Input]) -> Vec<(ActorId, u64)> {
@@ -579,6 +596,9 @@ impl World {
     pub fn hear(&mut self, ring: Ring) {
         for (pos, held) in ring.chunks {
             assert!(!self.owned.has(pos.column()), "chunk {pos} is an own one");
+            if let Some(light) = &mut self.light {
+                light.replace(pos, &held.chunk);
+            }
             self.chunks.put(self.standing.tick, pos, held);
         }
         for (column, state) in ring.columns {
@@ -628,6 +648,31 @@ impl World {
         let tick = self.standing.tick;
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
         Some(support.values(&mut tick, pos))
+    }
+
+    /// The light of every voxel of a chunk, in local-index order, as of the blocks that stand now: light of the sky in the
+    /// high four bits, of blocks in the low ones. What is needed around the chunk is fetched; where that can't be read it
+    /// is dark. Fails if the chunk itself can't be read.
+    ///
+    /// Light is worked out here, outside of ticks, and from then on kept true: see [`World::light_changed`].
+    pub fn light(&mut self, pos: ChunkPos) -> Result<Box<[u8; CHUNK_VOXELS]>, SourceError> {
+        let pool = Arc::clone(self.chunks.pool());
+        let light = self.light.get_or_insert_with(|| Light::new(&self.registry));
+        let (tick, chunks) = (self.standing.tick, &mut self.chunks);
+        pool.install(|| light.values(tick, pos, chunks))
+    }
+
+    /// The chunks that [`World::light`] has told of and whose light is another now, ascending; in rare cases one that only
+    /// may be. Each is named once, until its light is asked for again.
+    pub fn light_changed(&mut self) -> Vec<ChunkPos> {
+        self.light.as_mut().map_or_else(Vec::new, Light::take_changed)
+    }
+
+    /// Drops what is worked out of light, for when nobody looks. What was told stays watched by [`World::light_changed`].
+    pub fn forget_light(&mut self) {
+        if let Some(light) = &mut self.light {
+            light.forget();
+        }
     }
 
     /// Heap bytes of the chunks in memory.

@@ -11,11 +11,12 @@ use std::sync::Arc;
 pub struct Table {
     rules: Arc<Rules>,
     class_of: Vec<u8>,
+    unreadable: u8,
 }
 
 impl Table {
-    /// Asks `class` for the class of each block's rule; blocks that agree share a number. Class 0 is air's, and the last
-    /// one is `unreadable`, that of voxels nobody can read.
+    /// Asks `class` for the class of each block's rule; blocks that agree share a number. Class 0 is air's. `unreadable` is
+    /// that of voxels nobody can read, with a number of its own.
     pub fn new(
         registry: &Registry,
         operator: Operator,
@@ -35,12 +36,31 @@ impl Table {
             class_of.push(u8::try_from(number).map_err(|_| RulesError::TooMany(number + 1))?);
         }
         classes.push(unreadable);
-        Ok(Self { rules: Arc::new(Rules::new(operator, limit, classes)?), class_of })
+        let number = (classes.len() - 1) as u8;
+        Ok(Self { rules: Arc::new(Rules::new(operator, limit, classes)?), class_of, unreadable: number })
+    }
+
+    /// The same table with each class once more as `variant` makes it, for blocks in some special place. Gives the number
+    /// of the variant of each class: its own where the two are the same.
+    pub fn with_variants(self, variant: impl Fn(&Rules, &Class) -> Class) -> Result<(Self, Vec<u8>), RulesError> {
+        let rules = &self.rules;
+        let mut classes = rules.classes().to_vec();
+        let mut variants = Vec::with_capacity(classes.len());
+        for (number, class) in rules.classes().iter().enumerate() {
+            let variant = variant(rules, class);
+            let number = if variant == *class { number } else { classes.len() };
+            if number == classes.len() {
+                classes.push(variant);
+            }
+            variants.push(u8::try_from(number).map_err(|_| RulesError::TooMany(number + 1))?);
+        }
+        let rules = Arc::new(Rules::new(rules.operator(), rules.limit(), classes)?);
+        Ok((Self { rules, ..self }, variants))
     }
 
     /// The class of voxels that can't be read.
-    pub fn unreadable(&self) -> u8 {
-        (self.rules.classes().len() - 1) as u8
+    pub const fn unreadable(&self) -> u8 {
+        self.unreadable
     }
 
     /// The rules of the classes.
