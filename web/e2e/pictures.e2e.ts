@@ -29,11 +29,12 @@ test.each(PLACES)("%s", async (name, query) => {
   }
 });
 
-/** What the canvas shows the moment something is on its way down, without the display around it. */
+/** What the canvas shows when something is on its way down, or after ten seconds; without the display around it. */
 async function shotOfFall(page: Page, name: string, afterMs: number): Promise<void> {
   const data = await page.evaluate((wait) => new Promise<string>((resolve) => {
+    const until = performance.now() + 10_000;
     const look = () => {
-      if (window.terrane.state().bodies.falling > 0) {
+      if (window.terrane.state().bodies.falling > 0 || performance.now() > until) {
         setTimeout(() => requestAnimationFrame(() => resolve(document.querySelector<HTMLCanvasElement>("#view")!.toDataURL())), wait);
       } else {
         requestAnimationFrame(look);
@@ -44,24 +45,39 @@ async function shotOfFall(page: Page, name: string, afterMs: number): Promise<vo
   writeFileSync(join(RESULTS, `${name}.png`), Buffer.from(data.split(",")[1]!, "base64"));
 }
 
-/** FALL names what is bombed: `at=x,y,z&look=yaw,pitch` and the bomb `x,y,z,power`. */
+/** FALL names what is bombed: `at=x,y,z&look=yaw,pitch` and bombs `x,y,z,power`; TOWER a place to build a tower on before. */
 test.skipIf(process.env["FALL"] === undefined)("a blast and what falls after it, then its support", async () => {
   const [query, ...bombs] = process.env["FALL"]!.split(" ");
   const server = makeServer(7_789);
-  const browser = await openBrowser(960, 540);
+  const browser = await openBrowser(720, 405);
   try {
     await server.start();
     const page = await openViewer(browser.context, `${server.origin}/?${query}&test=1&fly=1&distance=4`, []);
+    await settled(page);
+    await page.evaluate(async (place) => {
+      const [x, y, z] = place.split(",").map(Number) as [number, number, number];
+      for (let step = 0; place !== "" && step < 24 * 25; step += 1) {
+        const [dx, dy, dz] = [(step % 5) - 2, Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2];
+        const isWall = Math.max(Math.abs(dx), Math.abs(dz)) === 2 || dy % 8 === 7;
+        if (isWall) {
+          window.terrane.edit(x + dx, y + dy, z + dz, dy % 8 === 7 ? "oak_planks" : "stone_bricks");
+        }
+        if (step % 200 === 199) {
+          await new Promise((resolve) => setTimeout(resolve, 3_000));
+        }
+      }
+    }, process.env["TOWER"] ?? "");
+    await page.waitForTimeout(4_000);
     await settled(page);
     await screenshot(page, "fall-before");
     await page.evaluate((list) => list.forEach((bomb) => {
       const [x, y, z, power] = bomb.split(",").map(Number);
       window.terrane.blast(x!, y!, z!, power!);
     }), bombs);
-    for (const [index, afterMs] of [100, 300, 300].entries()) {
+    for (const [index, afterMs] of [0, 0, 0, 0].entries()) {
       await shotOfFall(page, `fall-${index}`, afterMs);
     }
-    await page.waitForTimeout(8_000);
+    await page.waitForTimeout(4_000);
     await settled(page);
     await screenshot(page, "fall-after");
     await page.keyboard.press("v");
