@@ -7,7 +7,7 @@ ARGS ?=
 SECONDS ?= 180
 TARGET ?=
 
-.PHONY: help setup build page run test test-rust test-golden test-web test-e2e lint edges plugins fuzz fuzz-smoke bench clean
+.PHONY: help setup build page run test test-rust test-golden test-twins test-web test-e2e lint edges plugins fuzz fuzz-smoke bench clean
 
 help: ## Show this list
 	@echo "Terrane: one seamless voxel world."
@@ -36,6 +36,9 @@ test-rust: ## Only the Rust tests, with the check of import edges and of paths i
 
 test-golden: ## Only the golden digests, in the debug profile
 	@scripts/test.sh golden
+
+test-twins: ## Only relaxation and labelling on a device against the CPU, with large worlds
+	@scripts/test.sh twins
 
 test-web: ## Only the tests of the viewer and of the TypeScript client
 	@scripts/test.sh web

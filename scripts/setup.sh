@@ -3,8 +3,8 @@
 #   rust   a compiler that is new enough, a C compiler to link with
 #   gpu    the Vulkan loader, and a Vulkan device in software for the tests of the shaders
 #   page   Node, and the packages of web/
-#   test   Chromium, and a Python with nbtlib and numpy in target/python (the independent reader)
-#   bench  the Luanti server, which generation is measured against
+#   test   Chromium, and a Python with nbtlib, numpy, scipy and cc3d in target/python (independent readers)
+#   bench  the Luanti server, which generation is measured against, and the same Python, for cc3d
 #   fuzz   cargo-fuzz, if there is a nightly toolchain
 # With everything in place it takes no network and under a second.
 set -euo pipefail
@@ -114,11 +114,12 @@ setup_browser() {
   install_packages "opens the page in the end-to-end tests" chromium
 }
 
-# The Python that reads our files with somebody else's code. TERRANE_PYTHON names another one.
+# The Python that reads and labels with somebody else's code. TERRANE_PYTHON names another one.
 setup_python() {
   if [ -n "${TERRANE_PYTHON:-}" ]; then
-    "$TERRANE_PYTHON" -c 'import nbtlib, numpy' || fail "TERRANE_PYTHON=$TERRANE_PYTHON has no nbtlib or no numpy." \
-      "Install both there, or unset TERRANE_PYTHON to have them put into target/python."
+    "$TERRANE_PYTHON" -c 'import nbtlib, numpy, scipy.ndimage, cc3d' \
+      || fail "TERRANE_PYTHON=$TERRANE_PYTHON lacks nbtlib, numpy, scipy or connected-components-3d." \
+        "Install them there, or unset TERRANE_PYTHON to have them put into target/python."
     return
   fi
   local list=core/formats/tests/independent/requirements.txt stamp=target/python/.terrane-stamp wanted
@@ -128,13 +129,13 @@ setup_python() {
   fi
   python3 -c 'import venv, ensurepip' 2>/dev/null \
     || install_packages "reads our files independently in the tests" python3 python3-venv
-  say "installing nbtlib and numpy into target/python (the tests' independent reader)"
+  say "installing nbtlib, numpy, scipy and cc3d into target/python (the tests' independent readers, and a peer)"
   rm -rf target/python
   mkdir -p target
   if ! python3 -m venv target/python \
     || ! target/python/bin/pip install --quiet --disable-pip-version-check -r "$list"; then
-    fail "nbtlib and numpy could not be installed into target/python; the tests read our files with them." \
-      "pip said why above; it needs PyPI once. TERRANE_PYTHON can name a Python that has both."
+    fail "The packages of $list could not be installed into target/python; the tests compare with them." \
+      "pip said why above; it needs PyPI once. TERRANE_PYTHON can name a Python that has them."
   fi
   printf '%s' "$wanted" >"$stamp"
 }
@@ -143,6 +144,7 @@ setup_bench() {
   if ! [ -x /usr/lib/minetest/minetestserver ] || ! [ -x /usr/bin/time ]; then
     install_packages "is what generation is measured against" minetest-server minetest-data time
   fi
+  setup_python
 }
 
 # Fuzzing needs a nightly compiler. A user without one is told, CI requires it.

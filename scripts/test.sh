@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the named steps in order, prints how long each took, and stops at the first that fails with its name last.
 #   test.sh all | STEP…
-# Steps: page format clippy rust golden plugins binary web e2e edges fuzz. `all` runs the web tests beside the compiler.
+# Steps: page format clippy rust golden twins plugins binary web e2e edges fuzz. `all` runs the web tests beside the compiler.
 set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
@@ -14,6 +14,7 @@ setup_for() {
   case $1 in
     format | clippy) scripts/setup.sh rust lints ;;
     rust) scripts/setup.sh rust gpu python ;;
+    twins) scripts/setup.sh rust gpu ;;
     golden | binary | edges) scripts/setup.sh rust ;;
     web) scripts/setup.sh page ;;
     e2e) scripts/setup.sh page browser ;;
@@ -28,6 +29,10 @@ step_format() { cargo fmt --all --check; }
 # In the tests' own profile, so that macros and build scripts are compiled once for both.
 step_clippy() { cargo clippy --workspace --all-targets --profile "$PROFILE" -- -D warnings; }
 step_rust() { cargo test --workspace --profile "$PROFILE"; }
+# Larger than in `rust`; TERRANE_TEST_DEVICE names another device than the one that would be taken.
+step_twins() {
+  TERRANE_TWINS=large cargo test --package terrane-gpu --profile "$PROFILE" --test relax --test label --test forest
+}
 step_golden() { cargo test --package terrane-world --test golden; }
 # The committed plug-ins are what their sources give.
 step_plugins() { scripts/plugins.sh check; }

@@ -29,16 +29,27 @@ pub const MATERIALS: u16 = 16;
 
 /// Voxels along x and z of the world that is repeated.
 const WIDTH: usize = 512;
-/// Voxels along y.
-const HEIGHT: usize = 256;
 const LAYER: usize = WIDTH * WIDTH;
-const SEED: u32 = 2;
 const SLAB: usize = CHUNK_EDGE;
 /// Chunks along x and z, and along y.
 const CHUNKS_WIDE: usize = WIDTH / CHUNK_EDGE;
-const CHUNKS_HIGH: usize = HEIGHT / CHUNK_EDGE;
+const CHUNKS_HIGH: usize = STORED.height / CHUNK_EDGE;
 /// Chunks of the world that is repeated.
 pub const BASE_CHUNKS: usize = CHUNKS_WIDE * CHUNKS_WIDE * CHUNKS_HIGH;
+
+/// What a generated world looks like.
+struct Land {
+    /// Voxels along y.
+    height: usize,
+    seed: u32,
+    /// Whether rocks float in its sky.
+    rocks: bool,
+}
+
+/// The world that is repeated.
+const STORED: Land = Land { height: 256, seed: 2, rocks: false };
+/// The world whose components are labelled as one array.
+const ROCKY: Land = Land { height: 512, seed: 1, rocks: true };
 
 /// A hash of lattice coordinates (the finaliser of MurmurHash3, Appleby 2011).
 const fn hash3(x: u32, y: u32, z: u32, seed: u32) -> u32 {
@@ -117,75 +128,90 @@ fn fractal(y0: usize, layers: usize, period: usize, octaves: usize, seed: u32) -
     field
 }
 
-/// Layers `y0..y0 + SLAB` of the world, index `(y·WIDTH + z)·WIDTH + x`.
-fn slab(y0: usize, heights: &[i32]) -> Vec<u16> {
-    let sea = (HEIGHT * 45 / 100) as i32;
-    let mut blocks = vec![AIR; SLAB * LAYER];
-    let depth = |at: usize| heights[at % LAYER] - (y0 + at / LAYER) as i32;
-    let layer = |at: usize| y0 + at / LAYER;
-    let rock = fractal(y0, SLAB, 32, 2, SEED + 100);
-    for (at, block) in blocks.iter_mut().enumerate().filter(|(at, _)| depth(*at) > 0) {
-        *block = match rock[at] {
-            44_001.. => GRANITE,
-            ..20_000 => GRAVEL,
-            _ if layer(at) < HEIGHT / 8 => DEEP,
-            _ => STONE,
-        };
+impl Land {
+    /// All layers, in slabs from the lowest up.
+    fn slabs(&self) -> Vec<Vec<u16>> {
+        let noise = fractal(0, 1, 128, 6, self.seed);
+        let (base, range) = ((self.height * 30 / 100) as i32, (self.height * 45 / 100) as i32);
+        let heights: Vec<i32> = noise.iter().map(|value| base + (value * range >> 16)).collect();
+        (0..self.height / SLAB).into_par_iter().map(|n| self.slab(n * SLAB, &heights)).collect()
     }
-    for (ore, period, threshold, below, seed) in [
-        (COAL, 8, 56_500, HEIGHT, 200),
-        (IRON, 8, 57_500, HEIGHT * 6 / 10, 210),
-        (GOLD, 6, 59_500, HEIGHT * 3 / 10, 220),
-        (DIAMOND, 5, 61_000, HEIGHT / 6, 230),
-    ] {
-        let noise = fractal(y0, SLAB, period, 1, SEED + seed);
-        for (at, block) in blocks.iter_mut().enumerate() {
-            if noise[at] > threshold && depth(at) > 4 && layer(at) < below {
-                *block = ore;
+
+    /// Layers `y0..y0 + SLAB` of the world, index `(y·WIDTH + z)·WIDTH + x`.
+    fn slab(&self, y0: usize, heights: &[i32]) -> Vec<u16> {
+        let sea = (self.height * 45 / 100) as i32;
+        let mut blocks = vec![AIR; SLAB * LAYER];
+        let depth = |at: usize| heights[at % LAYER] - (y0 + at / LAYER) as i32;
+        let layer = |at: usize| y0 + at / LAYER;
+        let rock = fractal(y0, SLAB, 32, 2, self.seed + 100);
+        for (at, block) in blocks.iter_mut().enumerate().filter(|(at, _)| depth(*at) > 0) {
+            *block = match rock[at] {
+                44_001.. => GRANITE,
+                ..20_000 => GRAVEL,
+                _ if layer(at) < self.height / 8 => DEEP,
+                _ => STONE,
+            };
+        }
+        for (ore, period, threshold, below, seed) in [
+            (COAL, 8, 56_500, self.height, 200),
+            (IRON, 8, 57_500, self.height * 6 / 10, 210),
+            (GOLD, 6, 59_500, self.height * 3 / 10, 220),
+            (DIAMOND, 5, 61_000, self.height / 6, 230),
+        ] {
+            let noise = fractal(y0, SLAB, period, 1, self.seed + seed);
+            for (at, block) in blocks.iter_mut().enumerate() {
+                if noise[at] > threshold && depth(at) > 4 && layer(at) < below {
+                    *block = ore;
+                }
             }
         }
-    }
-    let caverns = fractal(y0, SLAB, 48, 3, SEED + 300);
-    let (tunnels, others) = (fractal(y0, SLAB, 32, 2, SEED + 310), fractal(y0, SLAB, 32, 2, SEED + 320));
-    let near = |value: i32| (value - 32_768).abs() < 2_300;
-    for (at, block) in blocks.iter_mut().enumerate() {
-        let depth = depth(at);
-        if depth > 0 && (caverns[at] > 45_000 || near(tunnels[at]) && near(others[at])) {
-            *block = AIR;
-        } else if (1..=4).contains(&depth) {
-            *block = match depth {
-                _ if heights[at % LAYER] <= sea + 2 => SAND,
-                1 => GRASS,
-                _ => DIRT,
-            };
-        } else if depth <= 0 && (layer(at) as i32) < sea {
-            *block = WATER;
+        let caverns = fractal(y0, SLAB, 48, 3, self.seed + 300);
+        let (tunnels, others) = (fractal(y0, SLAB, 32, 2, self.seed + 310), fractal(y0, SLAB, 32, 2, self.seed + 320));
+        let near = |value: i32| (value - 32_768).abs() < 2_300;
+        for (at, block) in blocks.iter_mut().enumerate() {
+            let depth = depth(at);
+            if depth > 0 && (caverns[at] > 45_000 || near(tunnels[at]) && near(others[at])) {
+                *block = AIR;
+            } else if (1..=4).contains(&depth) {
+                *block = match depth {
+                    _ if heights[at % LAYER] <= sea + 2 => SAND,
+                    1 => GRASS,
+                    _ => DIRT,
+                };
+            } else if depth <= 0 && (layer(at) as i32) < sea {
+                *block = WATER;
+            }
         }
+        if self.rocks {
+            let noise = fractal(y0, SLAB, 16, 2, self.seed + 400);
+            let high = |at: &usize| depth(*at) < -12 && noise[*at] > 53_000;
+            (0..blocks.len()).filter(high).for_each(|at| blocks[at] = STONE);
+        }
+        self.plant(&mut blocks, y0, heights, sea);
+        if y0 == 0 {
+            blocks[..LAYER].fill(BEDROCK);
+        }
+        blocks
     }
-    plant(&mut blocks, y0, heights, sea);
-    if y0 == 0 {
-        blocks[..LAYER].fill(BEDROCK);
-    }
-    blocks
-}
 
-/// Trees, in order of z and x.
-fn plant(blocks: &mut [u16], y0: usize, heights: &[i32], sea: i32) {
-    for at in 0..LAYER {
-        let (x, z, ground) = (at % WIDTH, at / WIDTH, heights[at]);
-        if ground <= sea + 2 || !hash3(x as u32, 0, z as u32, SEED + 500).is_multiple_of(97) {
-            continue;
-        }
-        let top = ground as usize + 4 + (hash3(x as u32, 1, z as u32, SEED + 501) % 4) as usize;
-        for y in (ground as usize).max(y0)..top.min(y0 + SLAB) {
-            blocks[(y - y0) * LAYER + at] = LOG;
-        }
-        for y in (top - 2).max(y0)..(top + 2).min(y0 + SLAB) {
-            let reach = if y < top { 2 } else { 1 };
-            for z in z.saturating_sub(reach)..(z + reach + 1).min(WIDTH) {
-                let row = (y - y0) * LAYER + z * WIDTH;
-                let leaves = &mut blocks[row + x.saturating_sub(reach)..row + (x + reach + 1).min(WIDTH)];
-                leaves.iter_mut().filter(|block| **block == AIR).for_each(|block| *block = LEAF);
+    /// Trees, in order of z and x.
+    fn plant(&self, blocks: &mut [u16], y0: usize, heights: &[i32], sea: i32) {
+        for at in 0..LAYER {
+            let (x, z, ground) = (at % WIDTH, at / WIDTH, heights[at]);
+            if ground <= sea + 2 || !hash3(x as u32, 0, z as u32, self.seed + 500).is_multiple_of(97) {
+                continue;
+            }
+            let top = ground as usize + 4 + (hash3(x as u32, 1, z as u32, self.seed + 501) % 4) as usize;
+            for y in (ground as usize).max(y0)..top.min(y0 + SLAB) {
+                blocks[(y - y0) * LAYER + at] = LOG;
+            }
+            for y in (top - 2).max(y0)..(top + 2).min(y0 + SLAB) {
+                let reach = if y < top { 2 } else { 1 };
+                for z in z.saturating_sub(reach)..(z + reach + 1).min(WIDTH) {
+                    let row = (y - y0) * LAYER + z * WIDTH;
+                    let leaves = &mut blocks[row + x.saturating_sub(reach)..row + (x + reach + 1).min(WIDTH)];
+                    leaves.iter_mut().filter(|block| **block == AIR).for_each(|block| *block = LEAF);
+                }
             }
         }
     }
@@ -209,10 +235,7 @@ pub struct Content {
 impl Content {
     /// Generates it, in a few seconds.
     pub fn generate() -> Self {
-        let noise = fractal(0, 1, 128, 6, SEED);
-        let (base, range) = ((HEIGHT * 30 / 100) as i32, (HEIGHT * 45 / 100) as i32);
-        let heights: Vec<i32> = noise.iter().map(|value| base + (value * range >> 16)).collect();
-        let slabs: Vec<Vec<u16>> = (0..CHUNKS_HIGH).into_par_iter().map(|n| slab(n * SLAB, &heights)).collect();
+        let slabs = STORED.slabs();
         let cut = |k: usize| {
             let (x, z) = (k % CHUNKS_WIDE * CHUNK_EDGE, k / CHUNKS_WIDE % CHUNKS_WIDE * CHUNK_EDGE);
             let mut chunk = [0u16; CHUNK_VOXELS];
@@ -270,6 +293,80 @@ impl Content {
     pub fn chunks(&self, range: std::ops::Range<usize>) -> Vec<(ChunkPos, Chunk)> {
         range.into_par_iter().map_init(new_blocks, |buffer, k| (position(k), self.chunk(k, buffer))).collect()
     }
+}
+
+/// Whether a material holds others up: all but air and water.
+pub const fn is_solid(material: u16) -> bool {
+    material != AIR && material != WATER
+}
+
+/// Whether a material holds itself up.
+pub const fn is_anchored(material: u16) -> bool {
+    material == BEDROCK
+}
+
+/// Voxels along x, y and z of [`rocky_terrain`].
+pub const ROCKY_SIZE: [usize; 3] = [WIDTH, ROCKY.height, WIDTH];
+
+/// Which voxels of a terrain with caves and floating rocks are solid, 1 or 0, index `(y·512 + z)·512 + x`.
+pub fn rocky_terrain() -> Vec<u8> {
+    let solid = |slab: Vec<u16>| slab.into_par_iter().map(|material| u8::from(is_solid(material)));
+    ROCKY.slabs().into_par_iter().flat_map(solid).collect()
+}
+
+/// One voxel of the generated world that an explosion changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// The chunk's number.
+    pub chunk: u32,
+    /// What was there.
+    pub old: u16,
+    /// The voxel in it.
+    pub local: u16,
+    /// What is there now.
+    pub new: u16,
+}
+
+/// Explosions in 64 chunks at the surface of the generated world: 1,000 changes, the same in every run.
+pub fn explosions(chunks: &[[u16; CHUNK_VOXELS]]) -> Vec<Change> {
+    const COUNT: usize = 1_000;
+    const CHUNKS: usize = 64;
+    let has = |chunk: &[u16; CHUNK_VOXELS], materials: &[u16]| chunk.iter().any(|voxel| materials.contains(voxel));
+    let at_surface = |k: &usize| has(&chunks[*k], &[AIR]) && has(&chunks[*k], &[GRASS, SAND]);
+    let surface: Vec<usize> = (0..chunks.len()).filter(at_surface).collect();
+    let picks: Vec<usize> = (0..CHUNKS).map(|n| surface[n * 7_919 % surface.len()]).collect();
+    let (mut changes, mut more) = (Vec::new(), Vec::new());
+    for (n, &k) in picks.iter().enumerate() {
+        let mut hit = explosion(&chunks[k], k as u32, n as u32);
+        more.extend(hit.split_off(hit.len().min(COUNT / CHUNKS)));
+        changes.extend(hit);
+    }
+    more.truncate(COUNT - changes.len());
+    changes.extend(more);
+    let order = |change: &Change| picks.iter().rposition(|k| *k == change.chunk as usize);
+    changes.sort_by_key(|change| (order(change), change.local));
+    changes
+}
+
+/// What a sphere around a solid voxel of a chunk changes, from the inside out: most to air, a tenth to gravel.
+fn explosion(chunk: &[u16; CHUNK_VOXELS], k: u32, n: u32) -> Vec<Change> {
+    let random = hash3(n, 0, 0, 9);
+    let solid: Vec<usize> = (0..CHUNK_VOXELS).filter(|local| chunk[*local] != AIR).collect();
+    let centre = solid[(random >> 4) as usize % solid.len()];
+    let place = |local: usize| [local % 32, local / 1_024, local / 32 % 32];
+    let distance = |local: usize| -> usize {
+        place(local).iter().zip(place(centre)).map(|(a, b)| a.abs_diff(b) * a.abs_diff(b)).sum()
+    };
+    let radius = 3 + random as usize % 3;
+    let change = |&local: &usize| {
+        let [x, y, z] = place(local);
+        let gravel = hash3(x as u32, y as u32, z as u32, n).is_multiple_of(10);
+        Change { chunk: k, old: chunk[local], local: local as u16, new: if gravel { GRAVEL } else { AIR } }
+    };
+    let near = solid.iter().filter(|local| distance(**local) <= radius * radius).map(change);
+    let mut changes: Vec<Change> = near.filter(|change| change.new != change.old).collect();
+    changes.sort_by_key(|change| distance(usize::from(change.local)));
+    changes
 }
 
 /// Where chunk `k` lies: the generated world again and again along x, whole regions each time.

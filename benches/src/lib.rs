@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![allow(clippy::missing_panics_doc, reason = "a benchmark that can't go on says why and ends")]
 
+pub mod cc3d;
 pub mod content;
 pub mod files;
 pub mod goals;

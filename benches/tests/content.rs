@@ -2,19 +2,39 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use md5::{Digest, Md5};
-use terrane_benches::content::{BASE_CHUNKS, Content, position};
+use terrane_benches::content::{BASE_CHUNKS, Content, explosions, position, rocky_terrain};
 use terrane_world::chunk::{Form, new_blocks};
 
 /// MD5 of all voxels as little-endian u16, chunks in order (y, z, x), as the first generator (gen.py) wrote them.
 const FIRST_MEASURED: &str = "626f3ddb70c8860535f943dab0a7ec40";
+
+/// The same of `mask_terrain_512.u8`, and of `edits.u32`: rows (chunk, old, voxel, new).
+const FIRST_ROCKY: &str = "63e71d2460ffb1baeca1d56da00cab24";
+const FIRST_EDITS: &str = "072a3d35c6cac24842ab805fd5f46e51";
+
+fn hex(digest: Md5) -> String {
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn the_rocky_terrain_is_the_one_first_measured() {
+    let mut digest = Md5::new();
+    digest.update(rocky_terrain());
+    assert_eq!(hex(digest), FIRST_ROCKY);
+}
 
 #[test]
 fn the_generated_world_is_the_one_first_measured() {
     let content = Content::generate();
     let mut digest = Md5::new();
     content.base().iter().flatten().for_each(|voxel| digest.update(voxel.to_le_bytes()));
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, FIRST_MEASURED);
+    assert_eq!(hex(digest), FIRST_MEASURED);
+    let mut digest = Md5::new();
+    for change in explosions(content.base()) {
+        let row = [change.chunk, u32::from(change.old), u32::from(change.local), u32::from(change.new)];
+        row.iter().for_each(|number| digest.update(number.to_le_bytes()));
+    }
+    assert_eq!(hex(digest), FIRST_EDITS);
     assert_eq!(content.uniform_count(BASE_CHUNKS), 759);
     let mut buffer = new_blocks();
     for k in (0..BASE_CHUNKS).step_by(7) {

@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 const BUFFER_BYTES_WANTED: u64 = i32::MAX as u64 & !0xFFFF;
 /// Storage buffers that a kernel sees at once.
 const STORAGE_BUFFERS: u32 = 5;
+/// Most bytes of a workgroup's own memory that we ask for: what all but the smallest devices have.
+const WORKGROUP_BYTES_WANTED: u32 = 32 << 10;
 
 /// A graphics device, opened.
 pub struct Device {
@@ -18,7 +20,7 @@ pub struct Device {
     pub(crate) queue: wgpu::Queue,
     listed: Listed,
     trouble: Arc<Trouble>,
-    layouts: [(wgpu::BindGroupLayout, wgpu::PipelineLayout); 4],
+    layouts: [(wgpu::BindGroupLayout, wgpu::PipelineLayout); 7],
     kernels: Mutex<BTreeMap<(String, &'static str), Arc<Kernel>>>,
 }
 
@@ -40,6 +42,12 @@ pub(crate) enum Shape {
     WithHalo,
     /// Parameters, and words to write.
     Words,
+    /// Relaxation: rules, chunks, queue, classes and exits, distances.
+    Relax,
+    /// Relaxation between two dispatches: rules, queue, size of the next dispatch.
+    Turn,
+    /// Labelling: chunks, sums, bits, labels.
+    Label,
 }
 
 impl Shape {
@@ -50,10 +58,14 @@ impl Shape {
             Self::InPlace => &[(0, false), (1, false), (2, true), (4, true)],
             Self::WithHalo => &[(0, false), (1, false), (2, true), (3, false), (4, true)],
             Self::Words => &[(0, false), (4, true)],
+            Self::Relax => &[(0, false), (1, false), (2, true), (3, false), (4, true)],
+            Self::Turn => &[(0, false), (2, true), (4, true)],
+            Self::Label => &[(1, false), (2, true), (3, false), (4, true)],
         }
     }
 
-    const ALL: [Self; 4] = [Self::Maps, Self::InPlace, Self::WithHalo, Self::Words];
+    const ALL: [Self; 7] =
+        [Self::Maps, Self::InPlace, Self::WithHalo, Self::Words, Self::Relax, Self::Turn, Self::Label];
 }
 
 /// One entry point of one shader, ready to run.
@@ -120,6 +132,29 @@ impl Device {
 
     pub(crate) fn bind_group_layout(&self, shape: Shape) -> &wgpu::BindGroupLayout {
         &self.layouts[shape as usize].0
+    }
+
+    /// An error if workgroups have less memory of their own than a kernel needs.
+    pub(crate) fn check_workgroup_bytes(&self, needs: u32) -> Result<(), GpuError> {
+        let has = self.device.limits().max_compute_workgroup_storage_size;
+        let (device, limit) = (self.listed.name.clone(), "the memory of a workgroup");
+        let weak = GpuError::TooWeak { device, limit, has: u64::from(has), needs: u64::from(needs) };
+        if has < needs { Err(weak) } else { Ok(()) }
+    }
+
+    /// Buffers as a kernel sees them: binding, buffer, and how many bytes of it.
+    pub(crate) fn bind(&self, shape: Shape, buffers: &[(u32, &wgpu::Buffer, u64)]) -> wgpu::BindGroup {
+        let entry = |&(binding, buffer, bytes)| wgpu::BindGroupEntry {
+            binding,
+            resource: wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: 0,
+                size: std::num::NonZero::new(bytes),
+            }),
+        };
+        let entries: Vec<_> = buffers.iter().map(entry).collect();
+        let layout = self.bind_group_layout(shape);
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
     }
 
     /// Does something with the device, with all that the device has to say against it as the error. `doing` completes
@@ -243,6 +278,8 @@ fn limits(adapter: &wgpu::Adapter, listed: &Listed) -> Result<wgpu::Limits, GpuE
     let has = adapter.limits();
     let mut limits = wgpu::Limits::downlevel_defaults();
     limits.max_storage_buffers_per_shader_stage = STORAGE_BUFFERS;
+    limits.max_compute_workgroup_storage_size =
+        has.max_compute_workgroup_storage_size.clamp(limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES_WANTED);
     limits.max_buffer_size = has.max_buffer_size.min(BUFFER_BYTES_WANTED);
     limits.max_storage_buffer_binding_size = has.max_storage_buffer_binding_size.min(BUFFER_BYTES_WANTED);
     let needed = [

@@ -1,5 +1,6 @@
 //! World generation on graphics devices: the twins of the built-in stages in WGSL, and the engine that runs a pipeline with
-//! them. The bytes are those of the pipeline on the CPU.
+//! them. The bytes are those of the pipeline on the CPU. Beside it the twins of relaxation ([`Relaxer`]) and of connected
+//! components ([`Labeller`]).
 //!
 //! ```no_run
 //! # fn example(pipeline: std::sync::Arc<terrane_world::generate::pipeline::Pipeline>,
@@ -17,13 +18,16 @@ mod choice;
 mod device;
 mod engine;
 mod error;
+mod label;
 pub mod layout;
 mod measure;
 mod on_cpu;
+mod passes;
 mod pool;
 pub mod prelude;
 mod readback;
 mod record;
+mod relax;
 mod runner;
 mod scene;
 pub mod shaders;
@@ -34,6 +38,8 @@ pub use choice::{Choice, Kind, Listed, devices};
 pub use device::Device;
 pub use engine::{Engine, Options, Ticket};
 pub use error::GpuError;
+pub use label::{Labeller, Labels};
 pub use measure::{Measurement, StageTime};
+pub use relax::{Given, Phases, RelaxOptions, Relaxer};
 pub use shaders::Shader;
 pub use words::words;

@@ -12,6 +12,8 @@ pub(crate) enum Use {
     Storage,
     /// The CPU reads it.
     Readback,
+    /// A kernel writes the size of a dispatch into it.
+    Size,
 }
 
 impl Use {
@@ -19,6 +21,7 @@ impl Use {
         match self {
             Self::Storage => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             Self::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            Self::Size => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::INDIRECT,
         }
     }
 }

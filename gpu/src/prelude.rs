@@ -6,6 +6,7 @@ use terrane_world::generate::noise;
 use terrane_world::generate::stage::{LAYERS, Layer, MAP_CELLS, MAP_EDGE, MAP_MARGIN, NO_WATER};
 use terrane_world::generate::terrain::{self, biomes};
 use terrane_world::limits;
+use terrane_world::relax::{EXITS, FACES};
 
 /// Invocations of one workgroup: one for four voxels along x and one z of a chunk, or for one cell of a map.
 pub const GROUP: u32 = 256;
@@ -20,6 +21,20 @@ pub const AROUND: usize = 27;
 /// The number of no slot: a chunk outside the world, or one that the batch does without.
 pub const NONE: u32 = u32::MAX;
 
+/// Edge of the tiles of voxels that one workgroup of relaxation or labelling holds in its own memory.
+pub const TILE_EDGE: usize = 16;
+/// Voxels of a tile.
+pub const TILE_VOXELS: usize = TILE_EDGE * TILE_EDGE * TILE_EDGE;
+/// Tiles of a chunk.
+pub const TILES: usize = limits::CHUNK_VOXELS / TILE_VOXELS;
+/// Most workgroups along one dimension of a dispatch: the least that every interface allows.
+pub const GROUPS_MAX: u32 = u16::MAX as u32;
+/// In the place of where a chunk's classes begin: all its voxels are of the class in the low byte.
+pub const ONE_CLASS: u32 = 1 << 31;
+/// In the place of the voxel that a voxel hangs on: this is a component's first voxel, and its number is below this bit.
+pub const NUMBERED: u32 = 1 << 31;
+
+const _: () = assert!(TILE_EDGE * TILE_EDGE == GROUP as usize, "an invocation for each line of a tile");
 const _: () = assert!(GROUP as usize == limits::CHUNK_EDGE * limits::CHUNK_EDGE / 4);
 
 /// `MouthOfCave` as `MOUTH_OF_CAVE`.
@@ -32,6 +47,15 @@ fn shouted(name: &str) -> String {
         text.extend(letter.to_uppercase());
     }
     text
+}
+
+/// One part of the steps of [`EXITS`], plus 1, in two bits for each exit: the first 16 exits, and the others.
+fn packed_steps(axis: usize) -> [u32; 2] {
+    let mut words = [0; 2];
+    for (exit, step) in EXITS.iter().enumerate() {
+        words[exit / 16] |= ((step[axis] + 1) as u32) << (2 * (exit % 16));
+    }
+    words
 }
 
 /// The constants as WGSL.
@@ -66,6 +90,19 @@ pub fn prelude() -> String {
     unsigned("SHIFT_3D", noise::SHIFT_3D);
     unsigned("OCTAVES_MAX", noise::OCTAVES_MAX);
     unsigned("WARP_STEP", noise::WARP_STEP);
+    unsigned("CHUNK_VOXELS", limits::CHUNK_VOXELS as u32);
+    unsigned("TILE_VOXELS", TILE_VOXELS as u32);
+    unsigned("TILE_WORDS", TILE_VOXELS as u32 / 4);
+    unsigned("TILES", TILES as u32);
+    unsigned("GROUPS_MAX", GROUPS_MAX);
+    unsigned("ONE_CLASS", ONE_CLASS);
+    unsigned("NUMBERED", NUMBERED);
+    unsigned("FACES", FACES);
+    for (axis, name) in ["X", "Y", "Z"].into_iter().enumerate() {
+        let [low, high] = packed_steps(axis);
+        unsigned(&format!("EXIT_{name}_LOW"), low);
+        unsigned(&format!("EXIT_{name}_HIGH"), high);
+    }
     let mut signed = |name: &str, value: i32| {
         let _ = writeln!(text, "const {name}: i32 = {value}i;");
     };

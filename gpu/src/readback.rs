@@ -52,15 +52,27 @@ impl Readback {
     pub(crate) fn submit(
         device: &Arc<Device>,
         pool: &Arc<Pool>,
-        mut encoder: wgpu::CommandEncoder,
+        encoder: wgpu::CommandEncoder,
         from: &wgpu::Buffer,
         bytes: u64,
     ) -> Result<Self, GpuError> {
+        Self::submit_part(device, pool, encoder, from, 0..bytes)
+    }
+
+    /// The same for a part of a buffer, from and to multiples of 4.
+    pub(crate) fn submit_part(
+        device: &Arc<Device>,
+        pool: &Arc<Pool>,
+        mut encoder: wgpu::CommandEncoder,
+        from: &wgpu::Buffer,
+        part: std::ops::Range<u64>,
+    ) -> Result<Self, GpuError> {
+        let bytes = part.end - part.start;
         let buffer = pool.take(Use::Readback, bytes, "results")?;
         let mapped = Arc::new(Mapped::default());
         let heard = mapped.clone();
         let submission = device.guarded("a batch", || {
-            encoder.copy_buffer_to_buffer(from, 0, &buffer, 0, bytes);
+            encoder.copy_buffer_to_buffer(from, part.start, &buffer, 0, bytes);
             let submission = device.queue.submit([encoder.finish()]);
             buffer.map_async(wgpu::MapMode::Read, 0..bytes.max(4), move |result| heard.tell(result));
             submission

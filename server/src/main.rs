@@ -19,6 +19,7 @@ mod logs;
 mod memory;
 mod parts;
 mod serving;
+mod simulating;
 mod stages;
 mod stopping;
 mod verbs;
@@ -66,6 +67,8 @@ enum Verb {
     Import(verbs::import::Import),
     Export(verbs::export::Export),
     Generate(verbs::generate::Generate),
+    Simulate(verbs::simulate::Simulate),
+    Edit(verbs::edit::Edit),
     Map(verbs::map::Map),
     Digest(verbs::digest::Digest),
     Info(verbs::info::Info),
@@ -89,6 +92,8 @@ fn main() -> ExitCode {
         Verb::Import(verb) => verb.run(json),
         Verb::Export(verb) => verb.run(json),
         Verb::Generate(verb) => verb.run(json),
+        Verb::Simulate(verb) => verb.run(json),
+        Verb::Edit(verb) => verb.run(json),
         Verb::Map(verb) => verb.run(json),
         Verb::Digest(verb) => verb.run(json),
         Verb::Info(verb) => verb.run(json),

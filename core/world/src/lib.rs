@@ -8,6 +8,7 @@ pub mod block;
 pub mod chunk;
 pub mod digest;
 pub mod generate;
+pub mod label;
 pub mod light;
 pub mod limits;
 pub mod physics;

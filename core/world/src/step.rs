@@ -6,8 +6,8 @@ use crate::digest::{sparse_term, voxel_term};
 use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
-use crate::physics::{self, Columns, Physics, RuleSet};
-use crate::relax::RulesError;
+use crate::physics::{self, Columns, Judge, Physics, RuleSet};
+use crate::relax::{Bulk, RulesError};
 use crate::resident::Residency;
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use rayon::prelude::*;
@@ -121,6 +121,52 @@ pub enum StepError {
     #[error("a tick takes {TICK_INPUTS_MAX} inputs, not {0}: keep the rest for the next one")]
     TooManyInputs(usize),
 }
+
+/// A stage of a tick, in the order in which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Inputs are admitted, and the chunks they touch fetched.
+    Admit,
+    /// Clusters leave the grid.
+    Collapse,
+    /// Charges burst.
+    Blast,
+    /// Bodies land and fall.
+    Bodies,
+    /// Inputs are planned.
+    Inputs,
+    /// Support is worked out anew.
+    Support,
+    /// Chunks are changed.
+    Change,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Admit, Self::Collapse, Self::Blast, Self::Bodies, Self::Inputs, Self::Support, Self::Change];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admit => "admit",
+            Self::Collapse => "collapse",
+            Self::Blast => "blast",
+            Self::Bodies => "bodies",
+            Self::Inputs => "inputs",
+            Self::Support => "support",
+            Self::Change => "change",
+        }
+    }
+}
+
+/// A world can't be shared out among owners under its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "connectivity reaches without bound, so a world under it has one owner: choose physics = \"span\" or \"off\" in \
+     world.toml to share it out"
+)]
+pub struct NotLocal;
 
 /// What kind of thing changed a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -318,12 +364,21 @@ impl World {
         Ok(self)
     }
 
-    /// The same world as the owner of some columns only. It changes nothing else; what lies around them is told by
-    /// [`World::hear`].
+    /// The same world with something that large pieces of work of physics are handed to. Nothing depends on it but time.
     #[must_use]
-    pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Self {
-        self.owned = Owned::Some(columns);
+    pub fn with_bulk(mut self, bulk: Arc<dyn Bulk>) -> Self {
+        self.physics = self.physics.with_bulk(bulk);
         self
+    }
+
+    /// The same world as the owner of some columns only. It changes nothing else; what lies around them is told by
+    /// [`World::hear`]. Fails under rules that reach without bound.
+    pub fn owning(mut self, columns: BTreeSet<ColumnPos>) -> Result<Self, NotLocal> {
+        if !self.physics.is_local() {
+            return Err(NotLocal);
+        }
+        self.owned = Owned::Some(columns);
+        Ok(self)
     }
 
     /// One tick. Stages in order: admit inputs, fetch the chunks they touch; what is under way goes on, inputs are done,
@@ -331,11 +386,23 @@ impl World {
     ///
     /// An input that can't be done is refused by itself (see the outcomes); an error means that nothing happened at all.
     pub fn step(&mut self, tick: u64, inputs: &[Input]) -> Result<Deltas, StepError> {
+        self.step_watched(tick, inputs, &mut |_| ())
+    }
+
+    /// The same, telling `watch` of each stage when it ends, so that somebody with a clock can say what took how long.
+    pub fn step_watched(
+        &mut self,
+        tick: u64,
+        inputs: &[Input],
+        watch: &mut dyn FnMut(Stage),
+    ) -> Result<Deltas, StepError> {
         self.check_tick(tick, inputs)?;
         let mut outcomes = self.admit(inputs);
         self.fetch(tick, inputs, &mut outcomes);
-        let (plan, next, counts) = self.plan(tick, inputs, &outcomes);
+        watch(Stage::Admit);
+        let (plan, next, counts) = self.plan(tick, inputs, &outcomes, watch);
         let changed = self.change(tick, plan);
+        watch(Stage::Change);
         let actors = self.remember_actors(tick, inputs);
         let columns = self.replace_columns(next);
         self.standing.tick = tick;
@@ -425,14 +492,22 @@ impl World {
     }
 
     /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
-    fn plan(&mut self, tick: u64, inputs: &[Input], outcomes: &[Outcome]) -> (Plan, Columns, Counts) {
-        let (facts, support) = self.physics.parts();
+    fn plan(
+        &mut self,
+        tick: u64,
+        inputs: &[Input],
+        outcomes: &[Outcome],
+        watch: &mut dyn FnMut(Stage),
+    ) -> (Plan, Columns, Counts) {
+        let (facts, judge) = self.physics.parts();
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        physics::begin(&mut tick);
+        physics::begin(&mut tick, watch);
         inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
             plan_input(&mut tick, input);
         });
-        physics::settle(&mut tick, support);
+        watch(Stage::Inputs);
+        physics::settle(&mut tick, judge);
+        watch(Stage::Support);
         (tick.plan, tick.next, tick.counts)
     }
 
@@ -542,10 +617,10 @@ impl World {
     /// The support of every voxel of a chunk, in local-index order: 0 for what is not solid or does not stand. None where
     /// the rules know no support.
     pub fn support(&mut self, pos: ChunkPos) -> Option<Box<[u8; CHUNK_VOXELS]>> {
-        let (facts, support) = self.physics.parts();
+        let (facts, Judge::Span(support)) = self.physics.parts() else { return None };
         let tick = self.standing.tick;
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        Some(support?.values(&mut tick, pos))
+        Some(support.values(&mut tick, pos))
     }
 
     /// Heap bytes of the chunks in memory.

@@ -1,6 +1,9 @@
 //! What the tests share: the device, and stages that are small enough to see through, with their twins.
 #![allow(dead_code, reason = "not every test uses all of it")]
 
+pub mod shapes;
+pub mod twins;
+
 use std::sync::{Arc, LazyLock};
 use terrane_gpu::{Choice, Device, Options, Shader};
 use terrane_world::block::Registry;

@@ -3,6 +3,7 @@
 pub mod check;
 pub mod devices;
 pub mod digest;
+pub mod edit;
 pub mod export;
 pub mod generate;
 pub mod import;
@@ -10,3 +11,4 @@ pub mod info;
 pub mod map;
 pub mod new;
 pub mod serve;
+pub mod simulate;

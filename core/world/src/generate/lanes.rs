@@ -33,6 +33,8 @@ pub trait Lanes: Copy {
     fn scale(self, other: Self) -> Self;
     /// For each lane the value that `pattern` names.
     fn expand(values: &[i16; 8], pattern: &Pattern) -> Self;
+    /// Which of 64 bytes are not 0, the first in the lowest bit.
+    fn set_bytes(bytes: &[u8; 64]) -> u64;
 }
 
 /// Lanes in plain Rust.
@@ -67,6 +69,16 @@ impl Lanes for Plain {
     #[inline(always)]
     fn expand(values: &[i16; 8], pattern: &Pattern) -> Self {
         Self(std::array::from_fn(|n| values[usize::from(pattern.0[2 * n] >> 1 & 7)]))
+    }
+    #[inline(always)]
+    fn set_bytes(bytes: &[u8; 64]) -> u64 {
+        let (high, low) = (0x8080_8080_8080_8080, 0x7f7f_7f7f_7f7f_7f7f);
+        bytes.chunks_exact(8).enumerate().fold(0, |all, (n, eight)| {
+            let word = crate::chunk::first_word(eight);
+            // In each byte the highest bit, then the eight of them side by side.
+            let set = ((word & low) + low | word) & high;
+            all | (set >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56 << (8 * n)
+        })
     }
 }
 
@@ -130,6 +142,15 @@ mod x86 {
                 Self(_mm256_shuffle_epi8(values, first), _mm256_shuffle_epi8(values, second))
             }
         }
+        #[inline(always)]
+        fn set_bytes(bytes: &[u8; 64]) -> u64 {
+            let at = bytes.as_ptr().cast::<__m256i>();
+            // SAFETY: only reached in a kernel of `simd::run`, which found AVX2; there are 64 bytes, and the loads need no alignment.
+            let unset = |half: usize| unsafe {
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_loadu_si256(at.add(half)), _mm256_setzero_si256())) as u32
+            };
+            !(u64::from(unset(0)) | u64::from(unset(1)) << 32)
+        }
     }
 
     /// Lanes in one register of AVX-512.
@@ -174,6 +195,15 @@ mod x86 {
             unsafe {
                 let values = _mm512_broadcast_i32x4(_mm_loadu_si128(values.as_ptr().cast()));
                 Self(_mm512_shuffle_epi8(values, _mm512_loadu_si512(pattern.0.as_ptr().cast())))
+            }
+        }
+        #[inline(always)]
+        fn set_bytes(bytes: &[u8; 64]) -> u64 {
+            // SAFETY: only reached in a kernel of `simd::run`, which found AVX-512 BW; there are 64 bytes, and the load needs no
+            // alignment.
+            unsafe {
+                let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+                _mm512_test_epi8_mask(bytes, bytes)
             }
         }
     }

@@ -26,6 +26,8 @@ pub struct Fact {
 #[derive(Debug, Clone)]
 pub struct Facts {
     blocks: Vec<Fact>,
+    solid: Vec<bool>,
+    anchored: Vec<bool>,
     /// The least that a blast loses in any block.
     pub blast_loss_least: u8,
 }
@@ -44,7 +46,19 @@ impl Facts {
         };
         let blocks: Vec<Fact> = registry.iter().map(|(_, _, rule)| fact(rule)).collect();
         let blast_loss_least = blocks.iter().map(|fact| fact.blast_loss).min().unwrap_or(1);
-        Self { blocks, blast_loss_least }
+        let solid = blocks.iter().map(|fact| fact.solid).collect();
+        let anchored = blocks.iter().map(|fact| fact.anchored).collect();
+        Self { blocks, solid, anchored, blast_loss_least }
+    }
+
+    /// Which blocks are solid, by id.
+    pub fn solid(&self) -> &[bool] {
+        &self.solid
+    }
+
+    /// Which blocks are anchored, by id.
+    pub fn anchored(&self) -> &[bool] {
+        &self.anchored
     }
 
     /// Of one block; an id that is not registered counts as air.

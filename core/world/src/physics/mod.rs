@@ -8,6 +8,7 @@
 pub mod blast;
 pub mod body;
 pub mod collapse;
+pub mod connectivity;
 pub mod facts;
 mod loose;
 pub mod plan;
@@ -16,13 +17,16 @@ pub mod support;
 
 use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
-use crate::relax::RulesError;
+use crate::relax::{Bulk, RulesError};
 use crate::space::{ColumnPos, VoxelPos};
+use crate::step::Stage;
+use connectivity::Connectivity;
 use facts::Facts;
 use plan::Tick;
 use serde::{Deserialize, Serialize};
 use state::{ColumnState, Leaving, Mark};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use support::Support;
 
 /// Which rules decide whether a solid voxel stands.
@@ -51,7 +55,7 @@ impl RuleSet {
 
 /// What is already under way when a tick begins: clusters leave, charges burst, bodies land and fall. Then the edits of the
 /// tick follow, and [`settle`].
-pub fn begin(tick: &mut Tick<'_>) {
+pub fn begin(tick: &mut Tick<'_>, watch: &mut dyn FnMut(Stage)) {
     for (column, state) in tick.start.iter().filter(|(column, _)| tick.owned.has(**column)) {
         let next = tick.next.entry(*column).or_default();
         next.debt = state.debt;
@@ -59,25 +63,43 @@ pub fn begin(tick: &mut Tick<'_>) {
         next.charges = state.charges.iter().filter(|(_, charge)| !charge.ready).map(|(p, c)| (*p, *c)).collect();
     }
     collapse::leave(tick);
+    watch(Stage::Collapse);
     blast::burst(tick);
+    watch(Stage::Blast);
     body::land(tick);
     body::fall(tick);
+    watch(Stage::Bodies);
 }
 
 /// Finds out what the marks that are ready mean, marks what this tick changed, and decides what the next one takes up.
-pub fn settle(tick: &mut Tick<'_>, support: Option<&mut Support>) {
-    if let Some(support) = support {
-        let lost = support.judge(tick);
-        let slides = loose::slides(tick, support, &lost);
-        for (pos, cause) in lost {
-            leave_next(tick, pos, Leaving { cause, slide: None });
+pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
+    let (lost, slides) = match judge {
+        Judge::Nobody => return budget(tick),
+        Judge::Connectivity(connectivity) => (connectivity.judge(tick), loose::Slides::new()),
+        Judge::Span(support) => {
+            let lost = support.judge(tick);
+            let slides = loose::slides(tick, support, &lost);
+            (lost, slides)
         }
-        for (pos, (exit, cause)) in slides {
-            leave_next(tick, pos, Leaving { cause, slide: Some(exit) });
-        }
-        mark_changes(tick);
+    };
+    for (pos, cause) in lost {
+        leave_next(tick, pos, Leaving { cause, slide: None });
     }
+    for (pos, (exit, cause)) in slides {
+        leave_next(tick, pos, Leaving { cause, slide: Some(exit) });
+    }
+    mark_changes(tick);
     budget(tick);
+}
+
+/// Who decides what stands.
+pub enum Judge {
+    /// Everything stands.
+    Nobody,
+    /// [`RuleSet::Connectivity`].
+    Connectivity(Connectivity),
+    /// [`RuleSet::Span`].
+    Span(Box<Support>),
 }
 
 /// A voxel leaves in the next tick, unless this one has changed it.
@@ -134,28 +156,45 @@ fn ready_charges(state: &mut ColumnState, tick: u64) {
     }
 }
 
-/// Physics of one world: its facts, and support as far as it is worked out.
+/// Physics of one world: facts of its blocks, and who decides what stands.
 pub struct Physics {
     facts: Facts,
-    support: Option<Support>,
+    judge: Judge,
 }
 
 /// Heap bytes that support may take before it is dropped, to be worked out again where it is needed.
 const SUPPORT_BYTES_MAX: usize = 512 << 20;
+/// Chunks whose pieces may be held before they are dropped: some kilobytes each.
+const PIECES_CHUNKS_MAX: usize = 65_536;
 
 impl Physics {
     /// Physics of a registry's blocks under [`RuleSet::Off`]: things burst, and nothing falls.
     pub fn off(registry: &Registry) -> Self {
-        Self { facts: Facts::new(registry), support: None }
+        Self { facts: Facts::new(registry), judge: Judge::Nobody }
     }
 
     /// Physics of a registry's blocks under a set of rules.
     pub fn new(rule_set: RuleSet, registry: &Registry) -> Result<Self, RulesError> {
-        let support = match rule_set {
-            RuleSet::Span => Some(Support::new(support::table(registry)?)),
-            RuleSet::Off | RuleSet::Connectivity => None,
+        let judge = match rule_set {
+            RuleSet::Off => Judge::Nobody,
+            RuleSet::Connectivity => Judge::Connectivity(Connectivity::default()),
+            RuleSet::Span => Judge::Span(Box::new(Support::new(support::table(registry)?))),
         };
-        Ok(Self { support, ..Self::off(registry) })
+        Ok(Self { judge, ..Self::off(registry) })
+    }
+
+    /// The same physics with something that large pieces of work are handed to.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Arc<dyn Bulk>) -> Self {
+        if let Judge::Span(support) = self.judge {
+            self.judge = Judge::Span(Box::new(support.with_bulk(Some(bulk))));
+        }
+        self
+    }
+
+    /// Whether its rules end within `REACH`, so that the owner of a column needs to know no more of its neighbours.
+    pub const fn is_local(&self) -> bool {
+        !matches!(self.judge, Judge::Connectivity(_))
     }
 
     /// The strongest blast that ends within `REACH`.
@@ -163,12 +202,14 @@ impl Physics {
         (REACH * i32::from(self.facts.blast_loss_least)).min(255) as u8
     }
 
-    /// Splits into what a tick reads and what it keeps.
-    pub fn parts(&mut self) -> (&Facts, Option<&mut Support>) {
-        if let Some(support) = self.support.as_mut().filter(|support| support.memory_bytes() > SUPPORT_BYTES_MAX) {
-            support.forget();
+    /// Splits into what a tick reads and what it keeps. What has grown too large is dropped.
+    pub fn parts(&mut self) -> (&Facts, &mut Judge) {
+        match &mut self.judge {
+            Judge::Span(support) if support.memory_bytes() > SUPPORT_BYTES_MAX => support.forget(),
+            Judge::Connectivity(connectivity) if connectivity.chunks() > PIECES_CHUNKS_MAX => connectivity.forget(),
+            _ => {}
         }
-        (&self.facts, self.support.as_mut())
+        (&self.facts, &mut self.judge)
     }
 }
 

@@ -5,7 +5,7 @@ use super::state::{ColumnState, Mark};
 use crate::block::{BlockRule, Registry};
 use crate::chunk::{Chunk, zeroed};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, REACH};
-use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
+use crate::relax::{ABOVE, BELOW, Bulk, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
 use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
 use crate::step::Cause;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -42,6 +42,7 @@ fn class(rule: &BlockRule) -> Class {
 /// Support as worked out so far: derived from blocks and marks, so it can be dropped and worked out again at any time.
 pub struct Support {
     table: Table,
+    bulk: Option<Arc<dyn Bulk>>,
     field: Field,
     /// Of each loaded chunk the faces on which a voxel could hand support on, or could have at some time.
     faces: HashMap<ChunkPos, u32>,
@@ -59,12 +60,26 @@ pub type Lost = BTreeMap<VoxelPos, Cause>;
 impl Support {
     /// Nothing worked out yet.
     pub fn new(table: Table) -> Self {
-        Self { field: Field::new(Arc::clone(table.rules())), table, faces: HashMap::new(), complete: HashSet::new() }
+        Self {
+            field: Field::new(Arc::clone(table.rules())),
+            bulk: None,
+            table,
+            faces: HashMap::new(),
+            complete: HashSet::new(),
+        }
     }
 
     /// Drops what is worked out.
     pub fn forget(&mut self) {
-        *self = Self::new(self.table.clone());
+        *self = Self::new(self.table.clone()).with_bulk(self.bulk.clone());
+    }
+
+    /// The same with something that large loads are handed to.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Option<Arc<dyn Bulk>>) -> Self {
+        self.field = self.field.with_bulk(bulk.clone());
+        self.bulk = bulk;
+        self
     }
 
     /// Heap bytes of what is worked out.
@@ -131,7 +146,9 @@ impl Support {
     pub fn values(&mut self, tick: &mut Tick<'_>, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
         if !self.complete.contains(&pos) {
             let marks = all_marks(tick.start);
-            self.load_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks);
+            let mut new = Vec::new();
+            self.find_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks, &mut new);
+            self.field.load(new);
         }
         let mut values = zeroed::<u8, CHUNK_VOXELS>();
         if let Some(field) = self.field.values(pos) {
@@ -148,18 +165,27 @@ impl Support {
         let touched = |pos: VoxelPos| EXITS[..6].iter().filter_map(move |step| beside(pos, *step)).chain([pos]);
         let centres: BTreeSet<ChunkPos> =
             ready.iter().flat_map(|(pos, _)| touched(*pos)).map(VoxelPos::chunk).collect();
+        let mut new = Vec::new();
         for centre in centres {
             if tick.owned.is_near(centre) && self.complete.insert(centre) {
-                self.load_around(tick, centre, AROUND, marks);
+                self.find_around(tick, centre, AROUND, marks, &mut new);
             }
         }
+        tick.counts.visited += self.field.load(new);
     }
 
-    fn load_around(&mut self, tick: &mut Tick<'_>, centre: ChunkPos, around: i32, marks: &BTreeMap<VoxelPos, Mark>) {
+    /// Finds the chunks that bear on one and are not loaded yet, and adds them to `new`.
+    fn find_around(
+        &mut self,
+        tick: &mut Tick<'_>,
+        centre: ChunkPos,
+        around: i32,
+        marks: &BTreeMap<VoxelPos, Mark>,
+        new: &mut Vec<(ChunkPos, Classes)>,
+    ) {
         let is_near = |pos: &ChunkPos| (pos.x() - centre.x()).abs() <= around && (pos.z() - centre.z()).abs() <= around;
         let mut seen = BTreeSet::from([centre]);
         let mut wave = vec![centre];
-        let mut new = Vec::new();
         while !wave.is_empty() {
             let unknown: Vec<ChunkPos> = wave.iter().filter(|pos| !self.faces.contains_key(pos)).copied().collect();
             tick.chunks.fetch(tick.tick, &unknown);
@@ -178,12 +204,11 @@ impl Support {
             }
             wave = next.into_iter().collect();
         }
-        tick.counts.visited += self.field.load(new);
     }
 }
 
 /// All marks that are known, by place.
-fn all_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> BTreeMap<VoxelPos, Mark> {
+pub(super) fn all_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> BTreeMap<VoxelPos, Mark> {
     start.values().flat_map(|state| &state.marks).map(|(pos, mark)| (*pos, *mark)).collect()
 }
 

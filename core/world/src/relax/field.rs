@@ -195,12 +195,29 @@ pub struct Field {
     rules: Arc<Rules>,
     pub(super) tiles: Vec<Tile>,
     numbers: HashMap<ChunkPos, u32>,
+    bulk: Option<Arc<dyn Bulk>>,
 }
+
+/// Something that solves many chunks at once: a graphics device.
+pub trait Bulk: Send + Sync {
+    /// The values of chunks that know nothing but each other, in their order; none to leave them to the CPU.
+    fn solve(&self, rules: &Rules, chunks: &[(ChunkPos, Classes)]) -> Option<Vec<Values>>;
+}
+
+/// Chunks from which on a load is worth handing over.
+const BULK_CHUNKS_LEAST: usize = 8;
 
 impl Field {
     /// A field without tiles.
     pub fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, tiles: Vec::new(), numbers: HashMap::new() }
+        Self { rules, tiles: Vec::new(), numbers: HashMap::new(), bulk: None }
+    }
+
+    /// The same field with something that large loads are handed to. Values do not depend on it.
+    #[must_use]
+    pub fn with_bulk(mut self, bulk: Option<Arc<dyn Bulk>>) -> Self {
+        self.bulk = bulk;
+        self
     }
 
     /// Its rules.
@@ -258,7 +275,26 @@ impl Field {
     /// # Panics
     /// If a chunk is loaded already, or there are more than [`TILES_MAX`].
     pub fn load(&mut self, chunks: Vec<(ChunkPos, Classes)>) -> u64 {
+        let bulk = self.bulk.clone().filter(|_| chunks.len() >= BULK_CHUNKS_LEAST);
+        if let Some(values) = bulk.and_then(|bulk| bulk.solve(&self.rules, &chunks)) {
+            return self.load_solved(chunks, values);
+        }
         self.load_limited(chunks.into_iter().map(|(pos, classes)| (pos, classes, None)).collect())
+    }
+
+    /// Adds chunks that are solved among themselves, and works out what they and the others mean to each other.
+    fn load_solved(&mut self, chunks: Vec<(ChunkPos, Classes)>, values: Vec<Values>) -> u64 {
+        let first = self.tiles.len() as u32;
+        for ((pos, classes), values) in chunks.into_iter().zip(values) {
+            self.push_tile(pos, classes, None);
+            self.tiles.last_mut().expect("just pushed").values = values;
+        }
+        let seams = (first..self.tiles.len() as u32).flat_map(|new| {
+            let old = self.tiles[new as usize].beside.into_iter().flatten().filter(|other| *other < first);
+            old.flat_map(|old| [old, new]).collect::<Vec<_>>()
+        });
+        let seams = seams.collect();
+        bulk::solve(self, Level::best(), seams)
     }
 
     /// The same, with masks that limit the exits of each voxel beyond its class.

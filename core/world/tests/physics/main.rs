@@ -5,6 +5,7 @@ mod rig;
 
 use proptest::prelude::*;
 use rig::{Rig, pos};
+use terrane_world::limits::WORK_PER_TICK;
 use terrane_world::physics::RuleSet;
 use terrane_world::space::VoxelPos;
 use terrane_world::step::CauseKind;
@@ -107,6 +108,24 @@ fn sand_that_hangs_falls_and_runs_down_to_a_slope() {
     }
 }
 
+/// More than a tick's work at once: what is over waits, nothing is lost, and each tick stays within its budget.
+#[test]
+fn a_large_change_is_worked_off_within_the_budget_of_each_tick() {
+    let mut rig = Rig::new(&[], 2, RuleSet::Span);
+    let layers: Vec<_> = (0..6).map(|y| of("gravel", boxed(2..66, 40 + y..41 + y, 2..66))).collect();
+    let inputs: Vec<_> = layers.iter().map(|layer| rig.edit(layer)).collect();
+    rig.step(&inputs);
+    let ticks = rig.settle(400);
+    let marks: Vec<u64> = ticks.iter().map(|deltas| deltas.counts.marks).collect();
+    assert!(marks.iter().all(|marks| *marks <= WORK_PER_TICK), "{marks:?}");
+    assert!(
+        marks.iter().filter(|marks| **marks == WORK_PER_TICK).count() >= 2,
+        "it was too little for a budget: {marks:?}"
+    );
+    let gravel = 6 * 64 * 64;
+    assert_eq!(rig.count(pos(-4, 0, -4), pos(72, 12, 72), "gravel"), gravel);
+}
+
 #[test]
 fn without_rules_everything_stands_and_blasts_still_burst() {
     let mut rig = Rig::new(&of("stone", boxed(0..2, 0..20, 0..2)), 1, RuleSet::Off);
@@ -115,6 +134,34 @@ fn without_rules_everything_stands_and_blasts_still_burst() {
     let ticks = rig.settle(10);
     assert!(ticks.iter().any(|deltas| deltas.counts.destroyed > 0));
     assert_eq!(rig.count(pos(0, 4, 0), pos(1, 19, 1), "stone"), 16 * 4);
+}
+
+#[test]
+fn under_connectivity_what_hangs_together_with_bedrock_stands_however_far() {
+    // An arm of sixty leaves, weaker than anything, from a pillar of glass.
+    let scene = [of("glass", boxed(0..1, 0..6, 0..1)), of("oak_leaves", boxed(1..61, 5..6, 0..1))].concat();
+    let mut rig = Rig::new(&scene, 2, RuleSet::Connectivity);
+    let touch = rig.edit(&[(pos(60, 5, 0), "air"), (pos(30, 6, 0), "stone")]);
+    rig.step(&[touch]);
+    rig.settle(20);
+    assert_eq!(rig.count(pos(1, 5, 0), pos(60, 5, 0), "oak_leaves"), 59);
+    let cut = rig.edit(&[(pos(20, 5, 0), "air")]);
+    rig.step(&[cut]);
+    rig.settle(60);
+    assert_eq!(rig.count(pos(1, 5, 0), pos(60, 5, 0), "oak_leaves"), 19, "the outer part fell");
+    assert_eq!(rig.count(pos(1, 0, 0), pos(60, 0, 0), "oak_leaves"), 39);
+    assert_eq!(rig.name(pos(30, 1, 0)), "stone");
+    let hung = rig.edit(&[(pos(-9, 20, 0), "stone")]);
+    rig.step(&[hung]);
+    rig.settle(60);
+    assert_eq!(rig.name(pos(-9, 0, 0)), "stone", "what is put into the air falls");
+}
+
+#[test]
+fn a_world_under_connectivity_has_one_owner() {
+    let rig = Rig::new(&[], 1, RuleSet::Connectivity);
+    let error = rig.one.owning(std::collections::BTreeSet::new()).err().unwrap();
+    assert!(error.to_string().contains("one owner"), "{error}");
 }
 
 const BLOCKS: [&str; 6] = ["air", "stone", "beam", "sand", "tnt", "oak_log"];

@@ -96,6 +96,51 @@ proptest! {
     }
 }
 
+/// Solves with a field of its own, as a device would: without knowing what else is loaded.
+struct Elsewhere(std::sync::atomic::AtomicUsize);
+
+impl Bulk for Elsewhere {
+    fn solve(&self, rules: &Rules, chunks: &[(ChunkPos, Classes)]) -> Option<Vec<Values>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let mut field = Field::new(Arc::new(rules.clone()));
+        field.load(chunks.to_vec());
+        Some(chunks.iter().map(|(pos, _)| field.values(*pos).unwrap().clone()).collect())
+    }
+}
+
+#[test]
+fn chunks_that_were_solved_elsewhere_join_what_is_loaded_already() {
+    let registry = crate::block::Registry::built_in();
+    let table = crate::physics::support::table(&registry).unwrap();
+    let class = |name| table.class(registry.id(name).unwrap());
+    let classes = |pos: ChunkPos| {
+        let mut classes = Classes::One(class(if pos.y() < 0 { "bedrock" } else { "air" }));
+        // Shelves that hang from a wall in the first chunk only.
+        for local in (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new).filter(|_| pos.y() == 0) {
+            let wall = pos.x() == 0 && local.x() == 0;
+            if wall || local.y() % 8 == 5 || local.get() % 97 == 0 {
+                classes.set(local, class(if wall { "stone" } else { "oak_planks" }));
+            }
+        }
+        (pos, classes)
+    };
+    let chunks = |range: std::ops::Range<i32>| {
+        range.flat_map(|x| (-1..1).flat_map(move |y| (0..3).map(move |z| ChunkPos::new(x, y, z).unwrap()))).map(classes)
+    };
+    let mut whole = Field::new(Arc::clone(table.rules()));
+    whole.load(chunks(0..8).collect());
+    let elsewhere = Arc::new(Elsewhere(Default::default()));
+    let mut joined = Field::new(Arc::clone(table.rules())).with_bulk(Some(Arc::clone(&elsewhere) as Arc<dyn Bulk>));
+    joined.load(chunks(4..8).collect());
+    joined.load(chunks(0..1).collect());
+    joined.load(chunks(1..4).collect());
+    assert_eq!(elsewhere.0.load(std::sync::atomic::Ordering::Relaxed), 2, "small loads stay here");
+    for (pos, _) in chunks(0..8) {
+        let at = |field: &Field, n| field.values(pos).unwrap().get_index(n, 255);
+        assert!((0..CHUNK_VOXELS).all(|n| at(&whole, n) == at(&joined, n)), "chunk {pos}");
+    }
+}
+
 #[test]
 fn values_move_between_forms_without_loss() {
     let local = |n| LocalIndex::new(n).unwrap();

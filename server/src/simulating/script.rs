@@ -1,0 +1,191 @@
+//! Lists of inputs: a JSON object a line, as `terrane simulate --edits` reads them.
+
+use crate::failure::Failure;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+use terrane_world::block::{BlockId, Registry};
+use terrane_world::limits::{EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
+use terrane_world::space::{VoxelBox, VoxelPos};
+use terrane_world::step::{ActorId, Input, VoxelEdit};
+
+/// What a line may be, for people.
+const FORMS: &str = "a line is {\"tick\": 1, \"set\": [[X, Y, Z, \"stone\"], …]}, \
+                     {\"tick\": 1, \"fill\": \"X0,Y0,Z0:X1,Y1,Z1\", \"block\": \"air\"} or \
+                     {\"tick\": 1, \"blast\": [X, Y, Z], \"power\": 40}, each with \"actor\": N if it is not actor 1";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    tick: u64,
+    #[serde(default = "first_actor")]
+    actor: u64,
+    set: Option<Vec<(i32, i32, i32, String)>>,
+    fill: Option<String>,
+    block: Option<String>,
+    blast: Option<[i32; 3]>,
+    power: Option<u8>,
+}
+
+const fn first_actor() -> u64 {
+    1
+}
+
+/// Something to be done, before it has a number.
+pub enum Wish {
+    /// Set voxels.
+    Set(Vec<VoxelEdit>),
+    /// Set off a blast.
+    Blast(VoxelPos, u8),
+}
+
+/// Inputs by tick, counted from 1.
+#[derive(Default)]
+pub struct Script {
+    ticks: BTreeMap<u64, Vec<(u64, Wish)>>,
+}
+
+impl Script {
+    /// Reads a list. `path` only names it in errors.
+    pub fn parse(path: &Path, text: &str, registry: &Registry) -> Result<Self, Failure> {
+        let mut script = Self::default();
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+            let wrong = |what: String| Failure::new(format!("{}:{}: {what}; {FORMS}", path.display(), number + 1));
+            let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+            let wishes = wishes(&line, registry).map_err(wrong)?;
+            if line.tick == 0 {
+                return Err(wrong("ticks are counted from 1".into()));
+            }
+            wishes.into_iter().for_each(|wish| script.push(line.tick, line.actor, wish));
+            if script.ticks[&line.tick].len() > TICK_INPUTS_MAX {
+                return Err(wrong(format!("a tick takes {TICK_INPUTS_MAX} inputs of {EDIT_VOXELS_MAX} voxels")));
+            }
+        }
+        Ok(script)
+    }
+
+    /// Adds something to a tick.
+    pub fn push(&mut self, tick: u64, actor: u64, wish: Wish) {
+        self.ticks.entry(tick).or_default().push((actor, wish));
+    }
+
+    /// The last tick that has inputs.
+    pub fn last_tick(&self) -> u64 {
+        self.ticks.keys().next_back().copied().unwrap_or(0)
+    }
+
+    /// The inputs of a tick, numbered on from the last sequence of each actor.
+    pub fn inputs(&mut self, tick: u64, last: &dyn Fn(ActorId) -> u64) -> Vec<Input> {
+        let mut sequences: BTreeMap<u64, u64> = BTreeMap::new();
+        let wishes = self.ticks.remove(&tick).unwrap_or_default();
+        let number = |(actor, wish): (u64, Wish)| {
+            let actor_id = ActorId(actor);
+            let sequence = sequences.entry(actor).or_insert_with(|| last(actor_id));
+            *sequence += 1;
+            match wish {
+                Wish::Set(voxels) => Input::Edit { actor: actor_id, sequence: *sequence, voxels },
+                Wish::Blast(at, power) => Input::Blast { actor: actor_id, sequence: *sequence, at, power },
+            }
+        };
+        wishes.into_iter().map(number).collect()
+    }
+}
+
+fn wishes(line: &Line, registry: &Registry) -> Result<Vec<Wish>, String> {
+    match line {
+        Line { set: Some(set), fill: None, block: None, blast: None, power: None, .. } => {
+            let edit = |(x, y, z, name): &(i32, i32, i32, String)| {
+                let pos = VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?;
+                Ok(VoxelEdit { pos, block: block(registry, name)?, sparse: None })
+            };
+            Ok(split(set.iter().map(edit).collect::<Result<_, String>>()?))
+        }
+        Line { set: None, fill: Some(fill), block: Some(name), blast: None, power: None, .. } => {
+            let within: VoxelBox = fill.parse().map_err(|error| format!("{error}"))?;
+            filled(within, block(registry, name)?)
+        }
+        Line { set: None, fill: None, block: None, blast: Some([x, y, z]), power: Some(power), .. } => {
+            Ok(vec![Wish::Blast(VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?, *power)])
+        }
+        _ => Err("it has to be one of three forms, with all of its keys and no others".into()),
+    }
+}
+
+/// The block of a name, or what is wrong with it.
+pub fn block(registry: &Registry, name: &str) -> Result<BlockId, String> {
+    registry.id(name).ok_or_else(|| {
+        let base = terrane_world::block::base_name(name);
+        let like = registry.names().iter().filter(|known| known.contains(base)).take(5).map(AsRef::as_ref);
+        let like: Vec<&str> = like.collect();
+        let hint = if like.is_empty() { String::new() } else { format!(" (there is {})", like.join(", ")) };
+        format!("{name:?} is no block of this world{hint}")
+    })
+}
+
+/// A box of one block, in as many edits as it takes.
+pub fn filled(within: VoxelBox, block: BlockId) -> Result<Vec<Wish>, String> {
+    let voxels: usize = within.size().iter().product();
+    let most = TICK_INPUTS_MAX * EDIT_VOXELS_MAX;
+    if voxels > most {
+        return Err(format!("the box {within} has {voxels} voxels, and a tick changes at most {most}"));
+    }
+    let ([x0, y0, z0], [x1, y1, z1]) = (within.min(), within.max());
+    let all = (y0..y1).flat_map(|y| (z0..z1).flat_map(move |z| (x0..x1).map(move |x| [x, y, z])));
+    let edit = |at: [i32; 3]| {
+        let pos = VoxelPos::try_from(at).map_err(|error| error.to_string())?;
+        Ok(VoxelEdit { pos, block, sparse: None })
+    };
+    Ok(split(all.map(edit).collect::<Result<_, String>>()?))
+}
+
+/// Voxels in edits that are small enough.
+pub fn split(voxels: Vec<VoxelEdit>) -> Vec<Wish> {
+    voxels.chunks(EDIT_VOXELS_MAX).map(|part| Wish::Set(part.to_vec())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Script, Failure> {
+        Script::parse(Path::new("edits.jsonl"), text, &Registry::built_in())
+    }
+
+    #[test]
+    fn lines_become_inputs_that_are_numbered_on() {
+        let text = "{\"tick\":2,\"set\":[[1,2,3,\"stone\"],[1,3,3,\"air\"]]}\n\n\
+                    {\"tick\":2,\"actor\":9,\"blast\":[0,0,0],\"power\":8}\n\
+                    {\"tick\":1,\"fill\":\"0,0,0:17,16,16\",\"block\":\"sand\"}\n";
+        let mut script = parse(text).unwrap();
+        assert_eq!(script.last_tick(), 2);
+        let inputs = script.inputs(1, &|_| 5);
+        assert_eq!(inputs.iter().map(Input::asked_by).collect::<Vec<_>>(), [(ActorId(1), 6), (ActorId(1), 7)]);
+        let sizes = inputs.iter().map(|input| match input {
+            Input::Edit { voxels, .. } => voxels.len(),
+            Input::Blast { .. } => 0,
+        });
+        assert_eq!(sizes.collect::<Vec<_>>(), [4096, 256]);
+        let inputs = script.inputs(2, &|_| 0);
+        assert!(
+            matches!(&inputs[..], [Input::Edit { voxels, .. }, Input::Blast { power: 8, sequence: 1, .. }] if voxels.len() == 2)
+        );
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_is_wrong() {
+        for (text, part) in [
+            ("{\"tick\":1}", "three forms"),
+            ("\n{\"tick\":1,\"set\":[[0,0,0,\"stonee\"]]}", "edits.jsonl:2: \"stonee\" is no block"),
+            ("{\"tick\":1,\"set\":[[0,9999,0,\"stone\"]]}", "9999"),
+            ("{\"tick\":1,\"fill\":\"0,0,0\",\"block\":\"air\"}", "X0,Y0,Z0:X1,Y1,Z1"),
+            ("{\"tick\":1,\"fill\":\"0,0,0:1024,1024,1024\",\"block\":\"air\"}", "at most"),
+            ("{\"tick\":0,\"blast\":[0,0,0],\"power\":3}", "counted from 1"),
+            ("{\"tick\":1,\"blast\":[0,0,0],\"power\":300}", "edits.jsonl:1"),
+            ("{\"tick\":1,\"blast\":[0,0,0],\"power\":3,\"colour\":1}", "unknown field"),
+            ("no json", "edits.jsonl:1"),
+        ] {
+            let error = parse(text).err().unwrap_or_else(|| panic!("{text} passed")).to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
