@@ -1,7 +1,7 @@
 //! Whole tiles at a time: rounds over the tiles whose surroundings have changed.
 
-use super::field::{Classes, Field, Values};
-use super::tile::{self, FACE, Scratch, Word};
+use super::field::{Classes, Field, Tile as FieldTile, Values};
+use super::tile::{self, FACE, Given, Kind, Scratch, Start, Word};
 use super::{ABOVE, BELOW, Class, EXITS, FACES, NONE, Rules, opposite};
 use crate::chunk::zeroed;
 use crate::generate::simd::Level;
@@ -40,6 +40,16 @@ impl LossTables {
         let floors = per_class(&|class| class.floor.min(rules.limit()));
         Self { tables, group, floors, own: per_class(&|class| rules.own(class)), most }
     }
+
+    /// A class in the numbers of one run.
+    fn kind<T: Word + TryFrom<u32>>(&self, class: u8, frame: &mut Frame) -> Kind<T> {
+        let at = usize::from(class);
+        let word = |value: u32| T::try_from(value).unwrap_or(T::NONE);
+        let own = if self.own[at] == NONE { T::NONE } else { frame.word(self.own[at]) };
+        let floor = word(self.floors[at].saturating_sub(frame.base));
+        let loss = |group: usize| self.tables.get(group).map_or(T::NONE, |table| word(table[at]));
+        Kind { class, own, floor, losses: std::array::from_fn(loss) }
+    }
 }
 
 /// Solves from the active tiles on until nothing changes, in rounds. Gives how many voxels were swept over.
@@ -49,25 +59,33 @@ pub(super) fn solve(field: &mut Field, level: Level, active: BTreeSet<u32>) -> u
     let mut visited = 0;
     while !active.is_empty() {
         let wave = wave(field, &mut active);
-        let solved: Vec<(u32, Solved)> =
-            wave.par_iter().map(|tile| (*tile, solve_tile(field, &tables, level, *tile))).collect();
-        for (tile, solved) in solved {
+        let solved: Vec<Solved> = wave.par_iter().map(|tile| solve_tile(field, &tables, level, *tile)).collect();
+        let mut changed = Vec::new();
+        for (number, solved) in wave.into_iter().zip(solved) {
             visited += solved.visited;
-            let Some(values) = solved.values else { continue };
-            for face in 0..6 {
-                if let Some(other) = field.tiles[tile as usize].beside[face]
-                    && gains(field, &tables, other, face, &values)
-                {
-                    active.insert(other);
-                }
+            let tile = &mut field.tiles[number as usize];
+            tile.is_settled = true;
+            if let Some(values) = solved.values {
+                tile.values = values;
+                changed.push(number);
             }
-            field.tiles[tile as usize].values = values;
         }
+        let gaining = |number: &u32| {
+            let tile = &field.tiles[*number as usize];
+            let gains = |face: usize| {
+                tile.beside[face]
+                    .filter(|other| !active.contains(other) && gains(field, &tables, *other, face, &tile.values))
+            };
+            (0..6).filter_map(gains).collect::<Vec<u32>>()
+        };
+        let gaining: Vec<u32> = changed.par_iter().flat_map_iter(gaining).collect();
+        active.extend(gaining);
     }
     visited
 }
 
-/// The tiles of the next round: all active ones, or, where values run free along one direction, those from which it runs.
+/// The tiles of the next round: those of one colour of a chess-board, so that what they find reaches the other half before
+/// that is solved; where values run free along one direction, of the layer from which they run.
 fn wave(field: &Field, active: &mut BTreeSet<u32>) -> Vec<u32> {
     let y = |tile: &u32| field.tiles[*tile as usize].pos.y();
     let level = match field.rules().free() {
@@ -75,7 +93,10 @@ fn wave(field: &Field, active: &mut BTreeSet<u32>) -> Vec<u32> {
         Some(_) => active.iter().map(y).max(),
         None => None,
     };
-    let wave: Vec<u32> = active.iter().filter(|tile| level.is_none_or(|level| y(tile) == level)).copied().collect();
+    let in_level = |tile: &&u32| level.is_none_or(|level| y(tile) == level);
+    let colour = |tile: &u32| field.tiles[*tile as usize].pos.to_array().iter().sum::<i32>() & 1;
+    let first = active.iter().find(in_level).map(colour);
+    let wave: Vec<u32> = active.iter().filter(in_level).filter(|tile| Some(colour(tile)) == first).copied().collect();
     active.retain(|tile| wave.binary_search(tile).is_err());
     wave
 }
@@ -150,16 +171,21 @@ fn gains(field: &Field, tables: &LossTables, other: u32, face: usize, values: &V
     let (tile, limit) = (&field.tiles[other as usize], field.rules().limit());
     let back = opposite(face);
     let losses = &tables.tables[tables.group[back]];
-    let gains = |here: usize, there: usize, class: u8| {
-        let offered = values.get_index(here, limit).saturating_add(losses[usize::from(class)]);
-        offered.max(tables.floors[usize::from(class)]) < tile.values.get_index(there, limit)
-    };
-    let mut voxels = (0..FACE).map(|n| (face_index(face, n), face_index(back, n)));
-    match &tile.classes {
-        Classes::One(class) if losses[usize::from(*class)] == NONE => false,
-        Classes::One(class) => voxels.any(|(here, there)| gains(here, there, *class)),
-        Classes::Each(classes) => voxels.any(|(here, there)| gains(here, there, classes[there])),
+    match (values, &tile.classes) {
+        (Values::One(value), _) if *value >= limit => return false,
+        (_, Classes::One(class)) if losses[usize::from(*class)] == NONE => return false,
+        _ => {}
     }
+    let gains = |n: usize| {
+        let (here, there) = (face_index(face, n), face_index(back, n));
+        let class = match &tile.classes {
+            Classes::One(class) => usize::from(*class),
+            Classes::Each(classes) => usize::from(classes[there]),
+        };
+        let offered = values.get_index(here, limit).saturating_add(losses[class]);
+        offered.max(tables.floors[class]) < tile.values.get_index(there, limit)
+    };
+    (0..FACE).any(gains)
 }
 
 /// Solves in one width of numbers; none if that could have been too narrow.
@@ -171,35 +197,28 @@ fn solve_in<T: Word + TryFrom<u32> + Into<u32>>(
     scratch: &mut Scratch<T>,
 ) -> Option<Solved> {
     let limit = field.rules().limit();
+    let tile = &field.tiles[number as usize];
     let most: u32 = T::NONE.into();
     let base = if limit <= most { 0 } else { least(field, tables, number) };
     if base >= limit {
         return Some(Solved { values: None, visited: 1 });
     }
     let mut frame = Frame { base, limit, dropped: false };
-    fill(field, tables, number, scratch, &mut frame);
-    let sweeps = tile::solve(level, scratch);
+    fill_halo(field, tile, scratch, &mut frame);
+    let kinds: Vec<Kind<T>> = tile.kinds.iter().map(|class| tables.kind(class, &mut frame)).collect();
+    let start = start(tile, scratch, &mut frame);
+    let is_settled = tile.is_settled;
+    let exits = tile.exits.as_ref();
+    let given = Given { classes: &tile.classes, kinds: &kinds, group: tables.group, exits, start, is_settled };
+    let swept = tile::solve(level, &given, scratch);
     if most < limit - base {
         let reach = scratch.distances.iter().filter(|d| **d != T::NONE).map(|d| (*d).into()).max().unwrap_or(0);
         if frame.dropped || reach.saturating_add(tables.most) >= most {
             return None;
         }
     }
-    let values = frame.values(&scratch.distances);
-    let changed = !same(&values, &field.tiles[number as usize].values, limit);
-    Some(Solved { values: changed.then_some(values), visited: u64::from(sweeps) * CHUNK_VOXELS as u64 })
-}
-
-fn same(a: &Values, b: &Values, limit: u32) -> bool {
-    match (a, b) {
-        (Values::One(a), Values::One(b)) => a == b,
-        (Values::Narrow { base: a, values: some }, Values::Narrow { base: b, values: others }) if a == b => {
-            some == others
-        }
-        // Values that are all the same are told as one.
-        (Values::One(_), Values::Narrow { .. }) | (Values::Narrow { .. }, Values::One(_)) => false,
-        _ => (0..CHUNK_VOXELS).all(|n| a.get_index(n, limit) == b.get_index(n, limit)),
-    }
+    let values = (swept.is_changed || !is_settled).then(|| frame.values(level, &scratch.distances));
+    Some(Solved { values: values.filter(|values| *values != tile.values), visited: swept.voxels })
 }
 
 /// How distances are told in one run: above a base.
@@ -225,22 +244,15 @@ impl Frame {
     }
 
     /// Distances in the narrowest form.
-    fn values<T: Word + Into<u32>>(&self, distances: &[T; CHUNK_VOXELS]) -> Values {
-        let first = distances[0];
+    fn values<T: Word>(&self, level: Level, distances: &[T; CHUNK_VOXELS]) -> Values {
         let limit = self.limit - self.base;
-        let told = |word: T| if word == T::NONE { limit } else { word.into().min(limit) };
-        if distances.iter().fold(T::default(), |differ, word| differ.or(word.differs(first))) == T::default() {
-            return Values::One(self.base + told(first));
+        let mut values = zeroed::<u16, CHUNK_VOXELS>();
+        let narrow = tile::narrow(level, distances, limit, &mut values);
+        let told = |word: T| if word == T::NONE { limit } else { word.widened().min(limit) };
+        if narrow.is_one {
+            return Values::One(self.base + told(distances[0]));
         }
-        let narrow = |told: u32| if told < limit { told } else { 0 };
-        if limit <= u32::from(u16::MAX)
-            || distances.iter().fold(0, |most, word| narrow(told(*word)).max(most)) < u32::from(u16::MAX)
-        {
-            let mut values = zeroed::<u16, CHUNK_VOXELS>();
-            for (value, word) in values.iter_mut().zip(distances) {
-                let told = told(*word);
-                *value = if told < limit { told as u16 } else { u16::MAX };
-            }
+        if narrow.fits {
             return Values::Narrow { base: self.base, values };
         }
         let mut values = zeroed::<u32, CHUNK_VOXELS>();
@@ -262,14 +274,8 @@ fn least(field: &Field, tables: &LossTables, number: u32) -> u32 {
     around.chain([of(&tile.values), own.min(limit)]).min().unwrap_or(limit)
 }
 
-fn fill<T: Word + TryFrom<u32>>(
-    field: &Field,
-    tables: &LossTables,
-    number: u32,
-    scratch: &mut Scratch<T>,
-    frame: &mut Frame,
-) {
-    let tile = &field.tiles[number as usize];
+/// What lies around a tile.
+fn fill_halo<T: Word + TryFrom<u32>>(field: &Field, tile: &FieldTile, scratch: &mut Scratch<T>, frame: &mut Frame) {
     for face in 0..6 {
         match tile.beside[face].map(|other| &field.tiles[other as usize].values) {
             None => scratch.halo[face].fill(T::NONE),
@@ -277,40 +283,22 @@ fn fill<T: Word + TryFrom<u32>>(
             Some(values) => fill_face(values, opposite(face), frame, &mut scratch.halo[face]),
         }
     }
-    let word = |value: u32| T::try_from(value).unwrap_or(T::NONE);
+}
+
+/// Where a tile's distances begin.
+fn start<'a, T: Word + TryFrom<u32>>(tile: &'a FieldTile, scratch: &mut Scratch<T>, frame: &mut Frame) -> Start<'a> {
     let limit = frame.limit;
-    let floors = tables.floors.map(|floor| word(floor.saturating_sub(frame.base)));
-    let own = tables.own.map(|own| if own == NONE { T::NONE } else { frame.word(own) });
-    map_classes(&tile.classes, &floors, &mut scratch.floors);
     match &tile.values {
         // What a tile was solved to has its own distances in it.
-        Values::Narrow { base, values } if *base == frame.base => {
-            scratch
-                .distances
-                .iter_mut()
-                .zip(values.iter())
-                .for_each(|(distance, value)| *distance = T::from_narrow(*value));
-        }
-        Values::One(value) if *value >= limit => map_classes(&tile.classes, &own, &mut scratch.distances),
+        Values::Narrow { base, values } if *base == frame.base => return Start::Narrow(values),
+        Values::One(value) if *value >= limit => return Start::Own,
         values => {
             for (n, distance) in scratch.distances.iter_mut().enumerate() {
                 *distance = frame.word(values.get_index(n, limit));
             }
         }
     }
-    if let Some(exits) = &tile.exits {
-        scratch.group = std::array::from_fn(|exit| exit);
-        for exit in 0..6 {
-            map_classes(&tile.classes, &tables.tables[tables.group[exit]].map(word), &mut scratch.losses[exit]);
-            let closed = |n: &usize| exits[*n] >> exit & 1 == 0;
-            (0..CHUNK_VOXELS).filter(closed).for_each(|n| scratch.losses[exit][n] = T::NONE);
-        }
-        return;
-    }
-    scratch.group = tables.group;
-    for (table, losses) in tables.tables.iter().zip(&mut scratch.losses) {
-        map_classes(&tile.classes, &table.map(word), losses);
-    }
+    Start::Filled
 }
 
 /// What a neighbour has on the face it turns to a tile.
@@ -326,15 +314,6 @@ fn fill_face<T: Word + TryFrom<u32>>(values: &Values, face: usize, frame: &mut F
             for (n, halo) in halo.iter_mut().enumerate() {
                 *halo = frame.word(values.get_index(face_index(face, n), limit));
             }
-        }
-    }
-}
-
-fn map_classes<T: Word>(classes: &Classes, table: &[T; 256], out: &mut [T; CHUNK_VOXELS]) {
-    match classes {
-        Classes::One(class) => out.fill(table[usize::from(*class)]),
-        Classes::Each(classes) => {
-            out.iter_mut().zip(classes.iter()).for_each(|(out, class)| *out = table[usize::from(*class)]);
         }
     }
 }

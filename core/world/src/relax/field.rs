@@ -126,9 +126,46 @@ fn narrow(distance: u32, base: u32, limit: u32) -> Option<u16> {
 /// For each voxel of a tile the exits that are open to it, as a mask.
 pub type Exits = Box<[u32; CHUNK_VOXELS]>;
 
+/// A set of classes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Kinds([u64; 4]);
+
+impl Kinds {
+    /// Those that occur.
+    fn of(classes: &Classes) -> Self {
+        let mut kinds = Self::default();
+        match classes {
+            Classes::One(class) => kinds.add(*class),
+            Classes::Each(classes) => {
+                for run in classes.as_chunks::<64>().0 {
+                    let first = run[0];
+                    kinds.add(first);
+                    if run.iter().fold(0, |differ, class| differ | class ^ first) != 0 {
+                        run.iter().for_each(|class| kinds.add(*class));
+                    }
+                }
+            }
+        }
+        kinds
+    }
+
+    fn add(&mut self, class: u8) {
+        self.0[usize::from(class >> 6)] |= 1 << (class & 63);
+    }
+
+    /// Ascending.
+    pub(super) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..=u8::MAX).filter(move |class| self.0[usize::from(class >> 6)] >> (class & 63) & 1 == 1)
+    }
+}
+
 pub(super) struct Tile {
     pub(super) pos: ChunkPos,
     pub(super) classes: Classes,
+    /// The classes that occur, and maybe some that did.
+    pub(super) kinds: Kinds,
+    /// Whether no voxel gains anything by another one of the tile.
+    pub(super) is_settled: bool,
     /// Limits the exits of each voxel beyond its class.
     pub(super) exits: Option<Exits>,
     pub(super) values: Values,
@@ -287,7 +324,8 @@ impl Field {
         let first = self.tiles.len() as u32;
         for ((pos, classes), values) in chunks.into_iter().zip(values) {
             self.push_tile(pos, classes, None);
-            self.tiles.last_mut().expect("just pushed").values = values;
+            let tile = self.tiles.last_mut().expect("just pushed");
+            (tile.values, tile.is_settled) = (values, true);
         }
         let seams = (first..self.tiles.len() as u32).flat_map(|new| {
             let old = self.tiles[new as usize].beside.into_iter().flatten().filter(|other| *other < first);
@@ -312,7 +350,9 @@ impl Field {
             run.seed_tile(tile, &mut queue);
         }
         run.settle(queue);
-        run.visited
+        let visited = run.visited;
+        self.tiles[first as usize..].iter_mut().for_each(|tile| tile.is_settled = true);
+        visited
     }
 
     fn push_tile(&mut self, pos: ChunkPos, classes: Classes, exits: Option<Exits>) {
@@ -329,7 +369,8 @@ impl Field {
             }
         }
         let values = Values::One(self.rules.limit());
-        self.tiles.push(Tile { pos, classes, exits, values, beside });
+        let kinds = Kinds::of(&classes);
+        self.tiles.push(Tile { pos, classes, kinds, is_settled: false, exits, values, beside });
     }
 
     /// Gives voxels other classes and follows what changes by that. A later entry for the same voxel wins; voxels that are
@@ -344,7 +385,9 @@ impl Field {
         let mut seeds = Vec::new();
         for (origin, (pos, class)) in changes.iter().enumerate() {
             let Some(at) = run.field.address(*pos) else { continue };
-            run.field.tiles[at.tile()].classes.set(at.local(), *class);
+            let tile = &mut run.field.tiles[at.tile()];
+            tile.classes.set(at.local(), *class);
+            tile.kinds.add(*class);
             seeds.push(at);
             queue.push(run.waiting(at, run.field.distance_at(at), origin as u32));
         }

@@ -1,9 +1,12 @@
 //! One tile of 32³ solved by sweeps over its rows, planes and columns: the kernel that bulk work runs.
 //!
-//! A sweep carries values along one direction through the whole tile, 32 voxels at a time; sweeps along all six repeat until
-//! none changes anything (fast sweeping: Zhao, *A fast sweeping method for Eikonal equations*, 2005, with integers the
-//! result is exact). Along x a plane is transposed first, so that rows lie across the direction there too.
+//! A sweep carries values along one direction, 32 voxels at a time; sweeps along all six repeat until none changes anything
+//! (fast sweeping: Zhao, *A fast sweeping method for Eikonal equations*, 2005, with integers the result is exact). Planes
+//! that nothing has entered since they were last swept are passed over, so that a tile which is solved again for what
+//! came over one face costs what that reaches. Along x, where values mostly come a few voxels far, all rows take one step at
+//! a time; where they go on, the plane is transposed, so that rows lie across the direction there too.
 
+use super::field::{Classes, Exits};
 use crate::generate::lanes::Lanes;
 use crate::generate::simd::{self, Kernel, Level};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
@@ -24,6 +27,8 @@ pub trait Word: Copy + Ord + Default + Send + Sync + 'static {
     fn or(self, other: Self) -> Self;
     /// From the narrow form of a field, in which `u16::MAX` is none.
     fn from_narrow(value: u16) -> Self;
+    /// The same number.
+    fn widened(self) -> u32;
 }
 
 impl Word for u8 {
@@ -43,6 +48,10 @@ impl Word for u8 {
     #[inline(always)]
     fn from_narrow(value: u16) -> Self {
         value.min(0xff) as Self
+    }
+    #[inline(always)]
+    fn widened(self) -> u32 {
+        self.into()
     }
 }
 
@@ -64,6 +73,10 @@ impl Word for u16 {
     fn from_narrow(value: u16) -> Self {
         value
     }
+    #[inline(always)]
+    fn widened(self) -> u32 {
+        self.into()
+    }
 }
 
 impl Word for u32 {
@@ -84,23 +97,65 @@ impl Word for u32 {
     fn from_narrow(value: u16) -> Self {
         if value == u16::MAX { Self::NONE } else { Self::from(value) }
     }
+    #[inline(always)]
+    fn widened(self) -> u32 {
+        self.into()
+    }
 }
 
 /// Numbers of every voxel of a tile.
 pub type Tile<T> = [T; CHUNK_VOXELS];
+type Plane<T> = [T; FACE];
 
-/// What a tile is solved from, in local-index order. Losses are `NONE` where an exit is closed.
+/// A class that occurs in a tile. Losses are `NONE` where an exit is closed.
+#[derive(Clone, Copy)]
+pub struct Kind<T> {
+    /// Its number.
+    pub class: u8,
+    /// What it has by itself.
+    pub own: T,
+    /// No voxel of it comes nearer than this by a step.
+    pub floor: T,
+    /// What steps add, by group of exits.
+    pub losses: [T; 6],
+}
+
+/// Where the distances of a tile begin.
+pub enum Start<'a> {
+    /// With what voxels have by themselves.
+    Own,
+    /// With these, in which `u16::MAX` is none.
+    Narrow(&'a Tile<u16>),
+    /// With what the scratch has already.
+    Filled,
+}
+
+/// What a tile is solved from.
+pub struct Given<'a, T: Word> {
+    /// The class of each voxel.
+    pub classes: &'a Classes,
+    /// All classes that occur, and maybe more.
+    pub kinds: &'a [Kind<T>],
+    /// Which of a kind's losses each of the six exits has.
+    pub group: [usize; 6],
+    /// Limits the exits of each voxel beyond its class.
+    pub exits: Option<&'a Exits>,
+    /// Where distances begin.
+    pub start: Start<'a>,
+    /// Whether no voxel gains anything by another one of the tile as it begins.
+    pub is_settled: bool,
+}
+
+/// Room to solve a tile in, in local-index order.
 pub struct Scratch<T: Word> {
     /// Distances: what voxels have so far.
     pub distances: Box<Tile<T>>,
-    /// No voxel comes nearer than this by a step.
-    pub floors: Box<Tile<T>>,
-    /// What steps add, by group of exits.
-    pub losses: [Box<Tile<T>>; 6],
-    /// Which of `losses` each of the six exits has.
-    pub group: [usize; 6],
     /// What lies behind the six faces, in the order of `EXITS`: y faces by z and x, z faces by y and x, x faces by y and z.
-    pub halo: [Box<[T; FACE]>; 6],
+    pub halo: [Box<Plane<T>>; 6],
+    floors: Box<Tile<T>>,
+    /// By group of exits.
+    losses: [Box<Tile<T>>; 6],
+    group: [usize; 6],
 }
 
 impl<T: Word> Default for Scratch<T> {
@@ -109,56 +164,150 @@ impl<T: Word> Default for Scratch<T> {
         let face = || vec![T::NONE; FACE].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!());
         Self {
             distances: tile(),
+            halo: std::array::from_fn(|_| face()),
             floors: tile(),
             losses: std::array::from_fn(|_| tile()),
             group: [0; 6],
-            halo: std::array::from_fn(|_| face()),
         }
     }
 }
 
-/// Solves a tile to its fixed point for what lies around it. Gives how many times all sweeps were made.
-pub fn solve<T: Word>(level: Level, scratch: &mut Scratch<T>) -> u32 {
-    let mut rounds = 0;
-    simd::run(level, Solve { scratch, rounds: &mut rounds });
-    rounds
+/// What solving did.
+#[derive(Default)]
+pub struct Swept {
+    /// How many voxels were swept over.
+    pub voxels: u64,
+    /// Whether any distance is another than at the beginning.
+    pub is_changed: bool,
+}
+
+/// Solves a tile to its fixed point for what lies around it.
+pub fn solve<T: Word>(level: Level, given: &Given<'_, T>, scratch: &mut Scratch<T>) -> Swept {
+    let mut swept = Swept::default();
+    simd::run(level, Solve { given, scratch, swept: &mut swept });
+    swept
 }
 
 struct Solve<'a, T: Word> {
+    given: &'a Given<'a, T>,
     scratch: &'a mut Scratch<T>,
-    rounds: &'a mut u32,
+    swept: &'a mut Swept,
 }
 
 impl<T: Word> Kernel for Solve<'_, T> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Scratch { distances, floors, losses, group, halo } = self.scratch;
-        let loss = |exit: usize| &losses[group[exit]];
-        let enter = |distances: &mut Tile<T>| {
-            let y = enter_y(distances, floors, [loss(0), loss(1)], [&halo[0], &halo[1]]);
-            let z = enter_z(distances, floors, [loss(2), loss(3)], [&halo[2], &halo[3]]);
-            enter_x(distances, floors, [loss(4), loss(5)], [&halo[4], &halo[5]]) | y | z
-        };
-        enter(distances);
-        loop {
-            *self.rounds += 1;
-            let mut changed = false;
-            changed |= sweep_y(distances, floors, [loss(0), loss(1)]);
-            changed |= sweep_planes(distances, floors, [loss(2), loss(3)], [loss(4), loss(5)]);
-            if !changed {
-                return;
+        let Self { given, scratch, swept } = self;
+        fill(given, scratch);
+        let Scratch { distances, halo, floors, losses, group } = scratch;
+        let losses: [&Tile<T>; 6] = std::array::from_fn(|exit| &*losses[group[exit]]);
+        let mut planes = Planes { inside: [!given.is_settled; EDGE], ..Planes::default() };
+        planes.up = planes.inside;
+        planes.down = planes.inside;
+        enter_y(distances, floors, losses, halo, &mut planes);
+        enter_z(distances, floors, losses, halo, &mut planes);
+        enter_x(distances, floors, losses, halo, &mut planes);
+        let mut work = Work { distances, floors, losses, planes };
+        while work.planes.any() {
+            work.sweep_up();
+            work.sweep_down();
+        }
+        *swept = Swept { voxels: work.planes.swept * FACE as u64, is_changed: work.planes.is_changed };
+    }
+}
+
+/// Which planes have changed since they were looked at.
+#[derive(Default)]
+struct Planes {
+    /// Since the plane was swept.
+    inside: [bool; EDGE],
+    /// Since the plane above took from it.
+    up: [bool; EDGE],
+    /// Since the plane below took from it.
+    down: [bool; EDGE],
+    is_changed: bool,
+    swept: u64,
+}
+
+impl Planes {
+    fn changed(&mut self, y: usize) {
+        self.is_changed = true;
+        (self.inside[y], self.up[y], self.down[y]) = (true, true, true);
+    }
+
+    fn any(&self) -> bool {
+        let takes = |y: usize| self.inside[y] || y + 1 < EDGE && (self.up[y] || self.down[y + 1]);
+        (0..EDGE).any(takes)
+    }
+}
+
+/// Distances of one class by another. Most tiles have few classes, for which comparing beats looking up.
+const KINDS_COMPARED_MAX: usize = 12;
+/// Numbers that are worked on at a time where it is not rows.
+const WIDTH: usize = 64;
+
+#[inline(always)]
+fn map_classes<T: Word>(classes: &Classes, kinds: &[Kind<T>], value: impl Fn(&Kind<T>) -> T, out: &mut Tile<T>) {
+    let classes = match classes {
+        Classes::One(class) => {
+            return out.fill(kinds.iter().find(|kind| kind.class == *class).map_or(T::NONE, value));
+        }
+        Classes::Each(classes) => classes,
+    };
+    if kinds.len() > KINDS_COMPARED_MAX {
+        let mut table = [T::NONE; 256];
+        kinds.iter().for_each(|kind| table[usize::from(kind.class)] = value(kind));
+        return out.iter_mut().zip(classes.iter()).for_each(|(out, class)| *out = table[usize::from(*class)]);
+    }
+    for at in (0..CHUNK_VOXELS).step_by(WIDTH) {
+        let (classes, out) = (row::<u8, WIDTH>(&classes[..], at), row_mut::<T, WIDTH>(&mut out[..], at));
+        let mut values = [T::NONE; WIDTH];
+        for kind in kinds {
+            let value = value(kind);
+            for n in 0..WIDTH {
+                values[n] = if classes[n] == kind.class { value } else { values[n] };
             }
+        }
+        *out = values;
+    }
+}
+
+#[inline(always)]
+fn fill<T: Word>(given: &Given<'_, T>, scratch: &mut Scratch<T>) {
+    let Given { classes, kinds, .. } = *given;
+    match given.start {
+        Start::Own => map_classes(classes, kinds, |kind| kind.own, &mut scratch.distances),
+        Start::Narrow(values) => {
+            let all = scratch.distances.iter_mut().zip(values.iter());
+            all.for_each(|(distance, value)| *distance = T::from_narrow(*value));
+        }
+        Start::Filled => {}
+    }
+    map_classes(classes, kinds, |kind| kind.floor, &mut scratch.floors);
+    let Some(exits) = given.exits else {
+        scratch.group = given.group;
+        for group in 0..=given.group.into_iter().max().unwrap_or(0) {
+            map_classes(classes, kinds, |kind| kind.losses[group], &mut scratch.losses[group]);
+        }
+        return;
+    };
+    scratch.group = std::array::from_fn(|exit| exit);
+    for exit in 0..6 {
+        let losses = &mut scratch.losses[exit];
+        map_classes(classes, kinds, |kind| kind.losses[given.group[exit]], losses);
+        for (loss, exits) in losses.iter_mut().zip(exits.iter()) {
+            *loss = if exits >> exit & 1 == 1 { *loss } else { T::NONE };
         }
     }
 }
 
 /// The bits that changed, lane by lane: put together only when a sweep is over.
-type Bits<T> = [T; EDGE];
+type Bits<T, const N: usize> = [T; N];
 
 #[inline(always)]
-fn any<T: Word>(bits: &Bits<T>) -> bool {
+fn any<T: Word, const N: usize>(bits: &Bits<T, N>) -> bool {
     let mut all = T::default();
-    for n in 0..EDGE {
+    for n in 0..N {
         all = all.or(bits[n]);
     }
     all != T::default()
@@ -166,8 +315,14 @@ fn any<T: Word>(bits: &Bits<T>) -> bool {
 
 /// A row that takes what the row beside it offers.
 #[inline(always)]
-fn relax<T: Word>(row: &mut [T; EDGE], from: &[T; EDGE], loss: &[T; EDGE], floor: &[T; EDGE], changed: &mut Bits<T>) {
-    for n in 0..EDGE {
+fn relax<T: Word, const N: usize>(
+    row: &mut [T; N],
+    from: &[T; N],
+    loss: &[T; N],
+    floor: &[T; N],
+    changed: &mut Bits<T, N>,
+) {
+    for n in 0..N {
         let offered = from[n].plus(loss[n]).max(floor[n]);
         let best = row[n].min(offered);
         changed[n] = changed[n].or(best.differs(row[n]));
@@ -175,18 +330,14 @@ fn relax<T: Word>(row: &mut [T; EDGE], from: &[T; EDGE], loss: &[T; EDGE], floor
     }
 }
 
-/// The same for a whole plane.
+/// The same for a whole plane: whether it changed.
 #[inline(always)]
-fn relax_plane<T: Word>(
-    plane: &mut [T; FACE],
-    from: &[T; FACE],
-    loss: &[T; FACE],
-    floor: &[T; FACE],
-    changed: &mut Bits<T>,
-) {
-    for at in (0..FACE).step_by(EDGE) {
-        relax(row_mut(plane, at), row(from, at), row(loss, at), row(floor, at), changed);
+fn relax_plane<T: Word>(plane: &mut Plane<T>, from: &Plane<T>, loss: &Plane<T>, floor: &Plane<T>) -> bool {
+    let mut changed = [T::default(); WIDTH];
+    for at in (0..FACE).step_by(WIDTH) {
+        relax(row_mut(plane, at), row(from, at), row(loss, at), row(floor, at), &mut changed);
     }
+    any(&changed)
 }
 
 #[inline(always)]
@@ -199,125 +350,257 @@ fn row_mut<T, const N: usize>(tile: &mut [T], at: usize) -> &mut [T; N] {
     (&mut tile[at..at + N]).try_into().expect("N long")
 }
 
-#[inline(always)]
-fn enter_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
-    let top = CHUNK_VOXELS - FACE;
-    let mut changed = Bits::default();
-    relax_plane::<T>(row_mut(distances, 0), halo[0], row(losses[0], 0), row(floors, 0), &mut changed);
-    relax_plane::<T>(row_mut(distances, top), halo[1], row(losses[1], top), row(floors, top), &mut changed);
-    any(&changed)
-}
+type Halo<T> = [Box<Plane<T>>; 6];
 
 #[inline(always)]
-fn enter_z<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
-    let mut changed = Bits::default();
-    for y in 0..EDGE {
-        for (side, z) in [0, EDGE - 1].into_iter().enumerate() {
-            let at = y * FACE + z * EDGE;
-            let from = row::<T, EDGE>(&halo[side][..], y * EDGE);
-            relax(row_mut(distances, at), from, row(losses[side], at), row(floors, at), &mut changed);
-        }
-    }
-    any(&changed)
-}
-
-#[inline(always)]
-fn enter_x<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
-    let mut changed = T::default();
-    for row in 0..FACE {
-        for (side, x) in [0, EDGE - 1].into_iter().enumerate() {
-            let at = row * EDGE + x;
-            let best = distances[at].min(halo[side][row].plus(losses[side][at]).max(floors[at]));
-            changed = changed.or(best.differs(distances[at]));
-            distances[at] = best;
-        }
-    }
-    changed != T::default()
-}
-
-/// Upwards, then downwards, plane by plane.
-#[inline(always)]
-fn sweep_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2]) -> bool {
-    let mut changed = Bits::default();
-    for y in 1..EDGE {
-        let at = y * FACE;
-        let (below, here) = distances.split_at_mut(at);
-        let from = row::<T, FACE>(below, at - FACE);
-        relax_plane(row_mut(here, 0), from, row(losses[0], at), row(floors, at), &mut changed);
-    }
-    for y in (0..EDGE - 1).rev() {
-        let at = y * FACE;
-        let (here, above) = distances.split_at_mut(at + FACE);
-        relax_plane(row_mut(here, at), row::<T, FACE>(above, 0), row(losses[1], at), row(floors, at), &mut changed);
-    }
-    any(&changed)
-}
-
-/// To and fro along z, then along x, plane by plane. Planes are turned over only where something moves along x.
-#[inline(always)]
-fn sweep_planes<T: Word>(
+fn enter_y<T: Word>(
     distances: &mut Tile<T>,
     floors: &Tile<T>,
-    along_z: [&Tile<T>; 2],
-    along_x: [&Tile<T>; 2],
-) -> bool {
-    let mut changed = Bits::default();
-    for y in 0..EDGE {
+    losses: [&Tile<T>; 6],
+    halo: &Halo<T>,
+    planes: &mut Planes,
+) {
+    for (exit, y) in [0, EDGE - 1].into_iter().enumerate() {
         let at = y * FACE;
-        let floors = row::<T, FACE>(floors, at);
-        let plane = row_mut::<T, FACE>(distances, at);
-        sweep_rows(plane, floors, [row(along_z[0], at), row(along_z[1], at)], &mut changed);
-        let losses = [row::<T, FACE>(along_x[0], at), row::<T, FACE>(along_x[1], at)];
-        if !moves_along_x(plane, floors, losses) {
-            continue;
-        }
-        let mut turned = transposed(plane);
-        let losses = [transposed(losses[0]), transposed(losses[1])];
-        sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]], &mut changed);
-        *plane = transposed(&turned);
-    }
-    any(&changed)
-}
-
-/// Whether some voxel gains from the one before or behind it along x. The ends of rows are compared with those of the next
-/// ones, so it may say yes without need.
-#[inline(always)]
-fn moves_along_x<T: Word>(plane: &[T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2]) -> bool {
-    // The last row begins one earlier, so that all pairs of neighbours are compared.
-    let mut gains: Bits<T> = Bits::default();
-    for at in (0..FACE).step_by(EDGE).map(|at| at.min(FACE - EDGE - 1)) {
-        let (low, high) = (row::<T, EDGE>(plane, at), row::<T, EDGE>(plane, at + 1));
-        let (low_floor, high_floor) = (row::<T, EDGE>(floors, at), row::<T, EDGE>(floors, at + 1));
-        let (back, forth) = (row::<T, EDGE>(losses[1], at), row::<T, EDGE>(losses[0], at + 1));
-        for n in 0..EDGE {
-            let up = high[n].min(low[n].plus(forth[n]).max(high_floor[n]));
-            let down = low[n].min(high[n].plus(back[n]).max(low_floor[n]));
-            gains[n] = gains[n].or(up.differs(high[n])).or(down.differs(low[n]));
+        let from = &halo[exit];
+        if relax_plane(row_mut(distances, at), from, row(losses[exit], at), row(floors, at)) {
+            planes.changed(y);
         }
     }
-    any(&gains)
 }
 
-/// To and fro over the rows of one plane.
 #[inline(always)]
-fn sweep_rows<T: Word>(plane: &mut [T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2], changed: &mut Bits<T>) {
+fn enter_z<T: Word>(
+    distances: &mut Tile<T>,
+    floors: &Tile<T>,
+    losses: [&Tile<T>; 6],
+    halo: &Halo<T>,
+    planes: &mut Planes,
+) {
+    for y in 0..EDGE {
+        let mut changed = [T::default(); EDGE];
+        for (exit, z) in [(2, 0), (3, EDGE - 1)] {
+            let at = y * FACE + z * EDGE;
+            let from = row::<T, EDGE>(&halo[exit][..], y * EDGE);
+            relax(row_mut(distances, at), from, row(losses[exit], at), row(floors, at), &mut changed);
+        }
+        if any(&changed) {
+            planes.changed(y);
+        }
+    }
+}
+
+#[inline(always)]
+fn enter_x<T: Word>(
+    distances: &mut Tile<T>,
+    floors: &Tile<T>,
+    losses: [&Tile<T>; 6],
+    halo: &Halo<T>,
+    planes: &mut Planes,
+) {
+    for y in 0..EDGE {
+        let mut changed = T::default();
+        for line in y * EDGE..(y + 1) * EDGE {
+            for (exit, x) in [(4, 0), (5, EDGE - 1)] {
+                let at = line * EDGE + x;
+                let best = distances[at].min(halo[exit][line].plus(losses[exit][at]).max(floors[at]));
+                changed = changed.or(best.differs(distances[at]));
+                distances[at] = best;
+            }
+        }
+        if changed != T::default() {
+            planes.changed(y);
+        }
+    }
+}
+
+/// A tile that is being solved.
+struct Work<'a, T: Word> {
+    distances: &'a mut Tile<T>,
+    floors: &'a Tile<T>,
+    /// By exit.
+    losses: [&'a Tile<T>; 6],
+    planes: Planes,
+}
+
+impl<T: Word> Work<'_, T> {
+    /// Plane by plane upwards, each swept before the next takes from it.
+    #[inline(always)]
+    fn sweep_up(&mut self) {
+        self.settle(0);
+        for y in 1..EDGE {
+            if std::mem::take(&mut self.planes.up[y - 1]) {
+                let at = y * FACE;
+                let (below, here) = self.distances.split_at_mut(at);
+                let (loss, floor) = (row(self.losses[0], at), row(self.floors, at));
+                self.planes.swept += 1;
+                if relax_plane(row_mut(here, 0), row(below, at - FACE), loss, floor) {
+                    self.planes.changed(y);
+                }
+            }
+            self.settle(y);
+        }
+    }
+
+    #[inline(always)]
+    fn sweep_down(&mut self) {
+        for y in (0..EDGE - 1).rev() {
+            if std::mem::take(&mut self.planes.down[y + 1]) {
+                let at = y * FACE;
+                let (here, above) = self.distances.split_at_mut(at + FACE);
+                let (loss, floor) = (row(self.losses[1], at), row(self.floors, at));
+                self.planes.swept += 1;
+                if relax_plane(row_mut(here, at), row(above, 0), loss, floor) {
+                    self.planes.changed(y);
+                }
+            }
+            self.settle(y);
+        }
+    }
+
+    /// One plane to its fixed point, if something has changed in it.
+    #[inline(always)]
+    fn settle(&mut self, y: usize) {
+        if !std::mem::take(&mut self.planes.inside[y]) {
+            return;
+        }
+        let at = y * FACE;
+        let loss = |exit: usize| row::<T, FACE>(self.losses[exit], at);
+        let plane = row_mut::<T, FACE>(self.distances, at);
+        let floors = row::<T, FACE>(self.floors, at);
+        let mut is_changed = sweep_rows(plane, floors, [loss(2), loss(3)]);
+        self.planes.swept += 2;
+        // Along one direction a sweep to and fro is exact: the plane is done when the other one has nothing to add.
+        while sweep_along(plane, floors, [loss(4), loss(5)]) {
+            is_changed = true;
+            self.planes.swept += 2;
+            if !sweep_rows(plane, floors, [loss(2), loss(3)]) {
+                break;
+            }
+        }
+        if is_changed {
+            self.planes.changed(y);
+            self.planes.inside[y] = false;
+        }
+    }
+}
+
+/// To and fro over the rows of one plane: whether anything changed.
+#[inline(always)]
+fn sweep_rows<T: Word>(plane: &mut Plane<T>, floors: &Plane<T>, losses: [&Plane<T>; 2]) -> bool {
+    let mut changed = [T::default(); EDGE];
     for at in (EDGE..FACE).step_by(EDGE) {
         let from = *row::<T, EDGE>(&plane[..], at - EDGE);
-        relax(row_mut(plane, at), &from, row(losses[0], at), row(floors, at), changed);
+        relax(row_mut(plane, at), &from, row(losses[0], at), row(floors, at), &mut changed);
     }
     for at in (0..FACE - EDGE).step_by(EDGE).rev() {
         let from = *row::<T, EDGE>(&plane[..], at + EDGE);
-        relax(row_mut(plane, at), &from, row(losses[1], at), row(floors, at), changed);
+        relax(row_mut(plane, at), &from, row(losses[1], at), row(floors, at), &mut changed);
     }
+    any(&changed)
 }
 
+/// How often all rows take a step along x before the plane is transposed.
+const STEPS_MAX: usize = 4;
+
+/// Along the rows of one plane, to the fixed point: whether anything changed.
 #[inline(always)]
-fn transposed<T: Word>(plane: &[T; FACE]) -> [T; FACE] {
-    let mut turned = [T::default(); FACE];
-    for a in 0..EDGE {
-        for b in 0..EDGE {
-            turned[b * EDGE + a] = plane[a * EDGE + b];
+fn sweep_along<T: Word>(plane: &mut Plane<T>, floors: &Plane<T>, losses: [&Plane<T>; 2]) -> bool {
+    // A row more on both sides: rows are read one voxel to the left and to the right.
+    let mut wide = [T::NONE; FACE + 2 * EDGE];
+    *row_mut(&mut wide, EDGE) = *plane;
+    if !step_along(&mut wide, floors, losses) {
+        return false;
+    }
+    for _ in 1..STEPS_MAX {
+        if !step_along(&mut wide, floors, losses) {
+            *plane = *row(&wide, EDGE);
+            return true;
+        }
+    }
+    let mut turned = transposed(row(&wide, EDGE));
+    let losses = losses.map(transposed);
+    sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]]);
+    *plane = transposed(&turned);
+    true
+}
+
+/// Every voxel takes from the one before and the one behind it.
+#[inline(always)]
+fn step_along<T: Word>(wide: &mut [T; FACE + 2 * EDGE], floors: &Plane<T>, losses: [&Plane<T>; 2]) -> bool {
+    let mut changed = [T::default(); EDGE];
+    let (mut first, mut last) = ([T::default(); EDGE], [T::default(); EDGE]);
+    (first[0], last[EDGE - 1]) = (T::NONE, T::NONE);
+    for at in (0..FACE).step_by(EDGE) {
+        let here = *row::<T, EDGE>(wide, at + EDGE);
+        let (before, behind) = (*row::<T, EDGE>(wide, at + EDGE - 1), *row::<T, EDGE>(wide, at + EDGE + 1));
+        let (forth, back) = (row::<T, EDGE>(losses[0], at), row::<T, EDGE>(losses[1], at));
+        let floor = row::<T, EDGE>(floors, at);
+        let out = row_mut::<T, EDGE>(wide, at + EDGE);
+        for n in 0..EDGE {
+            // The neighbour of the first and the last voxel is in another row.
+            let offered = before[n].plus(forth[n]).max(first[n]).min(behind[n].plus(back[n]).max(last[n]));
+            let best = here[n].min(offered.max(floor[n]));
+            changed[n] = changed[n].or(best.differs(here[n]));
+            out[n] = best;
+        }
+    }
+    any(&changed)
+}
+
+/// A plane with its rows as columns: five perfect shuffles turn the ten bits of an index half-way round.
+#[inline(always)]
+fn transposed<T: Word>(plane: &Plane<T>) -> Plane<T> {
+    let mut turned = *plane;
+    for _ in 0..EDGE.ilog2() {
+        let from = turned;
+        for n in 0..FACE / 2 {
+            turned[2 * n] = from[n];
+            turned[2 * n + 1] = from[n + FACE / 2];
         }
     }
     turned
+}
+
+/// Distances as a field holds them: whether all are the same, and in 16 bits, if none that is less than `limit` needs more.
+pub fn narrow<T: Word>(level: Level, distances: &Tile<T>, limit: u32, values: &mut Tile<u16>) -> Narrow {
+    let mut narrow = Narrow { is_one: false, fits: false };
+    simd::run(level, Tell { distances, limit, values, narrow: &mut narrow });
+    narrow
+}
+
+/// What [`narrow`] found.
+pub struct Narrow {
+    /// All distances are the same.
+    pub is_one: bool,
+    /// The values hold them.
+    pub fits: bool,
+}
+
+struct Tell<'a, T: Word> {
+    distances: &'a Tile<T>,
+    limit: u32,
+    values: &'a mut Tile<u16>,
+    narrow: &'a mut Narrow,
+}
+
+impl<T: Word> Kernel for Tell<'_, T> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let first = self.distances[0];
+        let mut differ = T::default();
+        self.distances.iter().for_each(|distance| differ = differ.or(distance.differs(first)));
+        self.narrow.is_one = differ == T::default();
+        if self.narrow.is_one {
+            return;
+        }
+        let mut most = 0;
+        for (value, distance) in self.values.iter_mut().zip(self.distances) {
+            let wide = distance.widened();
+            let is_none = *distance == T::NONE || wide >= self.limit;
+            most = if is_none { most } else { wide.max(most) };
+            *value = if is_none { u16::MAX } else { wide as u16 };
+        }
+        self.narrow.fits = most < u32::from(u16::MAX);
+    }
 }
