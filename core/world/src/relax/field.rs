@@ -5,6 +5,7 @@ use crate::chunk::zeroed;
 use crate::generate::simd::Level;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex, VoxelPos};
+use rayon::prelude::*;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -133,19 +134,21 @@ pub(super) struct Kinds([u64; 4]);
 impl Kinds {
     /// Those that occur.
     fn of(classes: &Classes) -> Self {
-        let mut kinds = Self::default();
+        let mut seen = [false; 256];
         match classes {
-            Classes::One(class) => kinds.add(*class),
+            Classes::One(class) => seen[usize::from(*class)] = true,
             Classes::Each(classes) => {
-                for run in classes.as_chunks::<64>().0 {
+                for run in classes.as_chunks::<32>().0 {
                     let first = run[0];
-                    kinds.add(first);
+                    seen[usize::from(first)] = true;
                     if run.iter().fold(0, |differ, class| differ | class ^ first) != 0 {
-                        run.iter().for_each(|class| kinds.add(*class));
+                        run.iter().for_each(|class| seen[usize::from(*class)] = true);
                     }
                 }
             }
         }
+        let mut kinds = Self::default();
+        (0..=u8::MAX).filter(|class| seen[usize::from(*class)]).for_each(|class| kinds.add(class));
         kinds
     }
 
@@ -322,8 +325,9 @@ impl Field {
     /// Adds chunks that are solved among themselves, and works out what they and the others mean to each other.
     fn load_solved(&mut self, chunks: Vec<(ChunkPos, Classes)>, values: Vec<Values>) -> u64 {
         let first = self.tiles.len() as u32;
-        for ((pos, classes), values) in chunks.into_iter().zip(values) {
-            self.push_tile(pos, classes, None);
+        let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes)| Kinds::of(classes)).collect();
+        for (((pos, classes), values), kinds) in chunks.into_iter().zip(values).zip(kinds) {
+            self.push_tile(pos, classes, kinds, None);
             let tile = self.tiles.last_mut().expect("just pushed");
             (tile.values, tile.is_settled) = (values, true);
         }
@@ -338,8 +342,9 @@ impl Field {
     /// The same, with masks that limit the exits of each voxel beyond its class.
     pub fn load_limited(&mut self, chunks: Vec<(ChunkPos, Classes, Option<Exits>)>) -> u64 {
         let first = self.tiles.len() as u32;
-        for (pos, classes, exits) in chunks {
-            self.push_tile(pos, classes, exits);
+        let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes, _)| Kinds::of(classes)).collect();
+        for ((pos, classes, exits), kinds) in chunks.into_iter().zip(kinds) {
+            self.push_tile(pos, classes, kinds, exits);
         }
         if self.rules.exits() & !FACES == 0 {
             return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect());
@@ -355,7 +360,7 @@ impl Field {
         visited
     }
 
-    fn push_tile(&mut self, pos: ChunkPos, classes: Classes, exits: Option<Exits>) {
+    fn push_tile(&mut self, pos: ChunkPos, classes: Classes, kinds: Kinds, exits: Option<Exits>) {
         let number = self.tiles.len() as u32;
         assert!(self.tiles.len() < TILES_MAX, "a field holds {TILES_MAX} chunks");
         assert!(self.numbers.insert(pos, number).is_none(), "chunk {pos} is loaded already");
@@ -369,7 +374,6 @@ impl Field {
             }
         }
         let values = Values::One(self.rules.limit());
-        let kinds = Kinds::of(&classes);
         self.tiles.push(Tile { pos, classes, kinds, is_settled: false, exits, values, beside });
     }
 
