@@ -2,10 +2,10 @@
 
 use crate::block::BlockId;
 use crate::chunk::{Chunk, Sparse};
-use crate::space::{ChunkPos, VoxelPos};
+use crate::space::{ChunkPos, PlaceMap, VoxelPos};
 use crate::step::{ChunkSource, Held, SourceError};
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 struct Entry {
@@ -18,7 +18,7 @@ struct Entry {
 pub struct Residency {
     pool: Arc<rayon::ThreadPool>,
     source: Box<dyn ChunkSource>,
-    entries: HashMap<ChunkPos, Entry>,
+    entries: PlaceMap<ChunkPos, Entry>,
     bytes: usize,
     /// The chunk that was looked at last: neighbouring voxels are asked for one after the other.
     last: Option<(ChunkPos, Option<Arc<Chunk>>)>,
@@ -27,7 +27,7 @@ pub struct Residency {
 impl Residency {
     /// Nothing in memory yet.
     pub fn new(pool: Arc<rayon::ThreadPool>, source: Box<dyn ChunkSource>) -> Self {
-        Self { pool, source, entries: HashMap::new(), bytes: 0, last: None }
+        Self { pool, source, entries: PlaceMap::default(), bytes: 0, last: None }
     }
 
     /// The threads.

@@ -5,6 +5,7 @@ use crate::limits::{
     VERTICAL_BOUND,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -204,6 +205,11 @@ impl RegionPos {
         }
     }
 }
+
+/// A map by place, for what a tick looks up again and again: quicker than the standard hash, in no order.
+pub type PlaceMap<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+/// The same without values.
+pub type PlaceSet<K> = HashSet<K, foldhash::fast::RandomState>;
 
 /// The 16 regions with the same x and z, a footprint of 128×128 voxels: the unit of ownership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

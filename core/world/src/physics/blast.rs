@@ -6,10 +6,10 @@ use crate::block::AIR;
 use crate::digest::voxel_term;
 use crate::limits::REACH;
 use crate::relax::{EXITS, TENTHS};
-use crate::space::VoxelPos;
+use crate::space::{PlaceMap, VoxelPos};
 use crate::step::{Cause, CauseKind};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// What a blast needs to know of a voxel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub struct Passage {
 /// touch. The voxel at `at` itself has all of the energy. Energy `e(v) = max over k of e(v + k) − w(k, v)`: the relaxation
 /// of `relax`, worked out here from one source with a queue (Dijkstra 1959) because it stays small.
 pub fn energy(at: VoxelPos, power: u8, passage: &mut dyn FnMut(VoxelPos) -> Option<Passage>) -> Vec<(VoxelPos, u32)> {
-    let mut known: HashMap<VoxelPos, Option<Passage>> = HashMap::new();
+    let mut known: PlaceMap<VoxelPos, Option<Passage>> = PlaceMap::default();
     let mut look = |pos: VoxelPos| *known.entry(pos).or_insert_with(|| passage(pos));
-    let mut left: HashMap<VoxelPos, u32> = HashMap::new();
+    let mut left: PlaceMap<VoxelPos, u32> = PlaceMap::default();
     let mut queue = BinaryHeap::new();
     left.insert(at, u32::from(power) * 10);
     queue.push((u32::from(power) * 10, Reverse(at)));

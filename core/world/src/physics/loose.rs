@@ -6,7 +6,7 @@ use super::support::{Lost, Support};
 use crate::block::AIR;
 use crate::digest::voxel_term;
 use crate::relax::EXITS;
-use crate::space::VoxelPos;
+use crate::space::{PlaceSet, VoxelPos};
 use crate::step::Cause;
 use std::collections::BTreeMap;
 
@@ -18,9 +18,10 @@ pub type Slides = BTreeMap<VoxelPos, (u8, Cause)>;
 pub fn slides(tick: &mut Tick<'_>, support: &Support, lost: &Lost) -> Slides {
     let start = tick.start;
     let mut slides = Slides::new();
+    let mut seen = PlaceSet::default();
     for (pos, mark) in start.values().flat_map(|state| &state.marks).filter(|(_, mark)| mark.ready) {
-        for candidate in candidates(tick, *pos, mark) {
-            if lost.contains_key(&candidate) || slides.contains_key(&candidate) || !tick.owns(candidate) {
+        for candidate in candidates(tick, *pos, mark).iter().filter_map(|step| beside(*pos, *step)) {
+            if !seen.insert(candidate) || lost.contains_key(&candidate) || !tick.owns(candidate) {
                 continue;
             }
             if let Some(exit) = way(tick, support, candidate) {
@@ -31,14 +32,18 @@ pub fn slides(tick: &mut Tick<'_>, support: &Support, lost: &Lost) -> Slides {
     slides
 }
 
-fn candidates(tick: &mut Tick<'_>, pos: VoxelPos, mark: &Mark) -> Vec<VoxelPos> {
-    if tick.is_solid(pos) {
-        return if mark.placed { vec![pos] } else { Vec::new() };
+/// The steps from a mark to what may slide because of it.
+fn candidates(tick: &mut Tick<'_>, pos: VoxelPos, mark: &Mark) -> &'static [[i32; 3]] {
+    match (tick.is_solid(pos), mark.placed) {
+        (true, true) => &[[0, 0, 0]],
+        (true, false) => &[],
+        (false, _) => &AROUND,
     }
-    // What lay beside it, on it, and beside that.
-    let sides = EXITS[2..6].iter().flat_map(|[x, _, z]| [[*x, 0, *z], [*x, 1, *z]]);
-    sides.chain([[0, 1, 0], [0, -1, 0]]).filter_map(|step| beside(pos, step)).collect()
 }
+
+/// What lay beside a voxel that became free, on it, under it, and beside what lay on it.
+const AROUND: [[i32; 3]; 10] =
+    [[0, 0, -1], [0, 1, -1], [0, 0, 1], [0, 1, 1], [-1, 0, 0], [-1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [0, -1, 0]];
 
 /// The side to which a loose voxel slides: the first that is free, and free below, from one that its place decides.
 fn way(tick: &mut Tick<'_>, support: &Support, pos: VoxelPos) -> Option<u8> {

@@ -5,9 +5,9 @@ use super::state::{BodyId, ColumnState};
 use crate::block::BlockId;
 use crate::chunk::Sparse;
 use crate::resident::Residency;
-use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
+use crate::space::{ChunkPos, ColumnPos, LocalIndex, PlaceMap, VoxelPos};
 use crate::step::Cause;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The columns a world owns.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Plan {
     pub groups: Vec<Group>,
     /// Changes by chunk, groups ascending.
     pub chunks: BTreeMap<ChunkPos, Vec<Planned>>,
-    changes: HashMap<VoxelPos, Change>,
+    changes: PlaceMap<VoxelPos, Change>,
 }
 
 impl Plan {

@@ -6,9 +6,9 @@ use crate::block::{BlockRule, Registry};
 use crate::chunk::{Chunk, zeroed};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, REACH};
 use crate::relax::{ABOVE, BELOW, Bulk, Class, Classes, EXITS, FACES, Field, NONE, Operator, Rules, RulesError, Table};
-use crate::space::{ChunkPos, ColumnPos, LocalIndex, VoxelPos};
+use crate::space::{ChunkPos, ColumnPos, LocalIndex, PlaceMap, PlaceSet, VoxelPos};
 use crate::step::Cause;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What an anchored voxel has, and the top of all support.
@@ -45,9 +45,9 @@ pub struct Support {
     bulk: Option<Arc<dyn Bulk>>,
     field: Field,
     /// Of each loaded chunk the faces on which a voxel could hand support on, or could have at some time.
-    faces: HashMap<ChunkPos, u32>,
+    faces: PlaceMap<ChunkPos, u32>,
     /// Chunks around which everything that bears on them is loaded.
-    complete: HashSet<ChunkPos>,
+    complete: PlaceSet<ChunkPos>,
 }
 
 /// How far around a chunk that has marks support is worked out, in chunks: what a mark can change lies within `REACH` of
@@ -64,8 +64,8 @@ impl Support {
             field: Field::new(Arc::clone(table.rules())),
             bulk: None,
             table,
-            faces: HashMap::new(),
-            complete: HashSet::new(),
+            faces: PlaceMap::default(),
+            complete: PlaceSet::default(),
         }
     }
 

@@ -4,10 +4,10 @@ use super::{Class, EXITS, FACES, Rules, bulk, opposite};
 use crate::chunk::zeroed;
 use crate::generate::simd::Level;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
-use crate::space::{ChunkPos, LocalIndex, VoxelPos};
+use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelPos};
 use rayon::prelude::*;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 /// The classes of a tile's voxels, in local-index order.
@@ -234,7 +234,7 @@ type Waiting = Reverse<((u32, i32), VoxelPos, u32, Address)>;
 pub struct Field {
     rules: Arc<Rules>,
     pub(super) tiles: Vec<Tile>,
-    numbers: HashMap<ChunkPos, u32>,
+    numbers: PlaceMap<ChunkPos, u32>,
     bulk: Option<Arc<dyn Bulk>>,
 }
 
@@ -250,7 +250,7 @@ const BULK_CHUNKS_LEAST: usize = 8;
 impl Field {
     /// A field without tiles.
     pub fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, tiles: Vec::new(), numbers: HashMap::new(), bulk: None }
+        Self { rules, tiles: Vec::new(), numbers: PlaceMap::default(), bulk: None }
     }
 
     /// The same field with something that large loads are handed to. Values do not depend on it.
@@ -406,7 +406,7 @@ impl Field {
     fn changed(&self, mut before: Vec<(Address, u32)>, cleared: &[(Address, u32)]) -> Vec<Changed> {
         before.sort_by_key(|(at, _)| *at);
         before.dedup_by_key(|(at, _)| *at);
-        let origins: HashMap<Address, u32> = cleared.iter().copied().collect();
+        let origins: PlaceMap<Address, u32> = cleared.iter().copied().collect();
         let mut changed: Vec<Changed> = before
             .into_iter()
             .map(|(at, old)| Changed {
