@@ -12,6 +12,8 @@ use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::digest::{ContentDigest, chunk_hash};
 use terrane_world::generate::Generator;
+use terrane_world::physics::RuleSet;
+use terrane_world::physics::plan::Counts;
 use terrane_world::space::{ChunkPos, VoxelBox, VoxelPos};
 use terrane_world::step::{ActorId, ChunkSource, Held, Input, SourceError, Standing, VoxelEdit, World};
 
@@ -37,6 +39,15 @@ const STEPPED: &[(&str, u64, u64, &str)] = &[
     ("edits", 1, 0x4162_d05c_b821_397a, "e91dc78f1810126b1d11a7ebd512e168"),
     ("edits", 8, 0xbe3f_bf56_1c4f_7e62, "f9b107e23fa3bec2ad215ad257fb3af1"),
     ("edits", 40, 0x5d9b_a177_fe42_63f6, "8583840df093a2779b063b73b0f43efb"),
+];
+
+/// The same for block physics under the rules `span`.
+const FALLEN: &[(&str, u64, u64, &str)] = &[
+    ("falls", 3, 0xc60d_1439_39b5_520e, "00134bc3c5ee1286bea11415986b068d"),
+    ("falls", 20, 0x07f0_2858_57c9_acb2, "062d811be23970c69991b28d60d3534a"),
+    ("falls", 45, 0xcb3b_1726_45df_c26f, "216c90f51b9ba841998e00d6396a4068"),
+    ("falls", 60, 0x453f_a5c7_7577_5830, "86a7b7d53240a84695a29c5f16557c57"),
+    ("falls", 100, 0x7f41_3a06_ca7e_a52d, "bbb989071c1c90b7f9b271a06d0c7312"),
 ];
 
 fn printing() -> bool {
@@ -130,23 +141,29 @@ fn script(tick: u64, registry: &Registry) -> Vec<Input> {
     inputs
 }
 
-#[test]
-fn a_scripted_run_of_ticks_ends_where_it_always_ended() {
+/// A script of inputs by tick.
+type Script = fn(u64, &Registry) -> Vec<Input>;
+
+/// Runs a script for some ticks under any number of threads, and compares it with its lines.
+fn check_script(
+    lines: &[(&str, u64, u64, &str)],
+    (name, script, ticks): (&str, Script, u64),
+    build: &dyn Fn(Arc<rayon::ThreadPool>, Arc<Registry>) -> World,
+) -> Vec<Counts> {
     let registry = Arc::new(Registry::built_in());
-    let mut wrong = Vec::new();
+    let (mut wrong, mut counts) = (Vec::new(), Vec::new());
     for threads in [1, 3] {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
-        let source = Box::new(Flat(registry.id("stone").unwrap()));
-        let standing = Standing { epoch: 1, ..Standing::default() };
-        let mut world = World::new(pool, source, Arc::clone(&registry), standing);
-        for tick in 1..=40 {
+        let mut world = build(pool, Arc::clone(&registry));
+        for tick in 1..=ticks {
             let deltas = world.step(tick, &script(tick, &registry)).unwrap();
+            counts.push(deltas.counts);
             let mut content = ContentDigest::new("");
             for (pos, held) in &deltas.after {
                 content.add(*pos, chunk_hash(&registry, *pos, &held.chunk, None));
             }
             let (running, content) = (deltas.digest, content.finish());
-            for (name, _, expected_running, expected) in STEPPED.iter().filter(|line| line.1 == tick) {
+            for (_, _, expected_running, expected) in lines.iter().filter(|line| (line.0, line.1) == (name, tick)) {
                 if printing() && threads == 1 {
                     println!("    (\"{name}\", {tick}, {running:#018x}, \"{content}\"),");
                 } else if !printing() && (running, content.as_str()) != (*expected_running, *expected) {
@@ -156,4 +173,69 @@ fn a_scripted_run_of_ticks_ends_where_it_always_ended() {
         }
     }
     assert!(wrong.is_empty(), "the step has changed:\n{}", wrong.join("\n"));
+    counts
+}
+
+#[test]
+fn a_scripted_run_of_ticks_ends_where_it_always_ended() {
+    check_script(STEPPED, ("edits", script, 40), &|pool, registry| {
+        let source = Box::new(Flat(registry.id("stone").unwrap()));
+        World::new(pool, source, registry, Standing { epoch: 1, ..Standing::default() })
+    });
+}
+
+/// 32 of stone on bedrock, air above.
+struct OnBedrock(Arc<Registry>);
+
+impl ChunkSource for OnBedrock {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        let block = match pos.y() {
+            ..-1 => self.0.id("bedrock").unwrap(),
+            -1 => self.0.id("stone").unwrap(),
+            _ => BlockId(0),
+        };
+        Ok(Held { chunk: Arc::new(Chunk::uniform(block)), version: Version::GENERATED })
+    }
+}
+
+/// What falls and bursts over a corner of four columns: a tower and the arm it carries, a block of sand in the air, charges
+/// in a row. The tower is cut, a charge is set off, and a crater is blown into the ground.
+fn falling_script(tick: u64, registry: &Registry) -> Vec<Input> {
+    let voxel = |[x, y, z]: [i32; 3], block: &str| VoxelEdit {
+        pos: VoxelPos::new(x, y, z).unwrap(),
+        block: registry.id(block).unwrap(),
+        sparse: None,
+    };
+    let edit = |voxels| vec![Input::Edit { actor: ActorId(1), sequence: tick, voxels }];
+    let blast = |x, y, z, power| {
+        let at = VoxelPos::new(x, y, z).unwrap();
+        vec![Input::Blast { actor: ActorId(2), sequence: tick, at, power }]
+    };
+    match tick {
+        1 => {
+            let tower = (0..24).flat_map(|y| (0..4).map(move |n| [n % 2 - 1, y, n / 2 - 1]));
+            let arm = (1..7).map(|x| [x, 20, 0]);
+            edit(tower.chain(arm).map(|at| voxel(at, "stone_bricks")).collect())
+        }
+        2 => edit((0..216).map(|n| voxel([n % 6 + 8, n / 36 + 12, n / 6 % 6 - 3], "sand")).collect()),
+        3 => edit((0..5).map(|n| voxel([-8 - 3 * n, 0, 4], "tnt")).collect()),
+        10 => edit((0..4).map(|n| voxel([n % 2 - 1, 8, n / 2 - 1], "air")).collect()),
+        12 => blast(-8, 0, 4, 100),
+        40 => blast(10, -2, 0, 150),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn what_falls_and_bursts_ends_where_it_always_ended() {
+    let counts = check_script(FALLEN, ("falls", falling_script, 100), &|pool, registry| {
+        let source = Box::new(OnBedrock(Arc::clone(&registry)));
+        let world = World::new(pool, source, registry, Standing { epoch: 1, ..Standing::default() });
+        world.with_physics(RuleSet::Span).unwrap()
+    });
+    let sum = |count: fn(&Counts) -> u64| counts.iter().map(count).sum::<u64>() / 2;
+    let (left, landed, destroyed) = (sum(|c| c.left), sum(|c| c.landed), sum(|c| c.destroyed));
+    assert!(left > 280 && landed == left && destroyed > 100, "{left} left, {landed} landed, {destroyed} destroyed");
+    assert_eq!(sum(|c| c.blasts), 7, "two blasts, and five charges");
+    assert_eq!(counts.last(), Some(&Counts::default()), "all is at rest");
 }
