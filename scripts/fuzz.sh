@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-TARGETS=(frames region_open journal_replay anvil_import)
+TARGETS=(frames region_open journal_replay anvil_import column_state)
 # A file from outside may be large; what reading it takes must not be.
 LIMITS=(-rss_limit_mb=1024 -timeout=20)
 
@@ -16,6 +16,7 @@ length_of() {
     region_open) echo 66000 ;;
     journal_replay) echo 16384 ;;
     anvil_import) echo 65536 ;;
+    column_state) echo 8192 ;;
     *) fail "there is no fuzz target $1: there are ${TARGETS[*]}" ;;
   esac
 }
@@ -27,16 +28,17 @@ runs_of() {
     region_open) echo 8000 ;;
     journal_replay) echo 1000 ;;
     anvil_import) echo 3000 ;;
+    column_state) echo 100000 ;;
   esac
 }
 
 # What the crates' own tests write is what mutation starts from.
 write_seeds() {
   local folder=$1
-  mkdir -p "$folder"/{frames,region_open,journal_replay,anvil_import}
+  mkdir -p "$folder"/{frames,region_open,journal_replay,anvil_import,column_state}
   cp sdk/vectors/*.bin "$folder/frames/"
   TERRANE_FUZZ_SEEDS=$folder cargo test --quiet --profile checked --test fuzz_seeds \
-    --package terrane-store --package terrane-formats
+    --package terrane-store --package terrane-formats --package terrane-world
 }
 
 build() {

@@ -1,0 +1,39 @@
+//! What fuzzing the state of a column starts from: one of each kind of thing in it. `TERRANE_FUZZ_SEEDS` names the folder it
+//! goes to (scripts/fuzz.sh sets it); without it the test only makes it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use terrane_world::block::BlockId;
+use terrane_world::physics::state::{Body, BodyId, BodyVoxel, Charge, ColumnState, Leaving, Mark, Phase, Shape};
+use terrane_world::space::VoxelPos;
+use terrane_world::step::{ActorId, Cause, CauseKind};
+
+fn write(name: &str, state: &ColumnState) {
+    let all: BTreeSet<BodyId> = state.bodies.keys().copied().collect();
+    let bytes = state.to_bytes(&all);
+    assert_eq!(ColumnState::from_bytes(&bytes, None).as_ref(), Ok(state));
+    if let Some(seeds) = std::env::var_os("TERRANE_FUZZ_SEEDS") {
+        std::fs::write(PathBuf::from(seeds).join("column_state").join(name), bytes).unwrap();
+    }
+}
+
+#[test]
+fn states_to_start_from() {
+    let pos = |x| VoxelPos::new(x, 7, 3).unwrap();
+    let cause = Cause { kind: CauseKind::Edit, actor: ActorId(1), root: 4 };
+    let mark = Mark { old: BlockId(2), placed: true, ready: false, tick: 8, cause };
+    let charge = Charge { power: 64, due: 12, ready: true, cause };
+    let voxels = (1..3).map(|x| BodyVoxel { pos: pos(x), block: BlockId(3), sparse: Some([1u8, 2][..].into()) });
+    let shape = Arc::new(Shape::new(voxels.collect()));
+    let body = Body { cause, fallen: 700, velocity: 12, phase: Phase::Falling, shape };
+    let bodies = [(BodyId { tick: 5, origin: pos(1) }, body)];
+    let leaving = [(pos(1), Leaving { cause, slide: Some(3) }), (pos(2), Leaving { cause, slide: None })];
+    let empty = ColumnState::default();
+    write("debt", &ColumnState { debt: 77, ..empty.clone() });
+    write("marks", &ColumnState { marks: [(pos(5), mark)].into(), ..empty.clone() });
+    write("leaving", &ColumnState { leaving: leaving.into(), ..empty.clone() });
+    write("charges", &ColumnState { charges: [(pos(4), charge)].into(), ..empty.clone() });
+    write("bodies", &ColumnState { bodies: bodies.into(), ..empty });
+}
