@@ -684,4 +684,21 @@ impl ChunkSource for StoreSource {
     fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
         self.0.chunk_or_generated(pos).map_err(|error| SourceError(error.to_string()))
     }
+
+    fn load_stack(&self, positions: &[ChunkPos]) -> Vec<Result<Held, SourceError>> {
+        let told = |error: StoreError| SourceError(error.to_string());
+        let stored: Vec<_> = positions.iter().map(|pos| self.0.chunk(*pos)).collect();
+        let missing = positions.iter().zip(&stored).filter(|(_, stored)| matches!(stored, Ok(None)));
+        let missing: Vec<ChunkPos> = missing.map(|(pos, _)| *pos).collect();
+        let Ok(made) = self.0.generator.chunks(&missing) else {
+            // One of them can't be made: each tells for itself.
+            return positions.iter().map(|pos| self.load(*pos)).collect();
+        };
+        let mut made = made.into_iter();
+        let mut held = |stored: Option<Held>| {
+            let generated = |chunk| Held { chunk: Arc::new(chunk), version: Version::GENERATED };
+            stored.or_else(|| made.next().map(generated)).expect("one was made for each that is missing")
+        };
+        stored.into_iter().map(|stored| stored.map(&mut held).map_err(told)).collect()
+    }
 }

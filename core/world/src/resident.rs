@@ -56,7 +56,10 @@ impl Residency {
             return BTreeMap::new();
         }
         let source = &self.source;
-        let loaded: Vec<_> = self.pool.install(|| missing.par_iter().map(|pos| (*pos, source.load(*pos))).collect());
+        let mut stacks: BTreeMap<(i32, i32), Vec<ChunkPos>> = BTreeMap::new();
+        missing.iter().for_each(|pos| stacks.entry((pos.x(), pos.z())).or_default().push(*pos));
+        let load = |stack: &Vec<ChunkPos>| stack.iter().copied().zip(source.load_stack(stack)).collect::<Vec<_>>();
+        let loaded: Vec<_> = self.pool.install(|| stacks.par_iter().flat_map_iter(|(_, stack)| load(stack)).collect());
         let mut failed = BTreeMap::new();
         for (pos, result) in loaded {
             match result {

@@ -185,7 +185,8 @@ impl Support {
     ) {
         let is_near = |pos: &ChunkPos| (pos.x() - centre.x()).abs() <= around && (pos.z() - centre.z()).abs() <= around;
         let mut seen = BTreeSet::from([centre]);
-        let mut wave = vec![centre];
+        // Up and down first, then sideways: chunks over each other are fetched together.
+        let (mut wave, mut sideways) = (vec![centre], BTreeSet::new());
         while !wave.is_empty() {
             let unknown: Vec<ChunkPos> = wave.iter().filter(|pos| !self.faces.contains_key(pos)).copied().collect();
             tick.chunks.fetch(tick.tick, &unknown);
@@ -198,10 +199,14 @@ impl Support {
             let mut next = BTreeSet::new();
             for pos in wave {
                 let faces = self.faces[&pos];
-                let around =
-                    (0..6).filter(|face| faces >> face & 1 == 1).filter_map(|face| beside_chunk(pos, EXITS[face]));
-                next.extend(around.filter(|pos| is_near(pos) && tick.owned.is_near(*pos) && seen.insert(*pos)));
+                for face in (0..6).filter(|face| faces >> face & 1 == 1) {
+                    let Some(pos) = beside_chunk(pos, EXITS[face]) else { continue };
+                    if is_near(&pos) && tick.owned.is_near(pos) && seen.insert(pos) {
+                        if face <= ABOVE { &mut next } else { &mut sideways }.insert(pos);
+                    }
+                }
             }
+            let next = if next.is_empty() { std::mem::take(&mut sideways) } else { next };
             wave = next.into_iter().collect();
         }
     }
