@@ -111,7 +111,7 @@ fn edits(criterion: &mut Criterion) {
     let peer = RefCell::new(Cc3d::start());
     let (_, expected) = peer.borrow_mut().label(&path, WORLD_SIZE);
     let ask = |pool: &rayon::ThreadPool| {
-        let mut world = world.borrow_mut();
+        let world = &mut *world.borrow_mut();
         let run = Run::timed(changes.len(), || {
             pool.install(|| world.put(&after));
             assert_eq!(std::hint::black_box(world.unsupported()).0, expected as usize, "we and cc3d differ");

@@ -73,6 +73,11 @@ pub const ROWS: &[Row] = &[
     row("  into memory never used before", "components/volume 2 threads", FRESH, Peer::One(CC3D), None),
     row("what 1,000 edits left unsupported, 1 thread", "components/edits", OURS, Peer::One(CC3D), Some(80.0)),
     row("  2 threads", "components/edits", TWO_THREADS, Peer::One(CC3D), None),
+    // 200 million voxels a second.
+    row("full support of 128×256×128, 2 threads", "physics/support 2 threads", OURS, Peer::Limit(20.97), Some(1.0)),
+    row("  1 thread", "physics/support 1 thread", OURS, Peer::Limit(20.97), None),
+    // A hundredth of the CPU time that Luanti takes for the same, 30.6 s.
+    row("10,000 hanging voxels of sand come down", "physics/sand", OURS, Peer::Limit(306.0), Some(1.0)),
 ];
 
 /// The peer in noise.

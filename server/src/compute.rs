@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::memory::Bytes;
 use clap::ValueEnum;
+use std::sync::Arc;
 use terrane_world::generate::Generator;
 
 /// What `--compute` asks for.
@@ -39,34 +40,16 @@ impl Compute {
 
     #[cfg(feature = "gpu")]
     fn device(wanted: Wanted, name: Option<&str>, memory: Bytes, generator: &Generator) -> Result<Self, Failure> {
-        use std::sync::Arc;
-        use terrane_gpu::{Choice, Device, Engine, GpuError, Options};
+        use terrane_gpu::{Engine, Options};
         let asked_for = wanted == Wanted::Gpu || name.is_some();
         let Some(pipeline) = generator.pipeline() else {
             let refusal =
                 "this world's generator has no stages, so it runs on the CPU only: leave --compute and --device out";
             return if asked_for { Err(Failure::new(refusal)) } else { Ok(Self::Cpu) };
         };
-        let choice = match (name, wanted) {
-            (Some(name), _) => Choice::Named(name.to_owned()),
-            (None, Wanted::Gpu) => Choice::Any,
-            (None, _) => Choice::Auto,
-        };
-        let device = match Device::open(&choice) {
-            Ok(device) => device,
-            Err(GpuError::NoDevice { .. } | GpuError::NoSuchDevice { .. }) if !asked_for => {
-                tracing::info!("making chunks on the CPU: there is no graphics device (`terrane devices` says more)");
-                return Ok(Self::Cpu);
-            }
-            Err(error) if !asked_for => {
-                tracing::warn!("making chunks on the CPU: {error}");
-                return Ok(Self::Cpu);
-            }
-            Err(error) => return Err(Failure::new(error.to_string())),
-        };
-        tracing::info!("making chunks on {}", device.listed());
+        let Some(device) = open_device(wanted, name, "making chunks")? else { return Ok(Self::Cpu) };
         let options = Options { memory_bytes: memory.0 as u64, ..Options::default() };
-        let engine = Engine::with(Arc::new(device), Arc::clone(pipeline), options);
+        let engine = Engine::with(device, Arc::clone(pipeline), options);
         let engine = engine.map_err(|error| Failure::new(error.to_string()))?;
         engine.notes().iter().for_each(|note| tracing::info!("{note}"));
         Ok(Self::Device(Box::new(engine)))
@@ -75,10 +58,7 @@ impl Compute {
     #[cfg(not(feature = "gpu"))]
     fn device(wanted: Wanted, name: Option<&str>, _: Bytes, _: &Generator) -> Result<Self, Failure> {
         if wanted == Wanted::Gpu || name.is_some() {
-            return Err(Failure::new(
-                "this program was built without graphics devices: use one that was built with the feature `gpu`, as it is \
-                 by default, or leave --compute and --device out",
-            ));
+            return Err(Failure::new(WITHOUT));
         }
         Ok(Self::Cpu)
     }
@@ -91,4 +71,128 @@ impl Compute {
             Self::Device(engine) => engine.device().listed().name.clone(),
         }
     }
+}
+
+#[cfg(not(feature = "gpu"))]
+const WITHOUT: &str = "this program was built without graphics devices: use one that was built with the feature `gpu`, as \
+                       it is by default, or leave --compute and --device out";
+
+/// The device that was asked for; none if the CPU shall do it. `what` says, in the log, what it is for.
+#[cfg(feature = "gpu")]
+pub fn open_device(
+    wanted: Wanted,
+    name: Option<&str>,
+    what: &str,
+) -> Result<Option<Arc<terrane_gpu::Device>>, Failure> {
+    use terrane_gpu::{Choice, Device, GpuError};
+    let asked_for = wanted == Wanted::Gpu || name.is_some();
+    let choice = match (name, wanted) {
+        (Some(name), _) => Choice::Named(name.to_owned()),
+        (None, Wanted::Gpu) => Choice::Any,
+        (None, _) => Choice::Auto,
+    };
+    match Device::open(&choice) {
+        Ok(device) => {
+            tracing::info!("{what} on {}", device.listed());
+            Ok(Some(Arc::new(device)))
+        }
+        Err(GpuError::NoDevice { .. } | GpuError::NoSuchDevice { .. }) if !asked_for => {
+            tracing::info!("{what} on the CPU: there is no graphics device (`terrane devices` says more)");
+            Ok(None)
+        }
+        Err(error) if !asked_for => {
+            tracing::warn!("{what} on the CPU: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(Failure::new(error.to_string())),
+    }
+}
+
+/// A device that solves large pieces of physics.
+#[cfg(feature = "gpu")]
+pub struct Bulk {
+    relaxer: terrane_gpu::Relaxer,
+    device: String,
+    failed: std::sync::atomic::AtomicBool,
+}
+
+#[cfg(feature = "gpu")]
+impl Bulk {
+    /// As the world takes it.
+    pub fn shared(self: &Arc<Self>) -> Arc<dyn terrane_world::relax::Bulk> {
+        Arc::clone(self) as Arc<dyn terrane_world::relax::Bulk>
+    }
+
+    /// How much the device did.
+    pub fn dispatches(&self) -> u64 {
+        self.relaxer.dispatches().values().sum()
+    }
+
+    /// The same for people.
+    pub fn told(&self) -> String {
+        format!("{} dispatches on {}", self.dispatches(), self.device)
+    }
+}
+
+#[cfg(feature = "gpu")]
+impl terrane_world::relax::Bulk for Bulk {
+    fn solve(
+        &self,
+        rules: &terrane_world::relax::Rules,
+        chunks: &[(terrane_world::space::ChunkPos, terrane_world::relax::Classes)],
+    ) -> Option<Vec<terrane_world::relax::Values>> {
+        use std::sync::atomic::Ordering;
+        if self.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        let given: Vec<terrane_gpu::Given> =
+            chunks.iter().map(|(pos, classes)| (*pos, classes.clone(), None)).collect();
+        match self.relaxer.solve(rules, &given) {
+            Ok(values) => Some(values.into_iter().map(|(_, values)| values).collect()),
+            Err(error) => {
+                // The same values come from the CPU, only later.
+                tracing::warn!("the device gave up, the CPU goes on: {error}");
+                self.failed.store(true, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}
+
+/// What large pieces of physics are handed to; none for the CPU.
+#[cfg(feature = "gpu")]
+pub fn bulk(wanted: Wanted, name: Option<&str>) -> Result<Option<Arc<Bulk>>, Failure> {
+    if wanted == Wanted::Cpu {
+        return match name {
+            Some(name) => Err(Failure::new(format!("--device {name} and --compute cpu exclude each other"))),
+            None => Ok(None),
+        };
+    }
+    let Some(device) = open_device(wanted, name, "working out physics")? else { return Ok(None) };
+    let listed = device.listed().name.clone();
+    let relaxer = terrane_gpu::Relaxer::new(device).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(Some(Arc::new(Bulk { relaxer, device: listed, failed: false.into() })))
+}
+
+/// Nothing, in a program without graphics devices.
+#[cfg(not(feature = "gpu"))]
+pub enum Bulk {}
+
+#[cfg(not(feature = "gpu"))]
+impl Bulk {
+    /// As the world takes it.
+    pub fn shared(self: &Arc<Self>) -> Arc<dyn terrane_world::relax::Bulk> {
+        match **self {}
+    }
+
+    /// How much it did.
+    pub fn told(&self) -> String {
+        match *self {}
+    }
+}
+
+/// What large pieces of physics are handed to; none for the CPU.
+#[cfg(not(feature = "gpu"))]
+pub fn bulk(wanted: Wanted, name: Option<&str>) -> Result<Option<Arc<Bulk>>, Failure> {
+    if wanted == Wanted::Gpu || name.is_some() { Err(Failure::new(WITHOUT)) } else { Ok(None) }
 }

@@ -29,13 +29,13 @@ pub fn exists(path: &Path) -> bool {
 }
 
 /// Makes a world that lists the stages of its generator.
-pub fn create(path: &Path, seed: u64, (name, version): (&str, u32)) -> Result<(), Failure> {
+pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: RuleSet) -> Result<(), Failure> {
     let dir = OsDir::new(path);
     dir.make_folders().about(path)?;
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
     let generator = GeneratorSetting::listed(name, version);
-    let settings = Settings { id, seed, generator, physics: RuleSet::default(), rules: BTreeMap::new() };
+    let settings = Settings { id, seed, generator, physics, rules: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
     Ok(())
@@ -57,7 +57,7 @@ pub fn open(path: &Path, access: Access) -> Result<Arc<Store>, Failure> {
 /// Opens a world for writing, and makes it first if there is none.
 pub fn open_or_create(path: &Path, seed: u64, generator: (&str, u32)) -> Result<Arc<Store>, Failure> {
     if !exists(path) {
-        create(path, seed, generator)?;
+        create(path, seed, generator, RuleSet::default())?;
     }
     open(path, Access::Write)
 }

@@ -58,6 +58,8 @@ fn come_back(server: &Server, c: usize, player: &mut Player, what: &str) -> Clie
 fn fifty_kills_lose_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let world = folder.path().join("world");
+    // Blocks are put anywhere, and have to stay there.
+    common::succeed(&["new", "--world", world.to_str().unwrap(), "--physics", "off"]);
     let mut players: Vec<Player> = (0..CLIENTS).map(|_| Player::default()).collect();
     let mut random = 12_345u64;
     let mut acknowledged_in_all = 0;

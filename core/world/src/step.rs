@@ -343,6 +343,8 @@ pub struct World {
     chunks: Residency,
     registry: Arc<Registry>,
     standing: Standing,
+    /// What the state of each column adds to the digest, as far as it has been worked out.
+    terms: HashMap<ColumnPos, u64>,
     physics: Physics,
     owned: Owned,
     /// Made when somebody first asks for light.
@@ -358,7 +360,8 @@ impl World {
         standing: Standing,
     ) -> Self {
         let physics = Physics::off(&registry);
-        Self { chunks: Residency::new(pool, source), registry, standing, physics, owned: Owned::All, light: None }
+        let (chunks, terms) = (Residency::new(pool, source), HashMap::new());
+        Self { chunks, registry, standing, terms, physics, owned: Owned::All, light: None }
     }
 
     /// The same world under a set of rules. Fails if its blocks have more different rules than physics can tell apart.
@@ -571,8 +574,12 @@ impl World {
                 }
                 continue;
             }
-            let change = state.term(column).wrapping_sub(before.term(column));
-            self.standing.digest = self.standing.digest.wrapping_add(change);
+            let term = state.term(column);
+            let term_before = self.terms.remove(&column).unwrap_or_else(|| before.term(column));
+            self.standing.digest = self.standing.digest.wrapping_add(term.wrapping_sub(term_before));
+            if !state.is_empty() {
+                self.terms.insert(column, term);
+            }
             let fresh = state.bodies.keys().filter(|id| !before.bodies.contains_key(id)).copied().collect();
             if !state.is_empty() {
                 self.standing.columns.insert(column, state.clone());
@@ -637,10 +644,16 @@ impl World {
     /// The support of every voxel of a chunk, in local-index order: 0 for what is not solid or does not stand. None where
     /// the rules know no support.
     pub fn support(&mut self, pos: ChunkPos) -> Option<Box<[u8; CHUNK_VOXELS]>> {
+        self.supports(&[pos])?.pop()
+    }
+
+    /// The same of some chunks at once, in their order: what bears on them is worked out together.
+    pub fn supports(&mut self, positions: &[ChunkPos]) -> Option<Vec<Box<[u8; CHUNK_VOXELS]>>> {
         let (facts, Judge::Span(support)) = self.physics.parts() else { return None };
         let tick = self.standing.tick;
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        Some(support.values(&mut tick, pos))
+        support.prepare(&mut tick, positions);
+        Some(positions.iter().map(|pos| support.values(&mut tick, *pos)).collect())
     }
 
     /// The light of every voxel of a chunk, in local-index order, as of the blocks that stand now: light of the sky in the

@@ -71,6 +71,7 @@ pub struct Run {
     options: Options,
     first: u64,
     tick: u64,
+    synced: u64,
 }
 
 impl Run {
@@ -85,7 +86,7 @@ impl Run {
             world = world.with_bulk(bulk);
         }
         let tick = world.standing().tick;
-        Ok(Self { store, world, options, first: tick, tick })
+        Ok(Self { store, world, options, first: tick, tick, synced: tick })
     }
 
     /// The world.
@@ -111,11 +112,11 @@ impl Run {
         let deltas = self.world.step_watched(self.tick, inputs, &mut watch).about(&self.options.world)?;
         if !self.options.dry_run {
             self.store.commit(&deltas, worlds::now_ms()).about(&self.options.world)?;
-            if self.tick % TICKS_PER_SYNC == 0 {
-                self.store.sync().about(&self.options.world)?;
+            if self.tick - self.synced >= TICKS_PER_SYNC {
+                self.synced = self.store.sync().about(&self.options.world)?;
             }
-            let committed = self.store.current_standing().tick - self.tick % TICKS_PER_SYNC;
-            self.world.evict(self.options.memory_bytes, committed);
+            // What is not synced yet, the store can't give back.
+            self.world.evict(self.options.memory_bytes, self.synced);
         }
         let refused = deltas.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Refused(refusal) => Some(refusal.to_string()),

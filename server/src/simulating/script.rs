@@ -166,7 +166,9 @@ mod tests {
         });
         assert_eq!(sizes.collect::<Vec<_>>(), [4096, 256]);
         let inputs = script.inputs(2, &|_| 0);
-        assert!(matches!(&inputs[..], [Input::Edit { voxels, .. }, Input::Blast { power: 8, sequence: 1, .. }] if voxels.len() == 2));
+        assert!(
+            matches!(&inputs[..], [Input::Edit { voxels, .. }, Input::Blast { power: 8, sequence: 1, .. }] if voxels.len() == 2)
+        );
     }
 
     #[test]

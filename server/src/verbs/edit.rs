@@ -101,7 +101,8 @@ impl Edit {
         }
         script::split(voxels).into_iter().for_each(|wish| script.push(1, self.actor, wish));
         for Placed { place, what } in &self.blast {
-            let power = what.parse().map_err(|_| Failure::new(format!("{what:?} is no power: 1 to 255 is accepted")))?;
+            let power =
+                what.parse().map_err(|_| Failure::new(format!("{what:?} is no power: 1 to 255 is accepted")))?;
             script.push(1, self.actor, Wish::Blast(*place, power));
         }
         Ok(script)

@@ -2,11 +2,12 @@
 
 use crate::failure::Failure;
 use crate::worlds::{self, DEFAULT_GENERATOR};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use terrane_world::generate::{GENERATORS, own_stages};
+use terrane_world::physics::RuleSet;
 
 /// Make a world and nothing else, so that its generator can be configured first
 ///
@@ -23,6 +24,27 @@ pub struct New {
     /// The generator, in its newest version
     #[arg(long, default_value = DEFAULT_GENERATOR.0, value_name = "NAME")]
     generator: String,
+    /// What falls: by strength and losses, what is not connected to bedrock, or nothing
+    #[arg(long, value_enum, default_value = "span")]
+    physics: Physics,
+}
+
+/// Names of rules on the command line.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Physics {
+    Span,
+    Connectivity,
+    Off,
+}
+
+impl From<Physics> for RuleSet {
+    fn from(physics: Physics) -> Self {
+        match physics {
+            Physics::Span => Self::Span,
+            Physics::Connectivity => Self::Connectivity,
+            Physics::Off => Self::Off,
+        }
+    }
 }
 
 impl New {
@@ -35,7 +57,7 @@ impl New {
             let known: Vec<&str> = GENERATORS.iter().map(|(name, _)| *name).collect();
             Failure::new(format!("there is no generator {:?}: choose one of {}", self.generator, known.join(", ")))
         })?;
-        worlds::create(&self.world, self.seed, *generator)?;
+        worlds::create(&self.world, self.seed, *generator, self.physics.into())?;
         let (name, version) = *generator;
         let stages = own_stages(name, version);
         if json {

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use terrane_world::physics::RuleSet;
 
 /// Serve a world to browsers and clients; makes the world if there is none
 ///
@@ -43,7 +44,7 @@ impl Serve {
     pub fn run(self, json: bool) -> Result<ExitCode, Failure> {
         let listen = resolve(&self.listen)?;
         if !worlds::exists(&self.world) {
-            worlds::create(&self.world, self.seed.unwrap_or(0), DEFAULT_GENERATOR)?;
+            worlds::create(&self.world, self.seed.unwrap_or(0), DEFAULT_GENERATOR, RuleSet::default())?;
         } else if let Some(seed) = self.seed {
             worlds::check_seed(&self.world, seed)?;
         }

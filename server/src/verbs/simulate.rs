@@ -102,7 +102,8 @@ impl Simulate {
     }
 }
 
-const HEAD: &str = "  tick  digest            chunks  marks  support    left  landed  destroyed  bodies        ms  longest stage";
+const HEAD: &str =
+    "  tick  digest            chunks  marks  support    left  landed  destroyed  bodies        ms  longest stage";
 
 /// One line of a tick; in the table only if something happened in it.
 fn show(report: &Report, json: bool) -> Result<(), Failure> {

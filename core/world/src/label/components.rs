@@ -5,12 +5,12 @@
 //! touches, which is built afresh: it has a node or two for each chunk, not one for each voxel.
 
 use super::bits::Bits;
-use super::pieces::{Axis, Piece, Pieces, contacts};
+use super::pieces::{Axis, Few, Piece, Pieces, contacts};
 use super::runs::{number, unite};
 use crate::space::{ChunkPos, VoxelPos};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 /// The components of some chunks. What is outside them does not exist here, so nothing hangs on it.
 ///
@@ -31,7 +31,9 @@ pub struct Components {
 /// One chunk.
 #[derive(Debug, Default)]
 struct Node {
-    pieces: Arc<Pieces>,
+    /// None in a place that is empty.
+    pos: Option<ChunkPos>,
+    pieces: Pieces,
     /// Towards the next chunk along each axis.
     links: [Link; 3],
 }
@@ -41,7 +43,7 @@ struct Node {
 struct Link {
     /// Where in `nodes` that is; of no meaning without contacts.
     slot: u32,
-    contacts: Vec<(u16, u16)>,
+    contacts: Few<(u16, u16)>,
 }
 
 /// Pieces united to world components.
@@ -52,6 +54,8 @@ struct Graph {
     /// The world component of each piece, in an order that depends on what was set when.
     set_of: Vec<u32>,
     sets: Vec<Set>,
+    /// Pieces whose world component is not supported, ascending.
+    unsupported: Vec<(ChunkPos, u16)>,
     /// The canonical number of each world component, made when it is asked for.
     canonical: OnceLock<Vec<u32>>,
 }
@@ -85,7 +89,7 @@ impl Components {
             return;
         }
         let changes: Vec<_> = std::mem::take(&mut self.pending).into_iter().collect();
-        let label = |(solid, anchored): &(Bits, Bits)| Pieces::label_shared(solid, anchored);
+        let label = |(solid, anchored): &(Bits, Bits)| Pieces::label(solid, anchored);
         let pieces: Vec<_> = changes.par_iter().map(|(_, bits)| bits.as_ref().map(label)).collect();
         let mut links = BTreeSet::new();
         for ((pos, _), pieces) in changes.iter().zip(pieces) {
@@ -99,7 +103,7 @@ impl Components {
     }
 
     /// Gives a chunk its pieces, or frees its place.
-    fn replace(&mut self, pos: ChunkPos, pieces: Option<Arc<Pieces>>) {
+    fn replace(&mut self, pos: ChunkPos, pieces: Option<Pieces>) {
         let Some(pieces) = pieces else {
             if let Some(slot) = self.slots.remove(&pos) {
                 self.nodes[slot as usize] = Node::default();
@@ -113,7 +117,8 @@ impl Components {
                 self.nodes.len() as u32 - 1
             })
         });
-        self.nodes[slot as usize].pieces = pieces;
+        let node = &mut self.nodes[slot as usize];
+        (node.pos, node.pieces) = (Some(pos), pieces);
     }
 
     /// Finds out anew where chunks touch: for each position and axis the chunk there and the next one.
@@ -122,8 +127,11 @@ impl Components {
         let ends = |(pos, axis): (ChunkPos, Axis)| slot(pos).map(|low| (low, axis, axis.neighbour(pos).and_then(slot)));
         let ends: Vec<_> = links.into_iter().filter_map(ends).collect();
         let find = |&(low, axis, high): &(u32, Axis, Option<u32>)| {
-            let pieces = |slot: u32| &*self.nodes[slot as usize].pieces;
-            high.map_or_else(Link::default, |slot| Link { slot, contacts: contacts(pieces(low), pieces(slot), axis) })
+            let pieces = |slot: u32| &self.nodes[slot as usize].pieces;
+            high.map_or_else(Link::default, |slot| Link {
+                slot,
+                contacts: contacts(pieces(low), pieces(slot), axis).into(),
+            })
         };
         let found: Vec<Link> = ends.par_iter().with_min_len(16).map(find).collect();
         for ((low, axis, _), link) in ends.into_iter().zip(found) {
@@ -182,12 +190,7 @@ impl Components {
 
     /// The components of chunks that hang together with nothing anchored, ascending: each by its chunk and its number there.
     pub fn unsupported(&self) -> impl Iterator<Item = (ChunkPos, u16)> {
-        self.settled().slots.iter().flat_map(|(pos, slot)| {
-            let pieces = &self.nodes[*slot as usize].pieces;
-            let sets = &self.graph.set_of[self.graph.bases[*slot as usize] as usize..][..pieces.all().len()];
-            let loose = sets.iter().enumerate().filter(|(_, set)| !self.graph.sets[**set as usize].supported);
-            loose.map(|(component, _)| (*pos, component as u16))
-        })
+        self.settled().graph.unsupported.iter().copied()
     }
 
     /// How many components the world has.
@@ -253,7 +256,7 @@ impl Graph {
         let mut set_of: Vec<u32> = (0..total).collect();
         for (node, base) in nodes.iter().zip(&bases) {
             for link in &node.links {
-                for (one, other) in &link.contacts {
+                for (one, other) in link.contacts.iter() {
                     unite(&mut set_of, base + u32::from(*one), bases[link.slot as usize] + u32::from(*other));
                 }
             }
@@ -265,6 +268,14 @@ impl Graph {
             set.voxels += u64::from(piece.voxels);
             set.supported |= piece.anchored;
         }
-        Self { bases, set_of, sets, canonical: OnceLock::new() }
+        let mut unsupported = Vec::new();
+        for (node, base) in nodes.iter().zip(&bases) {
+            let Some(pos) = node.pos else { continue };
+            let sets_here = &set_of[*base as usize..][..node.pieces.all().len()];
+            let loose = (0..).zip(sets_here).filter(|(_, set)| !sets[**set as usize].supported);
+            unsupported.extend(loose.map(|(piece, _)| (pos, piece)));
+        }
+        unsupported.sort_unstable();
+        Self { bases, set_of, sets, unsupported, canonical: OnceLock::new() }
     }
 }

@@ -4,7 +4,7 @@
 //! as well, so nothing else is stored of faces.
 
 use super::bits::{Bits, ROWS};
-use super::runs::{Run, as_runs, find_short_row, number, overlaps, unite_rows};
+use super::runs::{self, Run, as_runs, find_short_row, number, overlaps, unite_rows};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex};
 use std::cell::RefCell;
@@ -26,11 +26,17 @@ pub struct Piece {
     pub anchored: bool,
 }
 
-/// The pieces of one chunk.
+/// The pieces of one chunk. A copy shares the runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pieces {
-    pieces: Vec<Piece>,
-    /// All runs, row after row.
+    pieces: Few<Piece>,
+    rows: Arc<Rows>,
+}
+
+/// The runs of one chunk.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows {
+    /// All of them, row after row.
     runs: Vec<Run>,
     /// The piece of each run.
     piece_of: Vec<u16>,
@@ -38,10 +44,48 @@ pub struct Pieces {
     first: Vec<u16>,
 }
 
+/// A list that mostly has one entry, which then is here and not elsewhere in memory: whoever walks over all chunks of a world
+/// waits for memory and for little else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Few<T> {
+    /// One entry.
+    One(T),
+    /// Any number of them.
+    Many(Box<[T]>),
+}
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self::Many(Box::default())
+    }
+}
+
+impl<T> From<Vec<T>> for Few<T> {
+    fn from(mut list: Vec<T>) -> Self {
+        match (list.pop(), list.is_empty()) {
+            (Some(only), true) => Self::One(only),
+            (last, _) => {
+                list.extend(last);
+                Self::Many(list.into())
+            }
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Few<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::One(only) => std::slice::from_ref(only),
+            Self::Many(all) => all,
+        }
+    }
+}
+
 impl Default for Pieces {
     /// Those of an empty chunk.
     fn default() -> Self {
-        Self { pieces: Vec::new(), runs: Vec::new(), piece_of: Vec::new(), first: vec![0; ROWS + 1] }
+        Self::label(&Bits::empty(), &Bits::empty())
     }
 }
 
@@ -98,22 +142,20 @@ impl Axis {
 }
 
 impl Pieces {
-    /// Labels a chunk. Anchored voxels that are not solid do not count.
+    /// Labels a chunk. Anchored voxels that are not solid do not count. All chunks that are empty, or solid throughout and
+    /// nowhere anchored, share one copy.
     pub fn label(solid: &Bits, anchored: &Bits) -> Self {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let count = unite(solid, scratch);
-            collect(scratch, count, anchored)
-        })
-    }
-
-    /// The same, with one copy for all chunks that are empty, or solid throughout and nowhere anchored.
-    pub fn label_shared(solid: &Bits, anchored: &Bits) -> Arc<Self> {
-        static EMPTY: OnceLock<Arc<Pieces>> = OnceLock::new();
-        static FULL: OnceLock<Arc<Pieces>> = OnceLock::new();
-        let new = || Arc::new(Self::label(solid, anchored));
+        static EMPTY: OnceLock<Pieces> = OnceLock::new();
+        static FULL: OnceLock<Pieces> = OnceLock::new();
+        let new = || {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let count = unite(solid, scratch);
+                collect(scratch, count, anchored)
+            })
+        };
         match solid.0[0] {
-            0 if solid.is_empty() => Arc::clone(EMPTY.get_or_init(new)),
-            u32::MAX if solid.is_full() && anchored.is_empty() => Arc::clone(FULL.get_or_init(new)),
+            0 if solid.is_empty() => EMPTY.get_or_init(new).clone(),
+            u32::MAX if solid.is_full() && anchored.is_empty() => FULL.get_or_init(new).clone(),
             _ => new(),
         }
     }
@@ -151,8 +193,9 @@ impl Pieces {
 
     /// The runs of a row, `z + 32·y`, and the piece of each.
     fn row(&self, index: usize) -> (&[Run], &[u16]) {
-        let range = usize::from(self.first[index])..usize::from(self.first[index + 1]);
-        (&self.runs[range.clone()], &self.piece_of[range])
+        let Rows { runs, piece_of, first } = &*self.rows;
+        let range = usize::from(first[index])..usize::from(first[index + 1]);
+        (&runs[range.clone()], &piece_of[range])
     }
 }
 
@@ -162,82 +205,105 @@ fn unite(solid: &Bits, scratch: &mut Scratch) -> u32 {
     edges.resize(CHUNK_VOXELS, 0);
     first.clear();
     first.push(0);
-    let mut count = 0;
-    for &row in solid.0.iter() {
-        count += find_short_row(row, &mut edges[count..]);
-        first.push(count as u32 / 2);
-    }
-    edges.truncate(count);
-    let runs = as_runs(edges);
     parents.clear();
-    parents.extend(0..runs.len() as u32);
-    let row = |index: usize| first[index]..first[index + 1];
-    for index in 0..ROWS {
+    let mut count = 0;
+    for (index, &row) in solid.0.iter().enumerate() {
+        if row != 0 {
+            count += find_short_row(row, &mut edges[count..]);
+            parents.extend(parents.len() as u32..count as u32 / 2);
+        }
+        first.push(count as u32 / 2);
+        let runs = as_runs(&edges[..count]);
         if index % CHUNK_EDGE > 0 {
-            unite_rows(runs, parents, row(index), row(index - 1));
+            unite_touching(solid, runs, first, parents, [index, index - 1]);
         }
         if index >= CHUNK_EDGE {
-            unite_rows(runs, parents, row(index), row(index - CHUNK_EDGE));
+            unite_touching(solid, runs, first, parents, [index, index - CHUNK_EDGE]);
         }
     }
     number(parents)
 }
 
+/// Unites the touching runs of two rows. Mostly nothing touches, or both rows have one run.
+#[inline(always)]
+fn unite_touching(solid: &Bits, runs: &[Run], first: &[u32], parents: &mut [u32], [row, other]: [usize; 2]) {
+    if solid.0[row] & solid.0[other] == 0 {
+        return;
+    }
+    let [range, others] = [row, other].map(|index| first[index]..first[index + 1]);
+    if range.len() == 1 && others.len() == 1 {
+        runs::unite(parents, range.start, others.start);
+    } else {
+        unite_rows(runs, parents, range, others);
+    }
+}
+
 /// What is kept of the runs in `scratch`.
 fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
-    let runs = as_runs(&scratch.edges);
+    let runs = as_runs(&scratch.edges[..2 * scratch.parents.len()]);
     let mut pieces: Vec<Piece> = Vec::with_capacity(count as usize);
-    for (index, anchored) in anchored.0.iter().enumerate() {
-        for n in scratch.first[index] as usize..scratch.first[index + 1] as usize {
-            let (run, piece) = (runs[n], scratch.parents[n] as usize);
-            if piece == pieces.len() {
+    let rows = scratch.first.windows(2).map(|ends| ends[0] as usize..ends[1] as usize);
+    for ((index, anchored), range) in anchored.0.iter().enumerate().zip(rows) {
+        for (run, &piece) in runs[range.clone()].iter().zip(&scratch.parents[range]) {
+            if piece as usize == pieces.len() {
                 let first = LocalIndex::from_xyz(usize::from(run.start), index / CHUNK_EDGE, index % CHUNK_EDGE);
                 pieces.push(Piece { voxels: 0, first, anchored: false });
             }
-            pieces[piece].voxels += run.length();
-            pieces[piece].anchored |= run.mask() & anchored != 0;
+            let piece = &mut pieces[piece as usize];
+            piece.voxels += run.length();
+            piece.anchored |= run.mask() & anchored != 0;
         }
     }
-    Pieces {
-        pieces,
+    let rows = Rows {
         runs: runs.to_vec(),
         piece_of: scratch.parents.iter().map(|piece| *piece as u16).collect(),
         first: scratch.first.iter().map(|first| *first as u16).collect(),
-    }
+    };
+    Pieces { pieces: pieces.into(), rows: rows.into() }
 }
 
 /// Which pieces of `low` touch which of `high`, the next chunk along `axis`: pairs in ascending order, each once.
 pub fn contacts(low: &Pieces, high: &Pieces, axis: Axis) -> Vec<(u16, u16)> {
     let mut pairs = Vec::new();
-    if low.pieces.is_empty() || high.pieces.is_empty() {
-        return pairs;
-    }
-    let mut touch = |pair: (u16, u16)| {
-        // Mostly the pair of the row before.
-        if pairs.last() != Some(&pair) {
-            pairs.push(pair);
-        }
-    };
-    let edge = CHUNK_EDGE as u16;
-    let mut rows = |low_row: usize, high_row: usize| {
-        let ((runs, pieces), (others, other_pieces)) = (low.row(low_row), high.row(high_row));
-        match axis {
-            Axis::X => {
-                let last = runs.last().filter(|run| run.end == edge);
-                let next = others.first().filter(|run| run.start == 0);
-                if last.is_some() && next.is_some() {
-                    touch((pieces[runs.len() - 1], other_pieces[0]));
-                }
+    let most = low.pieces.len() * high.pieces.len();
+    let rows = |pairs: &mut Vec<_>, rows: &mut dyn Iterator<Item = (usize, usize)>| {
+        for (row, next) in rows {
+            // Of two chunks with one piece each, the first touch tells all.
+            if most == pairs.len().min(1) {
+                break;
             }
-            Axis::Y | Axis::Z => overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m]))),
+            touches(low.row(row), high.row(next), axis, pairs);
         }
     };
     match axis {
-        Axis::X => (0..ROWS).for_each(|row| rows(row, row)),
-        Axis::Y => (0..CHUNK_EDGE).for_each(|z| rows(ROWS - CHUNK_EDGE + z, z)),
-        Axis::Z => (0..ROWS).step_by(CHUNK_EDGE).for_each(|row| rows(row + CHUNK_EDGE - 1, row)),
+        Axis::X => rows(&mut pairs, &mut (0..ROWS).map(|row| (row, row))),
+        Axis::Y => rows(&mut pairs, &mut (0..CHUNK_EDGE).map(|z| (ROWS - CHUNK_EDGE + z, z))),
+        Axis::Z => rows(&mut pairs, &mut (0..ROWS).step_by(CHUNK_EDGE).map(|row| (row + CHUNK_EDGE - 1, row))),
     }
     pairs.sort_unstable();
     pairs.dedup();
     pairs
+}
+
+/// Appends the pieces of a row that touch pieces of the next chunk's row, but not the same pair twice in a row.
+#[inline(always)]
+fn touches(
+    (runs, pieces): (&[Run], &[u16]),
+    (others, other_pieces): (&[Run], &[u16]),
+    axis: Axis,
+    pairs: &mut Vec<(u16, u16)>,
+) {
+    let mut touch = |pair: (u16, u16)| {
+        if pairs.last() != Some(&pair) {
+            pairs.push(pair);
+        }
+    };
+    if axis != Axis::X {
+        overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m])));
+    } else if let ([.., last], [next, ..]) = (runs, others)
+        && usize::from(last.end) == CHUNK_EDGE
+        && next.start == 0
+    {
+        touch((pieces[runs.len() - 1], other_pieces[0]));
+    }
 }

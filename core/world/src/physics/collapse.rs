@@ -10,6 +10,9 @@ use crate::step::{Cause, CauseKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// How fast a loose voxel is when it has slid over an edge, in 1/256 voxel a tick: it has rolled there.
+pub const SLIDE_VELOCITY: u32 = 128;
+
 /// Takes out of the grid what the last tick found to have no hold, and makes bodies of it.
 ///
 /// Everybody who owns a voxel of a cluster decides the same from the same start: a cluster that reaches further than
@@ -119,7 +122,8 @@ fn slide(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
     if tick.owns(to)
         && let Some(voxel) = voxel(tick, pos, to)
     {
-        tick.next(to).bodies.insert(id, body(cause, vec![voxel]));
+        let body = Body { velocity: SLIDE_VELOCITY, ..body(cause, vec![voxel]) };
+        tick.next(to).bodies.insert(id, body);
     }
     if tick.owns(pos) {
         tick.plan.group(cause, Some(id));

@@ -232,7 +232,7 @@ fn label(
     marks: &BTreeMap<VoxelPos, Mark>,
 ) -> Arc<Pieces> {
     let Some(chunk) = tick.chunks.chunk(tick.tick, pos) else {
-        return Pieces::label_shared(&Bits::full(), &Bits::full());
+        return Arc::new(Pieces::label(&Bits::full(), &Bits::full()));
     };
     let mut solid = Bits::of(&chunk, tick.facts.solid());
     let mut anchored = Bits::of(&chunk, tick.facts.anchored());
@@ -244,5 +244,5 @@ fn label(
             anchored.set(at.local(), fact.anchored);
         }
     }
-    Pieces::label_shared(&solid, &anchored)
+    Arc::new(Pieces::label(&solid, &anchored))
 }

@@ -142,12 +142,19 @@ impl Support {
         self.field.distance(pos) < ANCHORED
     }
 
+    /// Loads at once what bears on some chunks and is not loaded, so that [`Support::values`] finds it.
+    pub fn prepare(&mut self, tick: &mut Tick<'_>, centres: &[ChunkPos]) {
+        let marks = all_marks(tick.start);
+        let mut new = Vec::new();
+        for pos in centres.iter().filter(|pos| !self.complete.contains(pos)).copied().collect::<Vec<_>>() {
+            self.find_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks, &mut new);
+        }
+        self.field.load(new);
+    }
+
     /// The support of every voxel of a chunk, 0 for what is not solid or does not stand, as of the marks that were looked into.
     pub fn values(&mut self, tick: &mut Tick<'_>, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
-        if !self.complete.contains(&pos) {
-            let marks = all_marks(tick.start);
-            self.load_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks);
-        }
+        self.prepare(tick, &[pos]);
         let mut values = zeroed::<u8, CHUNK_VOXELS>();
         if let Some(field) = self.field.values(pos) {
             for (value, local) in values.iter_mut().zip((0..).map_while(LocalIndex::new)) {
@@ -163,18 +170,27 @@ impl Support {
         let touched = |pos: VoxelPos| EXITS[..6].iter().filter_map(move |step| beside(pos, *step)).chain([pos]);
         let centres: BTreeSet<ChunkPos> =
             ready.iter().flat_map(|(pos, _)| touched(*pos)).map(VoxelPos::chunk).collect();
+        let mut new = Vec::new();
         for centre in centres {
             if tick.owned.is_near(centre) && self.complete.insert(centre) {
-                self.load_around(tick, centre, AROUND, marks);
+                self.find_around(tick, centre, AROUND, marks, &mut new);
             }
         }
+        tick.counts.visited += self.field.load(new);
     }
 
-    fn load_around(&mut self, tick: &mut Tick<'_>, centre: ChunkPos, around: i32, marks: &BTreeMap<VoxelPos, Mark>) {
+    /// Finds the chunks that bear on one and are not loaded yet, and adds them to `new`.
+    fn find_around(
+        &mut self,
+        tick: &mut Tick<'_>,
+        centre: ChunkPos,
+        around: i32,
+        marks: &BTreeMap<VoxelPos, Mark>,
+        new: &mut Vec<(ChunkPos, Classes)>,
+    ) {
         let is_near = |pos: &ChunkPos| (pos.x() - centre.x()).abs() <= around && (pos.z() - centre.z()).abs() <= around;
         let mut seen = BTreeSet::from([centre]);
         let mut wave = vec![centre];
-        let mut new = Vec::new();
         while !wave.is_empty() {
             let unknown: Vec<ChunkPos> = wave.iter().filter(|pos| !self.faces.contains_key(pos)).copied().collect();
             tick.chunks.fetch(tick.tick, &unknown);
@@ -193,7 +209,6 @@ impl Support {
             }
             wave = next.into_iter().collect();
         }
-        tick.counts.visited += self.field.load(new);
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn solve(field: &mut Field, level: Level, active: BTreeSet<u32>) -> u
             let Some(values) = solved.values else { continue };
             for face in 0..6 {
                 if let Some(other) = field.tiles[tile as usize].beside[face]
-                    && face_changed(&field.tiles[tile as usize].values, &values, face, field.rules().limit())
+                    && gains(field, &tables, other, face, &values)
                 {
                     active.insert(other);
                 }
@@ -95,8 +95,14 @@ fn solve_tile(field: &Field, tables: &LossTables, level: Level, number: u32) -> 
         return solved;
     }
     thread_local! {
+        static BYTES: RefCell<Scratch<u8>> = RefCell::default();
         static NARROW: RefCell<Scratch<u16>> = RefCell::default();
         static WIDE: RefCell<Scratch<u32>> = RefCell::default();
+    }
+    if field.rules().limit() <= u32::from(u8::MAX) {
+        return BYTES
+            .with_borrow_mut(|scratch| solve_in(field, tables, level, number, scratch))
+            .expect("a byte holds the limit");
     }
     if let Some(solved) = NARROW.with_borrow_mut(|scratch| solve_in(field, tables, level, number, scratch)) {
         return solved;
@@ -139,14 +145,21 @@ fn face_index(face: usize, n: usize) -> usize {
     }
 }
 
-fn face_changed(old: &Values, new: &Values, face: usize, limit: u32) -> bool {
-    if let (Values::One(old), Values::One(new)) = (old, new) {
-        return old != new;
+/// Whether a voxel of the tile behind a face gains by what is offered there.
+fn gains(field: &Field, tables: &LossTables, other: u32, face: usize, values: &Values) -> bool {
+    let (tile, limit) = (&field.tiles[other as usize], field.rules().limit());
+    let back = opposite(face);
+    let losses = &tables.tables[tables.group[back]];
+    let gains = |here: usize, there: usize, class: u8| {
+        let offered = values.get_index(here, limit).saturating_add(losses[usize::from(class)]);
+        offered.max(tables.floors[usize::from(class)]) < tile.values.get_index(there, limit)
+    };
+    let mut voxels = (0..FACE).map(|n| (face_index(face, n), face_index(back, n)));
+    match &tile.classes {
+        Classes::One(class) if losses[usize::from(*class)] == NONE => false,
+        Classes::One(class) => voxels.any(|(here, there)| gains(here, there, *class)),
+        Classes::Each(classes) => voxels.any(|(here, there)| gains(here, there, classes[there])),
     }
-    (0..FACE).any(|n| {
-        let index = face_index(face, n);
-        old.get_index(index, limit) != new.get_index(index, limit)
-    })
 }
 
 /// Solves in one width of numbers; none if that could have been too narrow.
@@ -158,17 +171,19 @@ fn solve_in<T: Word + TryFrom<u32> + Into<u32>>(
     scratch: &mut Scratch<T>,
 ) -> Option<Solved> {
     let limit = field.rules().limit();
-    let base = least(field, tables, number);
+    let most: u32 = T::NONE.into();
+    let base = if limit <= most { 0 } else { least(field, tables, number) };
     if base >= limit {
         return Some(Solved { values: None, visited: 1 });
     }
     let mut frame = Frame { base, limit, dropped: false };
     fill(field, tables, number, scratch, &mut frame);
     let sweeps = tile::solve(level, scratch);
-    let reach = scratch.distances.iter().filter(|d| **d != T::NONE).map(|d| (*d).into()).max().unwrap_or(0);
-    let most: u32 = T::NONE.into();
-    if frame.dropped || reach.saturating_add(tables.most) >= most && most < limit.saturating_sub(base) {
-        return None;
+    if most < limit - base {
+        let reach = scratch.distances.iter().filter(|d| **d != T::NONE).map(|d| (*d).into()).max().unwrap_or(0);
+        if frame.dropped || reach.saturating_add(tables.most) >= most {
+            return None;
+        }
     }
     let values = frame.values(&scratch.distances);
     let changed = !same(&values, &field.tiles[number as usize].values, limit);
@@ -176,7 +191,15 @@ fn solve_in<T: Word + TryFrom<u32> + Into<u32>>(
 }
 
 fn same(a: &Values, b: &Values, limit: u32) -> bool {
-    a == b || (0..CHUNK_VOXELS).all(|n| a.get_index(n, limit) == b.get_index(n, limit))
+    match (a, b) {
+        (Values::One(a), Values::One(b)) => a == b,
+        (Values::Narrow { base: a, values: some }, Values::Narrow { base: b, values: others }) if a == b => {
+            some == others
+        }
+        // Values that are all the same are told as one.
+        (Values::One(_), Values::Narrow { .. }) | (Values::Narrow { .. }, Values::One(_)) => false,
+        _ => (0..CHUNK_VOXELS).all(|n| a.get_index(n, limit) == b.get_index(n, limit)),
+    }
 }
 
 /// How distances are told in one run: above a base.
@@ -206,11 +229,13 @@ impl Frame {
         let first = distances[0];
         let limit = self.limit - self.base;
         let told = |word: T| if word == T::NONE { limit } else { word.into().min(limit) };
-        if distances.iter().all(|distance| *distance == first) {
+        if distances.iter().fold(T::default(), |differ, word| differ.or(word.differs(first))) == T::default() {
             return Values::One(self.base + told(first));
         }
-        let most = distances.iter().map(|word| told(*word)).filter(|told| *told < limit).max().unwrap_or(0);
-        if most < u32::from(u16::MAX) {
+        let narrow = |told: u32| if told < limit { told } else { 0 };
+        if limit <= u32::from(u16::MAX)
+            || distances.iter().fold(0, |most, word| narrow(told(*word)).max(most)) < u32::from(u16::MAX)
+        {
             let mut values = zeroed::<u16, CHUNK_VOXELS>();
             for (value, word) in values.iter_mut().zip(distances) {
                 let told = told(*word);
@@ -245,26 +270,32 @@ fn fill<T: Word + TryFrom<u32>>(
     frame: &mut Frame,
 ) {
     let tile = &field.tiles[number as usize];
-    let limit = frame.limit;
     for face in 0..6 {
         match tile.beside[face].map(|other| &field.tiles[other as usize].values) {
             None => scratch.halo[face].fill(T::NONE),
             Some(Values::One(value)) => scratch.halo[face].fill(frame.word(*value)),
-            Some(values) => {
-                for (n, halo) in scratch.halo[face].iter_mut().enumerate() {
-                    *halo = frame.word(values.get_index(face_index(opposite(face), n), limit));
-                }
-            }
+            Some(values) => fill_face(values, opposite(face), frame, &mut scratch.halo[face]),
         }
     }
     let word = |value: u32| T::try_from(value).unwrap_or(T::NONE);
+    let limit = frame.limit;
     let floors = tables.floors.map(|floor| word(floor.saturating_sub(frame.base)));
     let own = tables.own.map(|own| if own == NONE { T::NONE } else { frame.word(own) });
     map_classes(&tile.classes, &floors, &mut scratch.floors);
-    map_classes(&tile.classes, &own, &mut scratch.distances);
-    if tile.values != Values::One(limit) {
-        for (n, distance) in scratch.distances.iter_mut().enumerate() {
-            *distance = (*distance).min(frame.word(tile.values.get_index(n, limit)));
+    match &tile.values {
+        // What a tile was solved to has its own distances in it.
+        Values::Narrow { base, values } if *base == frame.base => {
+            scratch
+                .distances
+                .iter_mut()
+                .zip(values.iter())
+                .for_each(|(distance, value)| *distance = T::from_narrow(*value));
+        }
+        Values::One(value) if *value >= limit => map_classes(&tile.classes, &own, &mut scratch.distances),
+        values => {
+            for (n, distance) in scratch.distances.iter_mut().enumerate() {
+                *distance = frame.word(values.get_index(n, limit));
+            }
         }
     }
     if let Some(exits) = &tile.exits {
@@ -279,6 +310,23 @@ fn fill<T: Word + TryFrom<u32>>(
     scratch.group = tables.group;
     for (table, losses) in tables.tables.iter().zip(&mut scratch.losses) {
         map_classes(&tile.classes, &table.map(word), losses);
+    }
+}
+
+/// What a neighbour has on the face it turns to a tile.
+fn fill_face<T: Word + TryFrom<u32>>(values: &Values, face: usize, frame: &mut Frame, halo: &mut [T; FACE]) {
+    let limit = frame.limit;
+    match values {
+        Values::Narrow { base, values } if *base == frame.base => {
+            for (n, halo) in halo.iter_mut().enumerate() {
+                *halo = T::from_narrow(values[face_index(face, n)]);
+            }
+        }
+        values => {
+            for (n, halo) in halo.iter_mut().enumerate() {
+                *halo = frame.word(values.get_index(face_index(face, n), limit));
+            }
+        }
     }
 }
 

@@ -205,7 +205,7 @@ pub trait Bulk: Send + Sync {
 }
 
 /// Chunks from which on a load is worth handing over.
-const BULK_CHUNKS_LEAST: usize = 16;
+const BULK_CHUNKS_LEAST: usize = 8;
 
 impl Field {
     /// A field without tiles.

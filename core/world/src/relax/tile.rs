@@ -22,6 +22,28 @@ pub trait Word: Copy + Ord + Default + Send + Sync + 'static {
     fn differs(self, other: Self) -> Self;
     /// Bits of either.
     fn or(self, other: Self) -> Self;
+    /// From the narrow form of a field, in which `u16::MAX` is none.
+    fn from_narrow(value: u16) -> Self;
+}
+
+impl Word for u8 {
+    const NONE: Self = Self::MAX;
+    #[inline(always)]
+    fn plus(self, loss: Self) -> Self {
+        self.saturating_add(loss)
+    }
+    #[inline(always)]
+    fn differs(self, other: Self) -> Self {
+        self ^ other
+    }
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self | other
+    }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        value.min(0xff) as Self
+    }
 }
 
 impl Word for u16 {
@@ -38,6 +60,10 @@ impl Word for u16 {
     fn or(self, other: Self) -> Self {
         self | other
     }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        value
+    }
 }
 
 impl Word for u32 {
@@ -53,6 +79,10 @@ impl Word for u32 {
     #[inline(always)]
     fn or(self, other: Self) -> Self {
         self | other
+    }
+    #[inline(always)]
+    fn from_narrow(value: u16) -> Self {
+        if value == u16::MAX { Self::NONE } else { Self::from(value) }
     }
 }
 
@@ -122,17 +152,41 @@ impl<T: Word> Kernel for Solve<'_, T> {
     }
 }
 
-/// A row that takes what the row beside it offers; gives the bits that changed.
+/// The bits that changed, lane by lane: put together only when a sweep is over.
+type Bits<T> = [T; EDGE];
+
 #[inline(always)]
-fn relax<T: Word, const N: usize>(row: &mut [T; N], from: &[T; N], loss: &[T; N], floor: &[T; N]) -> T {
-    let mut changed = T::default();
-    for n in 0..N {
+fn any<T: Word>(bits: &Bits<T>) -> bool {
+    let mut all = T::default();
+    for n in 0..EDGE {
+        all = all.or(bits[n]);
+    }
+    all != T::default()
+}
+
+/// A row that takes what the row beside it offers.
+#[inline(always)]
+fn relax<T: Word>(row: &mut [T; EDGE], from: &[T; EDGE], loss: &[T; EDGE], floor: &[T; EDGE], changed: &mut Bits<T>) {
+    for n in 0..EDGE {
         let offered = from[n].plus(loss[n]).max(floor[n]);
         let best = row[n].min(offered);
-        changed = changed.or(best.differs(row[n]));
+        changed[n] = changed[n].or(best.differs(row[n]));
         row[n] = best;
     }
-    changed
+}
+
+/// The same for a whole plane.
+#[inline(always)]
+fn relax_plane<T: Word>(
+    plane: &mut [T; FACE],
+    from: &[T; FACE],
+    loss: &[T; FACE],
+    floor: &[T; FACE],
+    changed: &mut Bits<T>,
+) {
+    for at in (0..FACE).step_by(EDGE) {
+        relax(row_mut(plane, at), row(from, at), row(loss, at), row(floor, at), changed);
+    }
 }
 
 #[inline(always)]
@@ -148,22 +202,23 @@ fn row_mut<T, const N: usize>(tile: &mut [T], at: usize) -> &mut [T; N] {
 #[inline(always)]
 fn enter_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
     let top = CHUNK_VOXELS - FACE;
-    let low = relax::<T, FACE>(row_mut(distances, 0), halo[0], row(losses[0], 0), row(floors, 0));
-    let high = relax::<T, FACE>(row_mut(distances, top), halo[1], row(losses[1], top), row(floors, top));
-    low.or(high) != T::default()
+    let mut changed = Bits::default();
+    relax_plane::<T>(row_mut(distances, 0), halo[0], row(losses[0], 0), row(floors, 0), &mut changed);
+    relax_plane::<T>(row_mut(distances, top), halo[1], row(losses[1], top), row(floors, top), &mut changed);
+    any(&changed)
 }
 
 #[inline(always)]
 fn enter_z<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2], halo: [&[T; FACE]; 2]) -> bool {
-    let mut changed = T::default();
+    let mut changed = Bits::default();
     for y in 0..EDGE {
         for (side, z) in [0, EDGE - 1].into_iter().enumerate() {
             let at = y * FACE + z * EDGE;
             let from = row::<T, EDGE>(&halo[side][..], y * EDGE);
-            changed = changed.or(relax(row_mut(distances, at), from, row(losses[side], at), row(floors, at)));
+            relax(row_mut(distances, at), from, row(losses[side], at), row(floors, at), &mut changed);
         }
     }
-    changed != T::default()
+    any(&changed)
 }
 
 #[inline(always)]
@@ -183,22 +238,22 @@ fn enter_x<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>
 /// Upwards, then downwards, plane by plane.
 #[inline(always)]
 fn sweep_y<T: Word>(distances: &mut Tile<T>, floors: &Tile<T>, losses: [&Tile<T>; 2]) -> bool {
-    let mut changed = T::default();
+    let mut changed = Bits::default();
     for y in 1..EDGE {
         let at = y * FACE;
         let (below, here) = distances.split_at_mut(at);
         let from = row::<T, FACE>(below, at - FACE);
-        changed = changed.or(relax(row_mut(here, 0), from, row(losses[0], at), row(floors, at)));
+        relax_plane(row_mut(here, 0), from, row(losses[0], at), row(floors, at), &mut changed);
     }
     for y in (0..EDGE - 1).rev() {
         let at = y * FACE;
         let (here, above) = distances.split_at_mut(at + FACE);
-        changed = changed.or(relax(row_mut(here, at), row::<T, FACE>(above, 0), row(losses[1], at), row(floors, at)));
+        relax_plane(row_mut(here, at), row::<T, FACE>(above, 0), row(losses[1], at), row(floors, at), &mut changed);
     }
-    changed != T::default()
+    any(&changed)
 }
 
-/// To and fro along z, then along x, plane by plane.
+/// To and fro along z, then along x, plane by plane. Planes are turned over only where something moves along x.
 #[inline(always)]
 fn sweep_planes<T: Word>(
     distances: &mut Tile<T>,
@@ -206,36 +261,54 @@ fn sweep_planes<T: Word>(
     along_z: [&Tile<T>; 2],
     along_x: [&Tile<T>; 2],
 ) -> bool {
-    let mut changed = T::default();
+    let mut changed = Bits::default();
     for y in 0..EDGE {
         let at = y * FACE;
         let floors = row::<T, FACE>(floors, at);
         let plane = row_mut::<T, FACE>(distances, at);
-        changed = changed.or(sweep_rows(plane, floors, [row(along_z[0], at), row(along_z[1], at)]));
+        sweep_rows(plane, floors, [row(along_z[0], at), row(along_z[1], at)], &mut changed);
+        let losses = [row::<T, FACE>(along_x[0], at), row::<T, FACE>(along_x[1], at)];
+        if !moves_along_x(plane, floors, losses) {
+            continue;
+        }
         let mut turned = transposed(plane);
-        let losses = [transposed(row(along_x[0], at)), transposed(row(along_x[1], at))];
-        let change = sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]]);
-        if change != T::default() {
-            *plane = transposed(&turned);
-            changed = changed.or(change);
+        let losses = [transposed(losses[0]), transposed(losses[1])];
+        sweep_rows(&mut turned, &transposed(floors), [&losses[0], &losses[1]], &mut changed);
+        *plane = transposed(&turned);
+    }
+    any(&changed)
+}
+
+/// Whether some voxel gains from the one before or behind it along x. The ends of rows are compared with those of the next
+/// ones, so it may say yes without need.
+#[inline(always)]
+fn moves_along_x<T: Word>(plane: &[T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2]) -> bool {
+    // The last row begins one earlier, so that all pairs of neighbours are compared.
+    let mut gains: Bits<T> = Bits::default();
+    for at in (0..FACE).step_by(EDGE).map(|at| at.min(FACE - EDGE - 1)) {
+        let (low, high) = (row::<T, EDGE>(plane, at), row::<T, EDGE>(plane, at + 1));
+        let (low_floor, high_floor) = (row::<T, EDGE>(floors, at), row::<T, EDGE>(floors, at + 1));
+        let (back, forth) = (row::<T, EDGE>(losses[1], at), row::<T, EDGE>(losses[0], at + 1));
+        for n in 0..EDGE {
+            let up = high[n].min(low[n].plus(forth[n]).max(high_floor[n]));
+            let down = low[n].min(high[n].plus(back[n]).max(low_floor[n]));
+            gains[n] = gains[n].or(up.differs(high[n])).or(down.differs(low[n]));
         }
     }
-    changed != T::default()
+    any(&gains)
 }
 
 /// To and fro over the rows of one plane.
 #[inline(always)]
-fn sweep_rows<T: Word>(plane: &mut [T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2]) -> T {
-    let mut changed = T::default();
+fn sweep_rows<T: Word>(plane: &mut [T; FACE], floors: &[T; FACE], losses: [&[T; FACE]; 2], changed: &mut Bits<T>) {
     for at in (EDGE..FACE).step_by(EDGE) {
         let from = *row::<T, EDGE>(&plane[..], at - EDGE);
-        changed = changed.or(relax::<T, EDGE>(row_mut(plane, at), &from, row(losses[0], at), row(floors, at)));
+        relax(row_mut(plane, at), &from, row(losses[0], at), row(floors, at), changed);
     }
     for at in (0..FACE - EDGE).step_by(EDGE).rev() {
         let from = *row::<T, EDGE>(&plane[..], at + EDGE);
-        changed = changed.or(relax::<T, EDGE>(row_mut(plane, at), &from, row(losses[1], at), row(floors, at)));
+        relax(row_mut(plane, at), &from, row(losses[1], at), row(floors, at), changed);
     }
-    changed
 }
 
 #[inline(always)]

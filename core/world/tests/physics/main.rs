@@ -5,6 +5,7 @@ mod rig;
 
 use proptest::prelude::*;
 use rig::{Rig, pos};
+use terrane_world::limits::WORK_PER_TICK;
 use terrane_world::physics::RuleSet;
 use terrane_world::space::VoxelPos;
 use terrane_world::step::CauseKind;
@@ -105,6 +106,24 @@ fn sand_that_hangs_falls_and_runs_down_to_a_slope() {
             assert!(!is_top || rig.name(beside) != "air" || rig.name(lower) != "air", "sand at {at} lies at an edge");
         }
     }
+}
+
+/// More than a tick's work at once: what is over waits, nothing is lost, and each tick stays within its budget.
+#[test]
+fn a_large_change_is_worked_off_within_the_budget_of_each_tick() {
+    let mut rig = Rig::new(&[], 2, RuleSet::Span);
+    let layers: Vec<_> = (0..6).map(|y| of("gravel", boxed(2..66, 40 + y..41 + y, 2..66))).collect();
+    let inputs: Vec<_> = layers.iter().map(|layer| rig.edit(layer)).collect();
+    rig.step(&inputs);
+    let ticks = rig.settle(400);
+    let marks: Vec<u64> = ticks.iter().map(|deltas| deltas.counts.marks).collect();
+    assert!(marks.iter().all(|marks| *marks <= WORK_PER_TICK), "{marks:?}");
+    assert!(
+        marks.iter().filter(|marks| **marks == WORK_PER_TICK).count() >= 2,
+        "it was too little for a budget: {marks:?}"
+    );
+    let gravel = 6 * 64 * 64;
+    assert_eq!(rig.count(pos(-4, 0, -4), pos(72, 12, 72), "gravel"), gravel);
 }
 
 #[test]

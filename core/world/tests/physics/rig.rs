@@ -1,4 +1,5 @@
 //! A world under one owner, and the same world under four who tell each other what lies along their borders.
+#![allow(dead_code, reason = "each test that includes this uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -60,27 +61,40 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// A scene of blocks by name, `threads` for every world. Four owners have the four columns around the origin.
+    /// A scene of blocks by name on flat ground, `threads` for every world. Four owners have the columns around the origin.
     pub fn new(scene: &[(VoxelPos, &str)], threads: usize, rules: RuleSet) -> Self {
         let registry = registry();
-        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
         let mut by_chunk: BTreeMap<ChunkPos, Vec<(VoxelPos, BlockId)>> = BTreeMap::new();
         for (at, name) in scene {
             by_chunk.entry(at.chunk()).or_default().push((*at, registry.id(name).unwrap()));
         }
-        let world = || {
-            let ground = Ground { registry: Arc::clone(&registry), scene: by_chunk.clone() };
-            let standing = Standing { epoch: 1, ..Standing::default() };
-            World::new(Arc::clone(&pool), Box::new(ground), Arc::clone(&registry), standing)
-                .with_physics(rules)
-                .unwrap()
+        let source = || -> Box<dyn ChunkSource> {
+            Box::new(Ground { registry: Arc::clone(&registry), scene: by_chunk.clone() })
         };
-        let columns = [pos(-1, 0, -1), pos(0, 0, -1), pos(-1, 0, 0), pos(0, 0, 0)].map(|at| at.chunk().column());
+        Self::over(&registry, &source, pos(0, 0, 0), threads, rules)
+    }
+
+    /// Any world: `source` gives each owner the same chunks. Four owners have the columns around `corner`, where they meet.
+    pub fn over(
+        registry: &Arc<Registry>,
+        source: &dyn Fn() -> Box<dyn ChunkSource>,
+        corner: VoxelPos,
+        threads: usize,
+        rules: RuleSet,
+    ) -> Self {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+        let world = || {
+            let standing = Standing { epoch: 1, ..Standing::default() };
+            World::new(Arc::clone(&pool), source(), Arc::clone(registry), standing).with_physics(rules).unwrap()
+        };
+        let columns = [[-1, -1], [0, -1], [-1, 0], [0, 0]]
+            .map(|[x, z]| pos(corner.x() + x, corner.y(), corner.z() + z).chunk().column());
         let owner = |column: ColumnPos| {
             let columns = BTreeSet::from([column]);
             (Owned::Some(columns.clone()), world().owning(columns).unwrap())
         };
         let four = if rules == RuleSet::Connectivity { Vec::new() } else { columns.map(owner).into() };
+        let registry = Arc::clone(registry);
         Self { one: world(), four, registry, tick: 0, sequence: 0, in_bodies: BTreeMap::new() }
     }
 
