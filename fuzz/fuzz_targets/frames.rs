@@ -40,7 +40,7 @@ fn talk(stream: &[u8]) {
     while session.can_receive() {
         match session.receive(&mut input) {
             Ok(Some(Event::Hello(_))) => session.welcome(0),
-            Ok(Some(Event::Edit { sequence, .. })) if sequence % 3 == 0 => session.decided(sequence),
+            Ok(Some(Event::Edit { sequence, .. } | Event::Blast { sequence, .. })) if sequence % 3 == 0 => session.decided(sequence),
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => break,
         }

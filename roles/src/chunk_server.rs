@@ -2,15 +2,18 @@
 //!
 //! An edit waits for the next tick; the tick's deltas go to the journal; when the journal says that they are
 //! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
-//! meanwhile is shown each chunk as it was last durable.
+//! meanwhile is shown each chunk as it was last durable. Bodies on their way are told in the same way; overlays are made a
+//! few a step, outside of the world's tick.
 
+use crate::bodies::Bodies;
+use crate::overlays::{self, Overlays};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use terrane_protocol::error::{ProtocolError, RefusedCode};
-use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, SESSIONS_MAX};
+use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, OVERLAY_TURN_BYTES, SESSIONS_MAX};
 use terrane_protocol::message::{Hello, Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
-use terrane_protocol::stream::registry_frames;
+use terrane_protocol::stream::{OverlayAnswer, registry_frames};
 use terrane_protocol::{ChunkStream, DeltaFrame, Event, PROTOCOL_VERSION, Session};
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::space::{ChunkPos, VoxelPos};
@@ -87,11 +90,21 @@ pub struct Limits {
     pub loads_per_step: usize,
     /// Ticks that may wait for their fsync before the world stands still.
     pub uncommitted_ticks: usize,
+    /// Overlays that may be made in one step: at a few milliseconds each they leave most of a tick alone.
+    pub overlays_per_step: usize,
+    /// Bytes of overlays that are kept because nothing near by has changed.
+    pub overlay_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { resident_bytes: 512 << 20, loads_per_step: 96, uncommitted_ticks: 64 }
+        Self {
+            resident_bytes: 512 << 20,
+            loads_per_step: 96,
+            uncommitted_ticks: 64,
+            overlays_per_step: 8,
+            overlay_bytes: 32 << 20,
+        }
     }
 }
 
@@ -108,7 +121,7 @@ pub struct Facts {
     pub sessions: usize,
     /// Heap bytes of chunks in memory.
     pub resident_bytes: usize,
-    /// Edits that wait for a tick.
+    /// Inputs that wait for a tick.
     pub waiting_inputs: usize,
 }
 
@@ -155,12 +168,15 @@ pub struct ChunkServer {
     refusing: Option<Refused>,
     /// Chunks that could not be read, so that each is reported once.
     unreadable: BTreeSet<ChunkPos>,
+    bodies: Bodies,
+    overlays: Overlays,
 }
 
 impl ChunkServer {
     /// A chunk server over a world. `spawn` is where the feet of new players stand.
     pub fn new(world: World, world_id: [u8; 16], spawn: VoxelPos, tick_length: Duration, limits: Limits) -> Self {
         let tick = world.standing().tick;
+        let bodies = Bodies::new(&world.standing().columns, tick);
         Self {
             world,
             world_id,
@@ -176,6 +192,8 @@ impl ChunkServer {
             tick,
             refusing: None,
             unreadable: BTreeSet::new(),
+            bodies,
+            overlays: Overlays::default(),
         }
     }
 
@@ -257,18 +275,26 @@ impl ChunkServer {
         match event {
             Event::Hello(hello) => self.hello(peer, &hello, out),
             Event::Subscribe { subscription, shape } => client.stream.subscribe(subscription, shape),
-            Event::Edit { sequence, voxels } => self.wait(peer, sequence, voxels, false),
+            Event::Edit { sequence, voxels } => {
+                self.wait(peer, false, |actor| step::Input::Edit { actor, sequence, voxels })
+            }
+            Event::Blast { sequence, at, power } => {
+                self.wait(peer, false, |actor| step::Input::Blast { actor, sequence, at, power })
+            }
             // Decided like any other, so that the sequence goes on, also across a restart; it changes nothing.
-            Event::EditOutside { sequence, .. } => self.wait(peer, sequence, Vec::new(), true),
+            Event::Outside { sequence, .. } => {
+                self.wait(peer, true, |actor| step::Input::Edit { actor, sequence, voxels: Vec::new() })
+            }
+            Event::Overlay { kinds } => client.stream.want_overlays(kinds),
             Event::Repeated { decided } => client.stream.acknowledge(decided, tick, &[])?,
             Event::Ping { number } => client.stream.pong(number, tick)?,
         }
         Ok(())
     }
 
-    fn wait(&mut self, peer: PeerId, sequence: u64, voxels: Vec<step::VoxelEdit>, outside: bool) {
+    fn wait(&mut self, peer: PeerId, outside: bool, input: impl FnOnce(ActorId) -> step::Input) {
         let Some((_, actor)) = self.clients.get(&peer).and_then(|client| client.identity) else { return };
-        self.waiting.push_back(Waiting { input: step::Input::Edit { actor, sequence, voxels }, outside });
+        self.waiting.push_back(Waiting { input: input(actor), outside });
     }
 
     fn hello(&mut self, peer: PeerId, hello: &Hello, out: &mut Outbox) {
@@ -376,16 +402,29 @@ impl ChunkServer {
         while self.uncommitted.front().is_some_and(|first| first.deltas.tick <= tick) {
             let Some(first) = self.uncommitted.pop_front() else { return };
             self.committed_tick = first.deltas.tick;
-            for delta in &first.deltas.chunks {
-                let frame = DeltaFrame::new(delta, first.deltas.tick);
-                self.clients.values_mut().for_each(|client| client.stream.offer(&frame));
-            }
+            self.offer(&first.deltas);
             self.acknowledge(&first.decided, out);
         }
         if self.uncommitted.is_empty() {
             self.committed_tick = self.committed_tick.max(self.tick);
         }
         self.pump_all(out);
+    }
+
+    /// Offers a durable tick to everybody: bodies ahead of the deltas that took their voxels, ends behind those that brought
+    /// them back.
+    fn offer(&mut self, deltas: &Deltas) {
+        let tick = deltas.tick;
+        let news = self.bodies.update(deltas);
+        let frames: Vec<DeltaFrame> = deltas.chunks.iter().map(|delta| DeltaFrame::new(delta, tick)).collect();
+        let stale = self.overlays.update(deltas);
+        for Client { stream, .. } in self.clients.values_mut() {
+            news.fresh.iter().for_each(|body| stream.offer_body(body, None));
+            stream.offer_moves(tick, &news.moves);
+            frames.iter().for_each(|frame| stream.offer(frame));
+            stream.offer_ends(&news.ends);
+            stale.iter().for_each(|pos| stream.spoil_overlays(*pos));
+        }
     }
 
     fn acknowledge(&mut self, decided: &[(ActorId, u64, Option<Reason>)], out: &mut Outbox) {
@@ -440,11 +479,51 @@ impl ChunkServer {
             self.pump(*peer, &mut share, out);
             loads_left -= given - share;
         }
+        self.pump_overlays(out);
+    }
+
+    /// Makes a few overlays and sends them to those who have nothing else to wait for, each its share.
+    fn pump_overlays(&mut self, out: &mut Outbox) {
+        let due = |client: &Client| client.stream.has_overlays_due() && !client.ending;
+        let count = self.clients.values().filter(|client| due(client)).count();
+        let (world, overlays, uncommitted, limits) =
+            (&mut self.world, &mut self.overlays, &self.uncommitted, &self.limits);
+        let mut left = limits.overlays_per_step;
+        for (index, (peer, client)) in self.clients.iter_mut().filter(|(_, client)| due(client)).enumerate() {
+            let mut share = left.div_ceil(count - index);
+            left -= share;
+            let mut bytes = Vec::new();
+            client.stream.next_overlays(OVERLAY_TURN_BYTES, &mut bytes, &mut |pos, kind| {
+                if let Some(frame) = overlays.get(pos, kind) {
+                    return OverlayAnswer::Frame(frame);
+                }
+                // Of what is not durable nothing is shown.
+                if uncommitted.iter().any(|waiting| overlays::around(pos).any(|pos| waiting.before.contains_key(&pos)))
+                {
+                    return OverlayAnswer::Later;
+                }
+                if share == 0 {
+                    return OverlayAnswer::Enough;
+                }
+                let (frame, is_work) = overlays::make(world, pos, kind);
+                share -= usize::from(is_work);
+                overlays.put(pos, kind, &frame, limits.overlay_bytes);
+                OverlayAnswer::Frame(frame)
+            });
+            left += share;
+            if !bytes.is_empty() {
+                out.send.push((*peer, bytes));
+            }
+        }
     }
 
     /// Sends what fits to one client. Loads at most `loads` chunks for snapshots, and takes them off.
     fn pump(&mut self, peer: PeerId, loads: &mut usize, out: &mut Outbox) {
         let Some(client) = self.clients.get_mut(&peer) else { return };
+        if client.stream.take_bodies_wanted() {
+            let tick = self.bodies.tick();
+            self.bodies.iter().for_each(|(frames, now)| client.stream.offer_body(frames, Some((tick, now))));
+        }
         let ahead: Vec<ChunkPos> = client.stream.wanted().take(*loads).collect();
         self.world.prefetch(&ahead);
         let ready: BTreeSet<ChunkPos> = ahead.into_iter().collect();
@@ -498,8 +577,8 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         Outcome::Applied | Outcome::Repeated => None,
         Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
         Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
-        // The protocol takes no more voxels and no sparse data, so these can't come from a client.
         Outcome::Refused(Refusal::Power { .. }) => Some(Reason::TooStrong),
+        // The protocol takes no more voxels and no sparse data, so these can't come from a client.
         Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_)) => Some(Reason::OutsideWorld),
     }
 }

@@ -5,6 +5,8 @@
 //! (terrane-protocol), files (terrane-store), time.
 #![forbid(unsafe_code)]
 
+mod bodies;
 pub mod chunk_server;
+mod overlays;
 
 pub use chunk_server::{ChunkServer, Input, Limits, Outbox, PeerId};

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
+use terrane_protocol::{BodyMove, OverlayKind, OverlayKinds};
 use terrane_protocol::{ClientMessage, FrameReader, MAGIC, ServerMessage, Shape, Towards};
 use terrane_roles::{ChunkServer, Input, Limits, Outbox, PeerId};
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::physics::RuleSet;
+use terrane_world::physics::state::Phase;
 use terrane_world::space::{ChunkPos, VoxelPos};
 use terrane_world::step::{ActorId, ActorState, ChunkSource, Held, SourceError, Standing, World};
 
@@ -25,6 +28,16 @@ impl ChunkSource for Stone {
     }
 }
 
+/// Its block below y = 0, nothing above.
+struct Plain(BlockId);
+
+impl ChunkSource for Plain {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        let chunk = Chunk::uniform(if pos.y() < 0 { self.0 } else { BlockId(0) });
+        Ok(Held { chunk: Arc::new(chunk), version: Version::GENERATED })
+    }
+}
+
 /// What a client knows, built from frames only.
 #[derive(Default)]
 struct Client {
@@ -36,6 +49,11 @@ struct Client {
     refusals: Vec<(u64, u16)>,
     refused: Option<RefusedCode>,
     caught_up: Option<u32>,
+    /// Voxels of the bodies that fall, and how they move, by handle.
+    bodies: BTreeMap<u32, (usize, Option<BodyMove>)>,
+    bodies_seen: usize,
+    overlays: BTreeMap<ChunkPos, Option<Box<[u8; 32_768]>>>,
+    overlays_seen: usize,
 }
 
 impl Client {
@@ -76,6 +94,24 @@ impl Client {
             }
             ServerMessage::Refused(refused) => self.refused = Some(refused.code),
             ServerMessage::CaughtUp { subscription } => self.caught_up = Some(subscription),
+            ServerMessage::Body(body) => {
+                assert_eq!(body.parts, 1);
+                self.bodies_seen += 1;
+                assert!(self.bodies.insert(body.handle, (body.voxels as usize, None)).is_none());
+            }
+            ServerMessage::BodyMoves { moves, .. } => moves.iter().for_each(|to| {
+                self.bodies.get_mut(&to.handle).expect("only what is known moves").1 = Some(*to);
+            }),
+            ServerMessage::BodyEnds { handles } => {
+                handles.iter().for_each(|handle| {
+                    self.bodies.remove(handle).expect("only what is known ends");
+                });
+            }
+            ServerMessage::OverlayData { pos, values, kind, .. } => {
+                assert_eq!(kind, OverlayKind::Support);
+                self.overlays_seen += 1;
+                self.overlays.insert(pos, values);
+            }
             ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
         }
     }
@@ -98,7 +134,19 @@ struct Bench {
 impl Bench {
     fn new(standing: Standing, limits: Limits) -> Self {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
-        let world = World::new(pool, Box::new(Stone), Arc::new(Registry::built_in()), standing);
+        Self::with(World::new(pool, Box::new(Stone), Arc::new(Registry::built_in()), standing), limits)
+    }
+
+    /// A plain of bedrock in which things fall.
+    fn falling(limits: Limits) -> Self {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+        let registry = Arc::new(Registry::built_in());
+        let plain = Plain(registry.id("bedrock").unwrap());
+        let world = World::new(pool, Box::new(plain), registry, Standing { epoch: 1, ..Standing::default() });
+        Self::with(world.with_physics(RuleSet::Span).unwrap(), limits)
+    }
+
+    fn with(world: World, limits: Limits) -> Self {
         let spawn = VoxelPos::new(0, 64, 0).unwrap();
         let server = ChunkServer::new(world, [7; 16], spawn, Duration::from_millis(50), limits);
         Self { server, clients: HashMap::new(), commits: Vec::new(), now: Duration::ZERO, peers: 0 }
@@ -376,4 +424,142 @@ fn equal_inputs_give_equal_digests() {
     };
     assert_eq!(run(), run());
     assert_ne!(run(), 0);
+}
+
+/// A pillar of stone from the ground to y = 19, with one block beside its top.
+fn pillar(bench: &mut Bench, peer: u64) {
+    let stone = Registry::built_in().id("stone").unwrap();
+    let mut voxels: Vec<EditVoxel> = (0..20).map(|y| EditVoxel { pos: [4, y, 4], block: stone }).collect();
+    voxels.push(EditVoxel { pos: [5, 19, 4], block: stone });
+    bench.say(peer, &ClientMessage::Edit { sequence: 1, voxels });
+    for _ in 0..4 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+    assert_eq!(bench.clients[&peer].acknowledged, 1);
+}
+
+#[test]
+fn a_blast_lets_fall_what_stood_and_everybody_sees_it_fall_and_land() {
+    let mut bench = Bench::falling(Limits::default());
+    let (a, b) = (bench.connect(None), bench.connect(None));
+    bench.subscribe(a, 1);
+    bench.subscribe(b, 1);
+    pillar(&mut bench, a);
+    // 7 reaches one voxel of air, and in stone none: the foot and nothing else.
+    bench.say(a, &ClientMessage::Blast { sequence: 2, at: [4, 0, 4], power: 7 });
+    let mut late = None;
+    let mut ticks = 0;
+    while bench.clients[&b].bodies_seen == 0 || !bench.clients[&b].bodies.is_empty() {
+        ticks += 1;
+        assert!(ticks < 100, "it never lands");
+        let before: Vec<usize> = [a, b].map(|peer| bench.clients[&peer].bodies_seen).to_vec();
+        bench.step(Input::Tick);
+        let now: Vec<usize> = [a, b].map(|peer| bench.clients[&peer].bodies_seen).to_vec();
+        assert_eq!(before, now, "nothing is told before it is durable");
+        bench.commit_all();
+        let client = &bench.clients[&b];
+        if let Some((voxels, moved)) = client.bodies.values().next().copied() {
+            assert_eq!(voxels, 20);
+            assert_eq!(client.block(4, 1, 4), 0, "its voxels left the grid in the same tick");
+            if late.is_none() {
+                let peer = bench.connect(None);
+                bench.subscribe(peer, 1);
+                late = Some(peer);
+                assert!(moved.is_none(), "it fell as was to be expected");
+                // The newcomer's ticks went to the journal as well.
+                let peer = &bench.clients[&peer];
+                assert_eq!(peer.bodies.len(), 1, "a newcomer sees what falls");
+            }
+        }
+    }
+    let stone = Registry::built_in().id("stone").unwrap().0;
+    for peer in [a, b, late.unwrap()] {
+        let client = &bench.clients[&peer];
+        let column: Vec<u16> = (0..21).map(|y| client.block(4, y, 4)).collect();
+        assert_eq!(column.iter().filter(|block| **block == stone).count(), 19, "{column:?}");
+        assert_eq!((client.bodies_seen, client.bodies.len()), (1, 0));
+        assert_eq!(client.block(4, 0, 4), stone, "what lands is in the grid in the same tick as the body ends");
+    }
+    assert_eq!(bench.clients[&a].acknowledged, 2);
+}
+
+#[test]
+fn a_body_that_meets_the_ground_says_so_before_it_ends() {
+    let mut bench = Bench::falling(Limits::default());
+    let a = bench.connect(None);
+    bench.subscribe(a, 1);
+    pillar(&mut bench, a);
+    bench.edit(a, 2, [4, 10, 4], 0);
+    let mut moves: Vec<BodyMove> = Vec::new();
+    for _ in 0..60 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+        let moved = bench.clients[&a].bodies.values().filter_map(|(_, moved)| *moved);
+        moved.for_each(|to| moves.extend((moves.last() != Some(&to)).then_some(to)));
+    }
+    assert_eq!(bench.clients[&a].bodies_seen, 1);
+    let last = moves.last().unwrap();
+    assert_eq!((last.fallen, last.velocity, last.phase), (256, 0, Phase::Landing), "{moves:?}");
+    assert!(moves.len() <= 4, "it is told of every few ticks: {moves:?}");
+}
+
+#[test]
+fn blasts_outside_the_world_and_of_no_power_are_refused_with_their_reason() {
+    let mut bench = Bench::falling(Limits::default());
+    let a = bench.connect(None);
+    bench.say(a, &ClientMessage::Blast { sequence: 1, at: [0, 0, 0], power: 0 });
+    bench.say(a, &ClientMessage::Blast { sequence: 2, at: [0, 2_048, 0], power: 10 });
+    bench.edit(a, 3, [0, 0, 0], 1);
+    bench.step(Input::Tick);
+    bench.commit_all();
+    let client = &bench.clients[&a];
+    assert_eq!((client.acknowledged, client.refusals.clone()), (3, vec![(1, 5), (2, 2)]));
+}
+
+#[test]
+fn support_is_shown_to_who_asks_a_few_chunks_a_step_and_again_after_a_change() {
+    let mut bench = Bench::falling(Limits { overlays_per_step: 1, ..Limits::default() });
+    let (a, b) = (bench.connect(None), bench.connect(None));
+    bench.subscribe(a, 1);
+    bench.subscribe(b, 1);
+    pillar(&mut bench, a);
+    bench.say(a, &ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, true) });
+    bench.step(Input::Tick);
+    let chunk = ChunkPos::new(0, 0, 0).unwrap();
+    let first = bench.clients[&a].overlays.len();
+    let whole = bench.clients[&a].chunks.len();
+    assert!(first >= 1 && first < whole, "{first} of {whole} in one step");
+    (0..40).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.clients[&a].overlays.len(), whole);
+    let at = |bench: &Bench, x: i32, y: i32| {
+        let values = bench.clients[&a].overlays[&chunk].as_ref().expect("these rules know support");
+        values[VoxelPos::new(x, y, 4).unwrap().local().index()]
+    };
+    assert_eq!((at(&bench, 4, 0), at(&bench, 4, 19), at(&bench, 5, 19), at(&bench, 6, 19)), (128, 128, 124, 0));
+    let bedrock = bench.clients[&a].overlays[&ChunkPos::new(0, -1, 0).unwrap()].as_ref().unwrap();
+    assert!(bedrock.iter().all(|value| *value == 255));
+    // A branch grows, and its support is found out in the tick after it.
+    let seen = bench.clients[&a].overlays_seen;
+    bench.edit(a, 2, [6, 19, 4], Registry::built_in().id("stone").unwrap().0);
+    for _ in 0..40 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+    assert_eq!(at(&bench, 6, 19), 120);
+    let again = bench.clients[&a].overlays_seen - seen;
+    assert!((1..=2 * 27).contains(&again), "{again} overlays again");
+    assert_eq!(bench.clients[&b].overlays_seen, 0, "nobody else is told");
+}
+
+#[test]
+fn where_the_rules_know_no_support_its_overlay_is_empty() {
+    let mut bench = Bench::plain();
+    let a = bench.connect(None);
+    bench.say(a, &ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, true) });
+    bench.subscribe(a, 1);
+    (0..40).for_each(|_| bench.step(Input::Tick));
+    let client = &bench.clients[&a];
+    assert_eq!(client.overlays.len(), client.chunks.len());
+    assert!(client.overlays.values().all(Option::is_none));
 }

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium, type BrowserContext, type Page } from "playwright-core";
 
-const RESULTS = fileURLToPath(new URL("../test-results", import.meta.url));
+/** Where pictures go. */
+export const RESULTS = fileURLToPath(new URL("../test-results", import.meta.url));
 const ARGUMENTS = [
   "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
   "--disable-background-networking", "--disable-component-update", "--disable-sync",

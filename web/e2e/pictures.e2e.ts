@@ -1,5 +1,8 @@
 /** Pictures from several places, for people to look at; PICTURES names places as `name=query` split at spaces. */
-import { openBrowser, openViewer, pixels, screenshot, settled } from "./browser.ts";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import { openBrowser, openViewer, pixels, RESULTS, screenshot, settled } from "./browser.ts";
 import { makeServer } from "./servers.ts";
 
 const PLACES = process.env["PICTURES"]?.split(" ").map((place) => place.split(/=(.*)/s) as [string, string]) ?? [
@@ -20,6 +23,68 @@ test.each(PLACES)("%s", async (name, query) => {
     await screenshot(page, name);
     expect(new Set(await pixels(page)).size).toBeGreaterThan(200);
     expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});
+
+/** What the canvas shows when something is on its way down, or after ten seconds; without the display around it. */
+async function shotOfFall(page: Page, name: string, afterMs: number): Promise<void> {
+  const data = await page.evaluate((wait) => new Promise<string>((resolve) => {
+    const until = performance.now() + 10_000;
+    const look = () => {
+      if (window.terrane.state().bodies.falling > 0 || performance.now() > until) {
+        setTimeout(() => requestAnimationFrame(() => resolve(document.querySelector<HTMLCanvasElement>("#view")!.toDataURL())), wait);
+      } else {
+        requestAnimationFrame(look);
+      }
+    };
+    look();
+  }), afterMs);
+  writeFileSync(join(RESULTS, `${name}.png`), Buffer.from(data.split(",")[1]!, "base64"));
+}
+
+/** FALL names what is bombed: `at=x,y,z&look=yaw,pitch` and bombs `x,y,z,power`; TOWER a place to build a tower on before. */
+test.skipIf(process.env["FALL"] === undefined)("a blast and what falls after it, then its support", async () => {
+  const [query, ...bombs] = process.env["FALL"]!.split(" ");
+  const server = makeServer(7_789);
+  const browser = await openBrowser(720, 405);
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?${query}&test=1&fly=1&distance=4`, []);
+    await settled(page);
+    await page.evaluate(async (place) => {
+      const [x, y, z] = place.split(",").map(Number) as [number, number, number];
+      for (let step = 0; place !== "" && step < 24 * 25; step += 1) {
+        const [dx, dy, dz] = [(step % 5) - 2, Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2];
+        const isWall = Math.max(Math.abs(dx), Math.abs(dz)) === 2 || dy % 8 === 7;
+        if (isWall) {
+          window.terrane.edit(x + dx, y + dy, z + dz, dy % 8 === 7 ? "oak_planks" : "stone_bricks");
+        }
+        if (step % 200 === 199) {
+          await new Promise((resolve) => setTimeout(resolve, 3_000));
+        }
+      }
+    }, process.env["TOWER"] ?? "");
+    await page.waitForTimeout(4_000);
+    await settled(page);
+    await screenshot(page, "fall-before");
+    await page.evaluate((list) => list.forEach((bomb) => {
+      const [x, y, z, power] = bomb.split(",").map(Number);
+      window.terrane.blast(x!, y!, z!, power!);
+    }), bombs);
+    for (const [index, afterMs] of [0, 0, 0, 0].entries()) {
+      await shotOfFall(page, `fall-${index}`, afterMs);
+    }
+    await page.waitForTimeout(4_000);
+    await settled(page);
+    await screenshot(page, "fall-after");
+    await page.keyboard.press("v");
+    await page.waitForFunction(() => window.terrane.state().supportChunks > 100, undefined, { timeout: 240_000 });
+    await page.waitForTimeout(2_000);
+    await settled(page);
+    await screenshot(page, "fall-support");
   } finally {
     await browser.close();
     await server.dispose();

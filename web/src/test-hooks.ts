@@ -3,13 +3,15 @@
  *
  * | call | gives |
  * |---|---|
- * | `state()` | connection phase, tick, chunks held and meshed, caught up, unacknowledged edits, position |
+ * | `state()` | connection phase, tick, chunks held and meshed, caught up, unacknowledged edits, position, bodies, support |
  * | `block(x, y, z)` | the block's name; null where its chunk is not held |
  * | `edit(x, y, z, name)` | asks for a voxel to change; false if it cannot be asked for |
+ * | `blast(x, y, z, power)` | sets off a blast; false if it cannot be asked for |
  * | `teleport(x, y, z, yaw, pitch)` | puts the feet there and looks along the angles, in degrees |
- * | `settled()` | a promise: everything subscribed to has come and is drawn |
+ * | `settled()` | a promise: everything subscribed to has come and is drawn, and nothing falls |
  */
 import type { Position } from "@terrane/client";
+import type { BodyCounts } from "./world/body-view.ts";
 
 /** What `state()` gives. */
 export interface PageState {
@@ -20,6 +22,9 @@ export interface PageState {
   readonly caughtUp: boolean;
   readonly unacknowledged: number;
   readonly position: Position;
+  readonly bodies: BodyCounts;
+  /** Chunks whose support has come. */
+  readonly supportChunks: number;
 }
 
 /** The hooks themselves. */
@@ -27,6 +32,7 @@ export interface TestHooks {
   state(): PageState;
   block(x: number, y: number, z: number): string | null;
   edit(x: number, y: number, z: number, name: string): boolean;
+  blast(x: number, y: number, z: number, power: number): boolean;
   teleport(x: number, y: number, z: number, yaw: number, pitch: number): void;
   settled(): Promise<void>;
 }

@@ -22,6 +22,7 @@ const VERTICAL_CHUNKS = 4;
 const ORIGIN_STEP = 4_096;
 const LONGEST_FRAME_SECONDS = 0.1;
 const HUD_INTERVAL_MS = 120;
+const POWER_RANGE = { least: 8, most: 248, step: 8, usual: 64 } as const;
 
 /** The whole page. */
 export class Viewer {
@@ -46,6 +47,9 @@ export class Viewer {
   private slots: (number | null)[] = Array.from({ length: SLOT_COUNT }, () => null);
   private chosenSlot = 0;
   private borderMode: BorderMode = "off";
+  private isBombArmed = false;
+  private bombPower: number = POWER_RANGE.usual;
+  private isSupportShown = false;
   private lastFrameMs = 0;
   private hudAtMs = 0;
   private framesSinceHud = 0;
@@ -65,12 +69,13 @@ export class Viewer {
       onNotice: (text) => this.hud.say(text),
     });
     this.input = new Input(canvas, (command) => this.obey(command), parameters.isTest);
-    this.hud = new Hud(overlay, this.buildDistanceControl());
+    this.hud = new Hud(overlay, this.buildDistanceControl(), (command) => this.obey(command));
     this.picker = new BlockPicker(overlay, (id) => this.fillSlot(id), () => this.input.lock());
     this.isPlaced = parameters.at !== null;
     this.body = { ...this.body, position: parameters.at ?? [0, 0, 0], isFlying: parameters.isFlying };
     [this.input.yaw, this.input.pitch] = [(parameters.look[0] + 360) % 360, parameters.look[1]];
     this.buildStage();
+    this.showTools();
   }
 
   /** Connects and draws from now on. */
@@ -91,12 +96,15 @@ export class Viewer {
         caughtUp: client.caughtUp,
         unacknowledged: client.unacknowledgedCount,
         position: this.body.position,
+        bodies: this.world.bodies.counts,
+        supportChunks: this.world.supportCount,
       }),
       block: (x, y, z) => this.world.blockAt(x, y, z)?.name ?? null,
       edit: (x, y, z, name) => {
         const id = client.registry.findIndex((block) => block.name === name);
         return id >= 0 && this.world.edit([x, y, z], id);
       },
+      blast: (x, y, z, power) => this.world.blast([x, y, z], power),
       teleport: (x, y, z, yaw, pitch) => {
         this.body = { ...this.body, position: [x, y, z], velocity: [0, 0, 0] };
         [this.input.yaw, this.input.pitch] = [(yaw + 360) % 360, pitch];
@@ -110,7 +118,7 @@ export class Viewer {
     sky.frustumCulled = false;
     sky.renderOrder = 1e6;
     this.stage.matrixWorldAutoUpdate = true;
-    this.stage.add(this.world.scene.group, sky, this.selection.object, this.borders.group);
+    this.stage.add(this.world.scene.group, this.world.bodyScene.group, sky, this.selection.object, this.borders.group);
     this.setDistance(this.horizontalChunks);
     window.addEventListener("resize", () => this.resize());
     this.resize();
@@ -147,6 +155,7 @@ export class Viewer {
     this.subscribeAround();
     this.world.setCenter(this.chunk());
     this.lookAround();
+    this.world.bodies.update(performance.now());
     this.draw(nowMs);
     this.refreshHud(nowMs);
     this.resolveWaiting();
@@ -229,6 +238,7 @@ export class Viewer {
     const isSubmerged = this.isLiquid(Math.floor(eye[0]), Math.floor(eye[1]), Math.floor(eye[2]));
     this.materials.setFrame(nowMs / 1_000, new THREE.Vector3(eye[0] % 1e5, eye[1], eye[2] % 1e5), isSubmerged);
     this.world.scene.prepare(this.camera, this.origin);
+    this.world.bodyScene.prepare(this.origin);
     this.renderer.render(this.stage, this.camera);
   }
 
@@ -245,6 +255,7 @@ export class Viewer {
     const [x, y, z] = this.lookedAt?.voxel ?? [0, 0, 0];
     this.hud.refresh({
       position: this.body.position, yaw: this.input.yaw, pitch: this.input.pitch,
+      falling: client.bodies.size,
       isFlying: this.body.isFlying, flySpeed: this.input.flySpeed, framesPerSecond: this.framesPerSecond,
       chunksHeld: client.chunks.size, chunksMeshed: this.world.meshedCount,
       tick: client.tickAt(performance.now()), roundTripMs: this.world.roundTripMs,
@@ -257,7 +268,7 @@ export class Viewer {
 
   private resolveWaiting(): void {
     this.waiting = this.waiting.filter((entry) => {
-      entry.frames -= this.world.isSettled ? 1 : 0;
+      entry.frames -= this.world.isSettled && this.world.bodies.isSettled ? 1 : 0;
       if (entry.frames <= 0) {
         entry.resolve();
       }
@@ -298,8 +309,17 @@ export class Viewer {
         this.chosenSlot = command.index;
         return this.showHotbar();
       case "pick": return this.pick();
-      case "dig": return this.dig();
+      case "dig": return this.isBombArmed ? this.bomb(command.isRepeated) : this.dig();
       case "place": return this.placeBlock();
+      case "bomb":
+        this.isBombArmed = !this.isBombArmed;
+        return this.showTools();
+      case "power": return this.changePower(command.step);
+      case "wheel": return this.isBombArmed ? this.changePower(command.step) : this.input.changeFlySpeed(command.step);
+      case "support":
+        this.isSupportShown = !this.isSupportShown;
+        this.world.showSupport(this.isSupportShown);
+        return this.showTools();
     }
   }
 
@@ -328,6 +348,23 @@ export class Viewer {
     if (this.lookedAt !== null) {
       this.world.edit(this.lookedAt.voxel, 0);
     }
+  }
+
+  /** A held button throws one bomb and not one after the other. */
+  private bomb(isRepeated: boolean): void {
+    if (this.lookedAt !== null && !isRepeated) {
+      this.world.blast(this.lookedAt.voxel, this.bombPower);
+    }
+  }
+
+  private changePower(step: number): void {
+    const wanted = this.bombPower + step * POWER_RANGE.step;
+    this.bombPower = Math.max(POWER_RANGE.least, Math.min(POWER_RANGE.most, wanted));
+    this.showTools();
+  }
+
+  private showTools(): void {
+    this.hud.showTools({ isBombArmed: this.isBombArmed, bombPower: this.bombPower, isSupportShown: this.isSupportShown });
   }
 
   private placeBlock(): void {

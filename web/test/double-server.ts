@@ -140,6 +140,9 @@ export class DoubleServer {
       this.subscribe(session!, frame);
     } else if (frame.kind === "edit") {
       this.queueEdit(session!, frame);
+    } else if (frame.kind === "blast") {
+      // The double has no physics: a blast is decided, and changes nothing.
+      this.queueEdit(session!, { kind: "edit", sequence: frame.sequence, voxels: [] });
     } else if (frame.kind === "ping") {
       socket.send(encodeFrame({ kind: "pong", number: frame.number, tick: this.tickNumber }));
     }

@@ -1,6 +1,6 @@
 /** The mesher against brute force: each visible face once, with the right block and the right shade. */
 import {
-  DrawClass, FACES, PADDED_STEP, PADDED_VOXELS, UNKNOWN_BLOCK, unpackQuad,
+  DrawClass, FACES, PADDED_SIDE, PADDED_STEP, PADDED_VOXELS, ShadeMode, UNKNOWN_BLOCK, unpackQuad, type Quad,
 } from "../src/mesh/layout.ts";
 import { meshChunk } from "../src/mesh/mesher.ts";
 
@@ -148,4 +148,22 @@ test("a plant is two crossed quads from both sides", () => {
   const { filled, translucent } = meshChunk(voxels, CLASSES);
   expect([filled.length / 2, translucent.length]).toEqual([4, 0]);
   expect(unpackQuad(filled[0]!, filled[1]!)).toMatchObject({ origin: [3, 4, 5], direction: 6, block: 5 });
+});
+
+test("each face carries the shade of its voxel, and faces of different shades don't merge", () => {
+  const [voxels, values] = [new Uint16Array(PADDED_VOXELS), new Uint8Array(PADDED_VOXELS)];
+  const at = (x: number) => x + 1 + PADDED_SIDE * (1 + PADDED_SIDE);
+  [0, 1, 2, 3].forEach((x) => {
+    voxels[at(x)] = 1;
+    values[at(x)] = x < 2 ? 9 : 255;
+  });
+  const { filled } = meshChunk(voxels, Uint8Array.of(DrawClass.nothing, DrawClass.filled), { mode: ShadeMode.support, values });
+  const tops: Quad[] = [];
+  for (let word = 0; word < filled.length; word += 2) {
+    const quad = unpackQuad(filled[word]!, filled[word + 1]!);
+    if (quad.direction === 2) {
+      tops.push(quad);
+    }
+  }
+  expect(tops.map(({ origin, width, shade, block }) => [origin[0], width, shade, block])).toEqual([[0, 2, 9, 1], [2, 2, 255, 1]]);
 });

@@ -170,7 +170,7 @@ pub enum ProtocolError {
     Chunk(#[from] ChunkError),
     /// Inputs are missing.
     #[error(
-        "Edit: input sequence {found} came where {expected} was due: send again every input after the last \
+        "input sequence {found} came where {expected} was due: send again every input after the last \
          acknowledged one, without gaps"
     )]
     SequenceGap {

@@ -39,6 +39,8 @@ pub enum Kind {
     Subscribe = 0x0002,
     Edit = 0x0003,
     Ping = 0x0004,
+    Blast = 0x0005,
+    Overlay = 0x0006,
     Welcome = 0x8001,
     Registry = 0x8002,
     Snapshot = 0x8003,
@@ -47,16 +49,22 @@ pub enum Kind {
     Acknowledge = 0x8006,
     Pong = 0x8007,
     CaughtUp = 0x8008,
+    Body = 0x8009,
+    BodyMoves = 0x800A,
+    BodyEnds = 0x800B,
+    OverlayData = 0x800C,
     Refused = 0x80FF,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 19] = [
         Self::Hello,
         Self::Subscribe,
         Self::Edit,
         Self::Ping,
+        Self::Blast,
+        Self::Overlay,
         Self::Welcome,
         Self::Registry,
         Self::Snapshot,
@@ -65,6 +73,10 @@ impl Kind {
         Self::Acknowledge,
         Self::Pong,
         Self::CaughtUp,
+        Self::Body,
+        Self::BodyMoves,
+        Self::BodyEnds,
+        Self::OverlayData,
         Self::Refused,
     ];
 
@@ -91,6 +103,8 @@ impl Kind {
             Self::Subscribe => fixed::<wire::SubscribeBody>(),
             Self::Edit => (size_of::<wire::EditHead>(), most),
             Self::Ping => fixed::<wire::PingBody>(),
+            Self::Blast => fixed::<wire::BlastBody>(),
+            Self::Overlay => fixed::<wire::OverlayBody>(),
             Self::Welcome => fixed::<wire::WelcomeBody>(),
             Self::Registry => (size_of::<wire::RegistryHead>(), most),
             Self::Snapshot => (size_of::<wire::SnapshotHead>(), most),
@@ -99,6 +113,10 @@ impl Kind {
             Self::Acknowledge => (size_of::<wire::AcknowledgeHead>(), most),
             Self::Pong => fixed::<wire::PongBody>(),
             Self::CaughtUp => fixed::<wire::CaughtUpBody>(),
+            Self::Body => (size_of::<wire::BodyHead>(), most),
+            Self::BodyMoves => (size_of::<wire::BodyMovesHead>(), most),
+            Self::BodyEnds => (size_of::<wire::BodyEndsHead>(), most),
+            Self::OverlayData => (size_of::<wire::OverlayHead>(), most),
             Self::Refused => (size_of::<wire::RefusedHead>(), size_of::<wire::RefusedHead>() + REFUSED_TEXT_BYTES_MAX),
         }
     }

@@ -110,6 +110,19 @@ impl Shape {
         }
     }
 
+    /// Whether it holds a chunk of a box of chunks, both ends inside. Those outside the world count as well.
+    pub fn meets(self, first: [i32; 3], last: [i32; 3]) -> bool {
+        match self.0 {
+            Kinds::Box { min, max } => (0..3).all(|axis| first[axis] < max[axis] && last[axis] >= min[axis]),
+            Kinds::Radius { centre, horizontal, vertical } => {
+                // The nearest that the box has to the centre.
+                let nearest = std::array::from_fn(|axis| centre.to_array()[axis].clamp(first[axis], last[axis]));
+                let [dx, dy, dz] = difference(nearest, centre.to_array());
+                dx * dx + dz * dz <= i64::from(horizontal) * i64::from(horizontal) && dy.abs() <= i64::from(vertical)
+            }
+        }
+    }
+
     /// Its chunks, nearest to the centre first; those equally near from bottom to top, then along z, then along x.
     pub fn chunks(self) -> Vec<ChunkPos> {
         let (min, max) = self.ends();
@@ -205,6 +218,17 @@ mod tests {
             let chunks = shape.chunks();
             prop_assert_eq!(chunks.len() as u64, disc_chunks(r) * (2 * v as u64 + 1));
             prop_assert!(chunks.iter().all(|pos| shape.contains(*pos)));
+        }
+
+        #[test]
+        fn a_box_is_met_where_a_chunk_of_it_is_contained(
+            x in -4i32..4, y in -3i32..3, z in -4i32..4, r in 0i32..4, v in 0i32..2, size in prop::array::uniform3(0i32..3),
+        ) {
+            let (first, last) = ([x, y, z], [x + size[0], y + size[1], z + size[2]]);
+            for shape in [Shape::new_radius(at(0, 0, 1), r, v).unwrap(), Shape::new_box([-1, -v, 0], [r, 1, 2]).unwrap_or(Shape::new_box([0; 3], [1; 3]).unwrap())] {
+                let met = Shape::new_box(first, last.map(|end| end + 1)).unwrap().chunks().iter().any(|pos| shape.contains(*pos));
+                prop_assert_eq!(shape.meets(first, last), met);
+            }
         }
 
         #[test]

@@ -5,24 +5,29 @@
 //!
 //! - [`frame`] cuts a byte stream into frames, [`message`] gives them meaning, [`wire`] is their layout;
 //! - [`session`] is what the server remembers of one client's side of the talk;
+//! - [`body`] is what falls and [`overlay`] what lies over chunks, as they travel;
 //! - [`interest`] says which chunks a subscription wants, [`stream`] what is sent of them and when.
 //!
 //! What is absent: the world's rules (terrane-world), deciding about inputs (terrane-roles), sockets (terrane-net).
 #![forbid(unsafe_code)]
 
+pub mod body;
 pub mod error;
 pub mod frame;
 pub mod interest;
 pub mod limits;
 pub mod message;
+pub mod overlay;
 pub mod session;
 pub mod stream;
 pub mod wire;
 
+pub use body::{BodyFrames, BodyMove};
 pub use error::{ProtocolError, RefusedCode};
 pub use frame::{Frame, FrameReader, Kind, Towards};
 pub use interest::Shape;
 pub use message::{ClientMessage, ServerMessage};
+pub use overlay::{OverlayKind, OverlayKinds};
 pub use session::{Event, Session};
 pub use stream::{ChunkStream, DeltaFrame};
 

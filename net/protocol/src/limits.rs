@@ -1,8 +1,14 @@
 //! Every maximum of the protocol with the reason, related to each other and to the world's at compile time.
 
-use crate::wire::{DeltaHead, EditHead, EditVoxel, FrameHeader, RefusalEntry, RunEntry, SnapshotHead};
+use crate::wire::{
+    BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, DeltaHead, EditHead, EditVoxel, FrameHeader, OverlayHead,
+    RefusalEntry, RunEntry, SnapshotHead,
+};
 use std::time::Duration;
-use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+use terrane_world::limits::{
+    BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, BODY_VOXELS_MAX, BODY_WIDTH_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, VERTICAL_BOUND,
+};
+use terrane_world::physics::body::VELOCITY_MAX;
 
 /// Payload bytes of a frame towards the server: exactly the largest edit.
 pub const PAYLOAD_TO_SERVER_BYTES_MAX: usize = size_of::<EditHead>() + EDIT_VOXELS_MAX * size_of::<EditVoxel>();
@@ -21,7 +27,7 @@ pub const SUBSCRIPTION_CHUNKS_MAX: usize = 65_536;
 /// Chunks from the centre of a radius to its rim, sideways and up: 2 km of sight.
 pub const SUBSCRIPTION_RADIUS_MAX: i32 = 64;
 
-/// Edits of one session that are not decided yet. More wait unread, so that a session can't fill a tick alone.
+/// Edits and blasts of one session that are not decided yet. More wait unread, so that a session can't fill a tick alone.
 pub const EDITS_IN_FLIGHT_MAX: usize = 256;
 /// Voxels in them: sixteen of the largest edits, 2 MiB in memory.
 pub const EDIT_VOXELS_IN_FLIGHT_MAX: usize = 16 * EDIT_VOXELS_MAX;
@@ -55,6 +61,19 @@ pub const SNAPSHOT_TURN_BYTES: usize = 64 << 10;
 /// Snapshots that may be asked for in vain in one round before it ends; the next one goes on behind them.
 pub const SNAPSHOT_TRIES_MAX: usize = 1_024;
 
+/// Runs of one Body frame: 32 KiB, so that a large body does not hold up what is behind it for long.
+pub const BODY_RUNS_MAX: usize = 4_096;
+/// Parts of one body: every voxel of the largest is a run of its own.
+pub const BODY_PARTS_MAX: usize = BODY_VOXELS_MAX / BODY_RUNS_MAX;
+/// Bodies that one client is told of at a time; it sees no more, and 48 KiB move them all.
+pub const BODIES_FOLLOWED_MAX: usize = 4_096;
+/// Ticks after which a body's motion is told again though nothing has happened to it, so that a client's clock can't stray.
+pub const BODY_MOVES_EVERY_TICKS: u64 = 8;
+
+/// Bytes that may be unsent when an overlay is added: overlays fill a link, and must not hold up what comes after them.
+pub const OVERLAY_TURN_BYTES: usize = 64 << 10;
+/// Bytes of the largest OverlayData frame: one a voxel.
+pub const OVERLAY_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<OverlayHead>() + CHUNK_VOXELS;
 /// Bytes of the largest Delta frame: every voxel is a run of its own.
 pub const DELTA_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<DeltaHead>() + CHUNK_VOXELS * size_of::<RunEntry>();
 /// Bytes of the largest Snapshot frame: u8 with a full table is smaller than u16 without one.
@@ -92,4 +111,16 @@ const _: () = assert!(
 const _: () = assert!(
     OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_QUEUE_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX <= OUTPUT_BYTES_MAX,
     "the parts make the whole"
+);
+const _: () = assert!(BODY_PARTS_MAX * BODY_RUNS_MAX == BODY_VOXELS_MAX, "the largest body has room in its parts");
+const _: () =
+    assert!(BODY_PARTS_MAX <= u16::MAX as usize && BODY_WIDTH_MAX <= u8::MAX as i32 && VERTICAL_BOUND < 1 << 15);
+const _: () = assert!(VELOCITY_MAX <= u16::MAX as u32, "a velocity fits u16");
+const _: () = assert!(
+    HEADER_BYTES + size_of::<BodyHead>() + BODY_RUNS_MAX * size_of::<BodyRunEntry>() <= OUTPUT_TRANSPORT_BYTES_MAX
+        && HEADER_BYTES + size_of::<BodyMovesHead>() + BODIES_FOLLOWED_MAX * size_of::<BodyMoveEntry>()
+            <= OUTPUT_TRANSPORT_BYTES_MAX
+        && OVERLAY_FRAME_BYTES_MAX <= OVERLAY_TURN_BYTES
+        && OVERLAY_TURN_BYTES <= OUTPUT_TRANSPORT_BYTES_MAX,
+    "the largest part of a body, all moves and the largest overlay fit an empty transport"
 );

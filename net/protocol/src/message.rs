@@ -1,9 +1,11 @@
 //! The messages: frames with their meaning, read and written in both directions.
 
+use crate::body::{BodyMove, BodyPart, encode_ends, encode_moves, put_body, read_body, read_ends, read_moves};
 use crate::error::{ProtocolError, RefusedCode};
 use crate::frame::{Kind, write_frame};
 use crate::interest::Shape;
 use crate::limits::{NAME_BYTES_MAX, REFUSALS_PENDING_MAX, REFUSED_TEXT_BYTES_MAX};
+use crate::overlay::{OverlayKind, OverlayKinds, Values, encode_overlay, read_overlay};
 use crate::wire;
 use bytemuck::{Pod, bytes_of, cast_slice};
 use std::sync::Arc;
@@ -69,6 +71,20 @@ pub enum ClientMessage {
     Ping {
         /// Comes back.
         number: u64,
+    },
+    /// Sets off a blast.
+    Blast {
+        /// Numbered with the edits.
+        sequence: u64,
+        /// x, y, z: the world may not have the position.
+        at: [i32; 3],
+        /// How strong.
+        power: u8,
+    },
+    /// Wants overlays of the chunks it sees.
+    Overlay {
+        /// In place of those before.
+        kinds: OverlayKinds,
     },
 }
 
@@ -278,18 +294,43 @@ pub enum ServerMessage {
         /// Which.
         subscription: u32,
     },
+    /// A body has left the grid, or falls where the client has begun to look.
+    Body(BodyPart),
+    /// Where bodies are.
+    BodyMoves {
+        /// After this tick.
+        tick: u64,
+        /// One or more.
+        moves: Vec<BodyMove>,
+    },
+    /// Bodies have landed, or are no longer told of.
+    BodyEnds {
+        /// One or more.
+        handles: Vec<u32>,
+    },
+    /// What lies over a chunk.
+    OverlayData {
+        /// Which.
+        pos: ChunkPos,
+        /// What it means.
+        kind: OverlayKind,
+        /// The chunk's version that it is about.
+        version: Version,
+        /// None if the world knows no such thing.
+        values: Option<Box<Values>>,
+    },
     /// The connection closes behind it.
     Refused(Refused),
 }
 
 /// Reads a payload from front to back; every step checks that the bytes are there.
-struct Payload<'a> {
+pub(crate) struct Payload<'a> {
     kind: Kind,
     rest: &'a [u8],
 }
 
 impl<'a> Payload<'a> {
-    fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], ProtocolError> {
+    pub(crate) fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], ProtocolError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(ProtocolError::Length {
             kind: self.kind,
             field,
@@ -300,12 +341,12 @@ impl<'a> Payload<'a> {
         Ok(taken)
     }
 
-    fn read<T: Pod>(&mut self, field: &'static str) -> Result<&'a T, ProtocolError> {
+    pub(crate) fn read<T: Pod>(&mut self, field: &'static str) -> Result<&'a T, ProtocolError> {
         const { assert!(align_of::<T>() == 1) };
         Ok(bytemuck::from_bytes(self.bytes(size_of::<T>(), field)?))
     }
 
-    fn list<T: Pod>(&mut self, count: usize, field: &'static str) -> Result<&'a [T], ProtocolError> {
+    pub(crate) fn list<T: Pod>(&mut self, count: usize, field: &'static str) -> Result<&'a [T], ProtocolError> {
         const { assert!(align_of::<T>() == 1) };
         Ok(cast_slice(self.bytes(count.saturating_mul(size_of::<T>()), field)?))
     }
@@ -319,14 +360,14 @@ impl<'a> Payload<'a> {
         })
     }
 
-    fn zero<T: Pod>(&self, value: &T, field: &'static str) -> Result<(), ProtocolError> {
+    pub(crate) fn zero<T: Pod>(&self, value: &T, field: &'static str) -> Result<(), ProtocolError> {
         match bytes_of(value).iter().all(|byte| *byte == 0) {
             true => Ok(()),
             false => Err(ProtocolError::NotZero { kind: self.kind, field }),
         }
     }
 
-    fn within<T>(
+    pub(crate) fn within<T>(
         &self,
         value: T,
         min: impl Into<i128>,
@@ -343,7 +384,11 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn chunk(&self, pos: wire::Position) -> Result<ChunkPos, ProtocolError> {
+    pub(crate) fn voxel(&self, pos: wire::Position) -> Result<VoxelPos, ProtocolError> {
+        pos.voxel().map_err(|source| ProtocolError::Position { kind: self.kind, source })
+    }
+
+    pub(crate) fn chunk(&self, pos: wire::Position) -> Result<ChunkPos, ProtocolError> {
         pos.chunk().map_err(|source| ProtocolError::Position { kind: self.kind, source })
     }
 
@@ -365,7 +410,7 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-fn put(out: &mut Vec<u8>, value: &impl Pod) {
+pub(crate) fn put(out: &mut Vec<u8>, value: &impl Pod) {
     out.extend_from_slice(bytes_of(value));
 }
 
@@ -377,6 +422,8 @@ impl ClientMessage {
             Self::Subscribe { .. } => Kind::Subscribe,
             Self::Edit { .. } => Kind::Edit,
             Self::Ping { .. } => Kind::Ping,
+            Self::Blast { .. } => Kind::Blast,
+            Self::Overlay { .. } => Kind::Overlay,
         }
     }
 
@@ -416,6 +463,11 @@ impl ClientMessage {
                 }
             }
             Self::Ping { number } => put(out, &wire::PingBody { number: (*number).into() }),
+            Self::Blast { sequence, at, power } => {
+                let (sequence, at) = ((*sequence).into(), (*at).into());
+                put(out, &wire::BlastBody { sequence, at, power: *power, zero: [0; 3] });
+            }
+            Self::Overlay { kinds } => put(out, &wire::OverlayBody { kinds: kinds.mask().into(), zero: 0.into() }),
         });
     }
 
@@ -427,6 +479,14 @@ impl ClientMessage {
             Kind::Subscribe => read_subscribe(&mut payload)?,
             Kind::Edit => read_edit(&mut payload)?,
             Kind::Ping => Self::Ping { number: payload.read::<wire::PingBody>("the body")?.number.get() },
+            Kind::Blast => read_blast(&mut payload)?,
+            Kind::Overlay => {
+                let body: &wire::OverlayBody = payload.read("the body")?;
+                payload.zero(&body.zero, "the field at offset 4")?;
+                let most = (1u32 << OverlayKind::ALL.len()) - 1;
+                let mask = payload.within(body.kinds.get(), 0, most, "kinds of overlay")?;
+                Self::Overlay { kinds: OverlayKinds::from_mask(mask).expect("checked above") }
+            }
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
         payload.end()?;
@@ -481,6 +541,13 @@ fn read_edit(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> 
     Ok(ClientMessage::Edit { sequence, voxels })
 }
 
+fn read_blast(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> {
+    let body: &wire::BlastBody = payload.read("the body")?;
+    payload.zero(&body.zero, "the field at offset 21")?;
+    let sequence = payload.within(body.sequence.get(), 1, u64::MAX, "input sequence")?;
+    Ok(ClientMessage::Blast { sequence, at: body.at.to_array(), power: body.power })
+}
+
 impl ServerMessage {
     /// Its kind.
     pub const fn kind(&self) -> Kind {
@@ -493,6 +560,10 @@ impl ServerMessage {
             Self::Acknowledge { .. } => Kind::Acknowledge,
             Self::Pong { .. } => Kind::Pong,
             Self::CaughtUp { .. } => Kind::CaughtUp,
+            Self::Body(_) => Kind::Body,
+            Self::BodyMoves { .. } => Kind::BodyMoves,
+            Self::BodyEnds { .. } => Kind::BodyEnds,
+            Self::OverlayData { .. } => Kind::OverlayData,
             Self::Refused(_) => Kind::Refused,
         }
     }
@@ -502,11 +573,22 @@ impl ServerMessage {
     /// # Panics
     /// If a list is longer than its frame may be.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        if let Self::Snapshot { pos, subscription, version, chunk } = self {
-            return encode_snapshot(*pos, *subscription, *version, chunk, out);
+        match self {
+            Self::Snapshot { pos, subscription, version, chunk } => {
+                return encode_snapshot(*pos, *subscription, *version, chunk, out);
+            }
+            Self::BodyMoves { tick, moves } => return encode_moves(*tick, moves, out),
+            Self::BodyEnds { handles } => return encode_ends(handles, out),
+            Self::OverlayData { pos, kind, version, values } => {
+                return encode_overlay(*pos, *kind, *version, values.as_deref(), out);
+            }
+            _ => {}
         }
         write_frame(self.kind(), out, |out| match self {
-            Self::Snapshot { .. } => unreachable!("written above"),
+            Self::Snapshot { .. } | Self::BodyMoves { .. } | Self::BodyEnds { .. } | Self::OverlayData { .. } => {
+                unreachable!("written above")
+            }
+            Self::Body(body) => put_body(body, out),
             Self::Welcome(welcome) => put_welcome(welcome, out),
             Self::Registry { first, blocks } => put_registry(*first, blocks, out),
             Self::Delta { pos, from, to, tick, runs } => {
@@ -551,6 +633,10 @@ impl ServerMessage {
                 payload.zero(&body.zero, "the field at offset 4")?;
                 Self::CaughtUp { subscription: body.subscription.get() }
             }
+            Kind::Body => Self::Body(read_body(&mut payload)?),
+            Kind::BodyMoves => read_moves(&mut payload)?,
+            Kind::BodyEnds => read_ends(&mut payload)?,
+            Kind::OverlayData => read_overlay(&mut payload)?,
             Kind::Refused => Self::Refused(read_refused(&mut payload)?),
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
@@ -758,7 +844,7 @@ fn read_acknowledge(payload: &mut Payload<'_>) -> Result<ServerMessage, Protocol
     let mut refusals = Vec::with_capacity(list.len());
     for entry in list {
         payload.zero(&entry.zero, "the field behind a reason")?;
-        let reason = payload.within(entry.reason.get(), 1, 4, "reason of a refusal")?;
+        let reason = payload.within(entry.reason.get(), 1, 5, "reason of a refusal")?;
         refusals.push(RefusedInput {
             sequence: payload.within(entry.sequence.get(), 1, sequence, "sequence of a refusal")?,
             reason: Reason::from_number(reason).expect("checked above"),

@@ -6,6 +6,7 @@ use crate::frame::{FrameReader, Towards};
 use crate::interest::Shape;
 use crate::limits::{EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN};
 use crate::message::{ClientMessage, EditVoxel, Hello};
+use crate::overlay::OverlayKinds;
 use std::collections::VecDeque;
 use std::time::Duration;
 use terrane_world::limits::EDIT_VOXELS_MAX;
@@ -31,8 +32,17 @@ pub enum Event {
         /// 1 to 4,096 voxels.
         voxels: Vec<VoxelEdit>,
     },
-    /// The same with a voxel that the world does not have: to be refused with reason 2, and decided like any other.
-    EditOutside {
+    /// It sets off a blast; the sequence is the one that was due.
+    Blast {
+        /// Input sequence.
+        sequence: u64,
+        /// Where.
+        at: VoxelPos,
+        /// How strong.
+        power: u8,
+    },
+    /// An edit or a blast where the world has no voxel: to be refused with reason 2, and decided like any other.
+    Outside {
         /// Input sequence.
         sequence: u64,
         /// The first such voxel.
@@ -47,6 +57,11 @@ pub enum Event {
     Ping {
         /// To be sent back.
         number: u64,
+    },
+    /// It wants these overlays instead of the ones before.
+    Overlay {
+        /// Which.
+        kinds: OverlayKinds,
     },
 }
 
@@ -68,7 +83,7 @@ pub struct Session {
     received: u64,
     /// Last sequence that is decided and durable.
     decided: u64,
-    /// Sequence and voxel count of the edits between the two.
+    /// Sequence and voxel count of the inputs between the two; a blast has no voxels.
     in_flight: VecDeque<(u64, usize)>,
     in_flight_voxels: usize,
     subscription: Option<u32>,
@@ -201,31 +216,51 @@ impl Session {
                 _ => Ok(Some(Event::Subscribe { subscription, shape })),
             },
             (_, ClientMessage::Edit { sequence, voxels }) => self.judge_edit(sequence, &voxels),
+            (_, ClientMessage::Blast { sequence, at, power }) => self.judge_blast(sequence, at, power),
+            (_, ClientMessage::Overlay { kinds }) => Ok(Some(Event::Overlay { kinds })),
             (_, ClientMessage::Ping { number }) => Ok(Some(Event::Ping { number })),
         }
     }
 
     fn judge_edit(&mut self, sequence: u64, voxels: &[EditVoxel]) -> Result<Option<Event>, ProtocolError> {
-        if sequence <= self.decided {
-            return Ok(Some(Event::Repeated { decided: self.decided }));
+        if let Err(instead) = self.admit(sequence, voxels.len())? {
+            return Ok(instead);
         }
-        if sequence <= self.received {
-            // Still under way: it is acknowledged when it is decided.
-            return Ok(None);
-        }
-        if sequence != self.received + 1 {
-            return Err(ProtocolError::SequenceGap { expected: self.received + 1, found: sequence });
-        }
-        self.received = sequence;
-        self.in_flight.push_back((sequence, voxels.len()));
-        self.in_flight_voxels += voxels.len();
         let edits: Result<Vec<VoxelEdit>, SpaceError> = voxels
             .iter()
             .map(|v| Ok(VoxelEdit { pos: VoxelPos::try_from(v.pos)?, block: v.block, sparse: None }))
             .collect();
         Ok(Some(match edits {
             Ok(voxels) => Event::Edit { sequence, voxels },
-            Err(error) => Event::EditOutside { sequence, error },
+            Err(error) => Event::Outside { sequence, error },
         }))
+    }
+
+    fn judge_blast(&mut self, sequence: u64, at: [i32; 3], power: u8) -> Result<Option<Event>, ProtocolError> {
+        if let Err(instead) = self.admit(sequence, 0)? {
+            return Ok(instead);
+        }
+        Ok(Some(match VoxelPos::try_from(at) {
+            Ok(at) => Event::Blast { sequence, at, power },
+            Err(error) => Event::Outside { sequence, error },
+        }))
+    }
+
+    /// Takes the next input in, or, if it is not the next, says inside what there is instead of it.
+    fn admit(&mut self, sequence: u64, voxels: usize) -> Result<Result<(), Option<Event>>, ProtocolError> {
+        if sequence <= self.decided {
+            return Ok(Err(Some(Event::Repeated { decided: self.decided })));
+        }
+        if sequence <= self.received {
+            // Still under way: it is acknowledged when it is decided.
+            return Ok(Err(None));
+        }
+        if sequence != self.received + 1 {
+            return Err(ProtocolError::SequenceGap { expected: self.received + 1, found: sequence });
+        }
+        self.received = sequence;
+        self.in_flight.push_back((sequence, voxels));
+        self.in_flight_voxels += voxels;
+        Ok(Ok(()))
     }
 }

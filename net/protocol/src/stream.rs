@@ -5,19 +5,25 @@
 //! Or the client *follows* it: it holds, or has on its way, every version up to `tail`, and a delta that begins
 //! there is queued. What does not fit the queue, or does not begin at `tail`, makes the snapshot wanted again. So
 //! there is never a gap, whatever was dropped, and never more queued than the bound.
+//!
+//! A body is queued among the deltas of its tick, and from then on *followed*: its moves and its end are told. Where they
+//! don't fit, the newest move and the end are kept by themselves and go out when the queue is empty; a body that does not
+//! fit is not followed. Overlays come behind everything else, made at the moment of sending.
 
 use crate::MAGIC;
+use crate::body::{BodyFrames, BodyMove, encode_ends, encode_moves, ends_frame_bytes, moves_frame_bytes};
 use crate::error::ProtocolError;
 use crate::interest::Shape;
 use crate::limits::{
-    DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES, OUTPUT_QUEUE_BYTES_MAX, OUTPUT_TRANSPORT_BYTES_MAX,
-    PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES, SNAPSHOT_TRIES_MAX,
-    SNAPSHOT_TURN_BYTES,
+    BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES, OUTPUT_QUEUE_BYTES_MAX,
+    OUTPUT_TRANSPORT_BYTES_MAX, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES,
+    SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
 };
 use crate::message::{BlockInfo, Refused, RefusedInput, ServerMessage, Welcome};
 use crate::message::{encode_delta, encode_snapshot, snapshot_frame_bytes};
+use crate::overlay::{OverlayKind, OverlayKinds};
 use crate::wire;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use terrane_world::chunk::Version;
 use terrane_world::space::ChunkPos;
@@ -81,25 +87,55 @@ struct ChunkState {
     shown_at_least: Version,
     /// Keys of the chunk's deltas in the queue.
     queued: Vec<u64>,
+    /// Overlays that are to be sent.
+    overlays_due: OverlayKinds,
 }
 
 impl ChunkState {
     const fn new(rank: u32) -> Self {
         let none = Version::NONE;
-        Self { rank, wanted: true, sent: false, tail: none, shown_at_least: none, queued: Vec::new() }
+        Self {
+            rank,
+            wanted: true,
+            sent: false,
+            tail: none,
+            shown_at_least: none,
+            queued: Vec::new(),
+            overlays_due: OverlayKinds::NONE,
+        }
     }
 }
 
 #[derive(Debug)]
 enum Queued {
     Delta(DeltaFrame),
-    Acknowledge { sequence: u64, tick: u64, refusals: Vec<RefusedInput> },
+    /// The frames are shared, so that here they are only what is left of them to send.
+    Body {
+        frames: Arc<BodyFrames>,
+        next: usize,
+    },
+    Moves {
+        tick: u64,
+        moves: Vec<BodyMove>,
+    },
+    Ends {
+        handles: Vec<u32>,
+    },
+    Acknowledge {
+        sequence: u64,
+        tick: u64,
+        refusals: Vec<RefusedInput>,
+    },
 }
 
 impl Queued {
+    /// Bytes of the frame that goes next.
     fn frame_bytes(&self) -> usize {
         match self {
             Self::Delta(delta) => delta.bytes.len(),
+            Self::Body { frames, next } => frames.parts[*next].len(),
+            Self::Moves { moves, .. } => moves_frame_bytes(moves.len()),
+            Self::Ends { handles } => ends_frame_bytes(handles.len()),
             Self::Acknowledge { refusals, .. } => {
                 HEADER_BYTES + size_of::<wire::AcknowledgeHead>() + refusals.len() * size_of::<wire::RefusalEntry>()
             }
@@ -107,8 +143,23 @@ impl Queued {
     }
 
     fn charge_bytes(&self) -> usize {
-        self.frame_bytes() + QUEUED_FRAME_BYTES
+        match self {
+            Self::Body { .. } => QUEUED_FRAME_BYTES,
+            _ => self.frame_bytes() + QUEUED_FRAME_BYTES,
+        }
     }
+}
+
+/// A body that the client is told of.
+#[derive(Debug)]
+struct Followed {
+    frames: Arc<BodyFrames>,
+    /// Its place in the queue until all of its frames are sent.
+    queued: Option<u64>,
+    /// Some of its frames are sent.
+    begun: bool,
+    /// Its newest move, if that did not fit the queue, with its tick.
+    late: Option<(u64, BodyMove)>,
 }
 
 #[derive(Debug)]
@@ -122,6 +173,17 @@ enum Answer {
 enum Turn {
     Deltas,
     Snapshots,
+}
+
+/// What there is of an overlay.
+#[derive(Debug, Clone)]
+pub enum OverlayAnswer {
+    /// Its frame.
+    Frame(Arc<[u8]>),
+    /// Nothing yet: the next one gets its turn.
+    Later,
+    /// Nothing, and no more is to be asked for now.
+    Enough,
 }
 
 /// How a turn ended.
@@ -171,6 +233,7 @@ pub struct ChunkStream {
 
     subscription: u32,
     pending: Option<(u32, Shape)>,
+    shape: Option<Shape>,
     order: Vec<ChunkPos>,
     chunks: HashMap<ChunkPos, ChunkState>,
     forgets: VecDeque<(ChunkPos, u32)>,
@@ -187,6 +250,19 @@ pub struct ChunkStream {
     refusals: usize,
     turn: Turn,
     turn_bytes: usize,
+
+    bodies: BTreeMap<u32, Followed>,
+    /// Bodies of which some move is late.
+    late: BTreeSet<u32>,
+    /// Bodies whose end did not fit the queue.
+    late_ends: BTreeSet<u32>,
+    bodies_wanted: bool,
+
+    overlays: OverlayKinds,
+    /// Chunks that have an overlay due, by rank.
+    overlays_due: BTreeMap<u32, ChunkPos>,
+    /// The last call of [`ChunkStream::next`] sent all that was at hand.
+    is_drained: bool,
 }
 
 impl Default for ChunkStream {
@@ -213,6 +289,7 @@ impl ChunkStream {
             ended: false,
             subscription: 0,
             pending: None,
+            shape: None,
             order: Vec::new(),
             chunks: HashMap::new(),
             forgets: VecDeque::new(),
@@ -226,6 +303,13 @@ impl ChunkStream {
             refusals: 0,
             turn: Turn::Deltas,
             turn_bytes: DELTA_TURN_BYTES,
+            bodies: BTreeMap::new(),
+            late: BTreeSet::new(),
+            late_ends: BTreeSet::new(),
+            bodies_wanted: false,
+            overlays: OverlayKinds::NONE,
+            overlays_due: BTreeMap::new(),
+            is_drained: false,
         }
     }
 
@@ -267,6 +351,10 @@ impl ChunkStream {
         self.forgets.clear();
         self.wanted.clear();
         self.chunks.clear();
+        self.bodies.clear();
+        self.late.clear();
+        self.late_ends.clear();
+        self.overlays_due.clear();
         if magic_is_due {
             self.answers.push_back(Answer::Own(MAGIC.to_vec()));
         }
@@ -328,13 +416,16 @@ impl ChunkStream {
         self.queue_key
     }
 
-    /// Drops every queued delta, so that the acknowledgements between them become one.
+    /// Drops every queued delta and what is queued of bodies, so that the acknowledgements between them become one.
     fn collapse(&mut self) {
         let queue = std::mem::take(&mut self.queue);
         self.queued_bytes = 0;
         for (_, queued) in queue {
             match queued {
                 Queued::Delta(delta) => self.want(delta.pos),
+                Queued::Body { frames, .. } => self.unfollow(frames.handle, None),
+                Queued::Moves { tick, moves } => moves.into_iter().for_each(|to| self.move_late(tick, to)),
+                Queued::Ends { handles } => self.late_ends.extend(handles),
                 Queued::Acknowledge { sequence, tick, refusals } => self.push_acknowledge(sequence, tick, refusals),
             }
         }
@@ -390,6 +481,160 @@ impl ChunkStream {
         }
     }
 
+    /// Whether the client has begun to look elsewhere: then every body that falls is to be offered. Asked once.
+    pub fn take_bodies_wanted(&mut self) -> bool {
+        self.apply_subscription();
+        std::mem::take(&mut self.bodies_wanted)
+    }
+
+    /// Offers a committed body: one that is new, ahead of the deltas of its tick, or any, with where it is now. It is queued
+    /// and followed, or the client has no use for it, or there is no room for it.
+    pub fn offer_body(&mut self, frames: &Arc<BodyFrames>, now: Option<(u64, BodyMove)>) {
+        self.apply_subscription();
+        let handle = frames.handle;
+        let is_wanted = self.shape.is_some_and(|shape| frames.meets(shape)) && !self.bodies.contains_key(&handle);
+        let told = self.bodies.len() + self.late_ends.len();
+        let has_room = told < BODIES_FOLLOWED_MAX && self.queued_bytes + QUEUED_FRAME_BYTES <= self.queue_bytes_max;
+        if self.ended || !is_wanted || !has_room || self.late_ends.contains(&handle) {
+            return;
+        }
+        let queued = Some(self.push(Queued::Body { frames: Arc::clone(frames), next: 0 }));
+        self.bodies.insert(handle, Followed { frames: Arc::clone(frames), queued, begun: false, late: None });
+        if let Some((tick, to)) = now {
+            self.offer_moves(tick, &[to]);
+        }
+    }
+
+    /// Offers where bodies are after a committed tick; those that the client is not told of are passed over.
+    pub fn offer_moves(&mut self, tick: u64, moves: &[BodyMove]) {
+        let moves: Vec<BodyMove> = moves.iter().filter(|to| self.bodies.contains_key(&to.handle)).copied().collect();
+        if moves.is_empty() {
+            return;
+        }
+        if self.queued_bytes + moves_frame_bytes(moves.len()) + QUEUED_FRAME_BYTES > self.queue_bytes_max {
+            return moves.into_iter().for_each(|to| self.move_late(tick, to));
+        }
+        for to in &moves {
+            if self.late.remove(&to.handle) {
+                self.bodies.get_mut(&to.handle).expect("a late body is followed").late = None;
+            }
+        }
+        self.push(Queued::Moves { tick, moves });
+    }
+
+    fn move_late(&mut self, tick: u64, to: BodyMove) {
+        if let Some(body) = self.bodies.get_mut(&to.handle)
+            && body.late.is_none_or(|(known, _)| known <= tick)
+        {
+            body.late = Some((tick, to));
+            self.late.insert(to.handle);
+        }
+    }
+
+    /// Offers the end of bodies, behind the deltas of the committed tick in which they landed.
+    pub fn offer_ends(&mut self, handles: &[u32]) {
+        let mut ends = Vec::new();
+        handles.iter().for_each(|handle| self.unfollow(*handle, Some(&mut ends)));
+        if ends.is_empty() {
+            return;
+        }
+        if self.queued_bytes + ends_frame_bytes(ends.len()) + QUEUED_FRAME_BYTES > self.queue_bytes_max {
+            return self.late_ends.extend(ends);
+        }
+        self.push(Queued::Ends { handles: ends });
+    }
+
+    /// Forgets a body. If the client may know of it, its end is to be told: by `ends`, or late.
+    fn unfollow(&mut self, handle: u32, ends: Option<&mut Vec<u32>>) {
+        let Some(body) = self.bodies.remove(&handle) else { return };
+        self.late.remove(&handle);
+        self.unqueue(body.queued.as_slice());
+        match ends {
+            _ if body.queued.is_some() && !body.begun => {}
+            Some(ends) => ends.push(handle),
+            None => drop(self.late_ends.insert(handle)),
+        }
+    }
+
+    /// What the client wants to see over its chunks, in place of what it wanted before.
+    pub fn want_overlays(&mut self, kinds: OverlayKinds) {
+        if self.ended {
+            return;
+        }
+        self.overlays = kinds;
+        self.overlays_due.clear();
+        for (pos, state) in &mut self.chunks {
+            let is_shown = state.sent && kinds != OverlayKinds::NONE;
+            state.overlays_due = if is_shown { kinds } else { OverlayKinds::NONE };
+            if is_shown {
+                self.overlays_due.insert(state.rank, *pos);
+            }
+        }
+    }
+
+    /// A committed tick has changed a chunk in such a way that its overlays may be others.
+    pub fn spoil_overlays(&mut self, pos: ChunkPos) {
+        if self.overlays != OverlayKinds::NONE
+            && let Some(state) = self.chunks.get_mut(&pos).filter(|state| state.sent)
+        {
+            state.overlays_due = self.overlays;
+            self.overlays_due.insert(state.rank, pos);
+        }
+    }
+
+    /// Whether overlays are due, and nothing that comes before them holds them up.
+    pub fn has_overlays_due(&self) -> bool {
+        self.is_drained && !self.overlays_due.is_empty()
+    }
+
+    /// Appends OverlayData frames to `out`, nearest chunks first, if everything else that was at hand has been sent: as many as
+    /// keep what is unsent within `unsent_bytes_max`, or one if nothing is unsent.
+    pub fn next_overlays(
+        &mut self,
+        unsent_bytes_max: usize,
+        out: &mut Vec<u8>,
+        overlay: &mut dyn FnMut(ChunkPos, OverlayKind) -> OverlayAnswer,
+    ) -> usize {
+        let start = out.len();
+        let mut round = self.round(unsent_bytes_max.saturating_sub(self.unsent_bytes));
+        let mut from_rank = 0;
+        while self.is_drained
+            && round.tries < SNAPSHOT_TRIES_MAX
+            && let Some((&rank, &pos)) = self.overlays_due.range(from_rank..).next()
+        {
+            let state = self.chunks.get_mut(&pos).expect("an overlay's chunk is subscribed");
+            let Some(kind) = state.overlays_due.first() else {
+                self.overlays_due.remove(&rank);
+                continue;
+            };
+            let frame = match overlay(pos, kind) {
+                OverlayAnswer::Frame(frame) => frame,
+                OverlayAnswer::Later => {
+                    round.tries += 1;
+                    from_rank = rank + 1;
+                    continue;
+                }
+                OverlayAnswer::Enough => break,
+            };
+            if !round.take(frame.len()) {
+                break;
+            }
+            state.overlays_due = state.overlays_due.with(kind, false);
+            out.extend_from_slice(&frame);
+        }
+        self.unsent_bytes += out.len() - start;
+        out.len() - start
+    }
+
+    fn round(&self, budget_bytes: usize) -> Round {
+        Round {
+            room_bytes: budget_bytes.min(self.transport_bytes_max.saturating_sub(self.unsent_bytes)),
+            idle: self.unsent_bytes == 0,
+            tries: 0,
+            from_rank: 0,
+        }
+    }
+
     /// The transport has got rid of this many of the bytes it was given.
     ///
     /// # Panics
@@ -405,7 +650,7 @@ impl ChunkStream {
     }
 
     /// Bytes held for this client: in the transport, in the queue, and as answers. What is remembered per chunk of the
-    /// subscription, and the registry, which is shared, are not in it.
+    /// subscription and per body, and frames of bodies and of the registry, which are shared, are not in it.
     pub fn held_bytes(&self) -> usize {
         let answers = self.answers.iter().map(|answer| match answer {
             Answer::Own(bytes) => bytes.len() + QUEUED_FRAME_BYTES,
@@ -422,7 +667,9 @@ impl ChunkStream {
 
     /// Whether [`ChunkStream::next`] would have something to send, were there room and every chunk at hand.
     pub fn has_more(&self) -> bool {
+        let has_late = !self.late.is_empty() || !self.late_ends.is_empty();
         !(self.answers.is_empty() && self.forgets.is_empty() && self.queue.is_empty() && self.wanted.is_empty())
+            || has_late
             || self.pending.is_some()
             || self.caught_up.is_some()
     }
@@ -452,12 +699,8 @@ impl ChunkStream {
     ) -> usize {
         self.apply_subscription();
         let start = out.len();
-        let mut round = Round {
-            room_bytes: budget_bytes.min(self.transport_bytes_max.saturating_sub(self.unsent_bytes)),
-            idle: self.unsent_bytes == 0,
-            tries: 0,
-            from_rank: std::mem::take(&mut self.resume_rank),
-        };
+        let mut round = self.round(budget_bytes);
+        round.from_rank = std::mem::take(&mut self.resume_rank);
         let mut turns_without = 0;
         while turns_without < 2 && self.send_answers(&mut round, out) && self.send_forgets(&mut round, out) {
             let step = match self.turn {
@@ -474,6 +717,7 @@ impl ChunkStream {
                 Turn::Snapshots => (Turn::Deltas, DELTA_TURN_BYTES),
             };
         }
+        self.is_drained = turns_without == 2;
         if round.tries == SNAPSHOT_TRIES_MAX {
             self.resume_rank = round.from_rank;
         }
@@ -531,10 +775,16 @@ impl ChunkStream {
             if !round.take(bytes) {
                 return Step::Full;
             }
+            sent = true;
+            if let Some(part) = self.next_body_part() {
+                self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
+                out.extend_from_slice(&part);
+                continue;
+            }
+            let first = self.queue.first_entry().expect("just seen");
             let (key, queued) = first.remove_entry();
             self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
             self.queued_bytes -= queued.charge_bytes();
-            sent = true;
             match queued {
                 Queued::Delta(delta) => {
                     let state = self.chunks.get_mut(&delta.pos).expect("a queued delta's chunk is subscribed");
@@ -542,13 +792,65 @@ impl ChunkStream {
                     state.queued.remove(0);
                     out.extend_from_slice(&delta.bytes);
                 }
+                Queued::Body { .. } => unreachable!("its parts are sent above"),
+                Queued::Moves { tick, moves } => encode_moves(tick, &moves, out),
+                Queued::Ends { handles } => encode_ends(&handles, out),
                 Queued::Acknowledge { sequence, tick, refusals } => {
                     self.refusals -= refusals.len();
                     ServerMessage::Acknowledge { sequence, tick, refusals }.encode(out);
                 }
             }
         }
-        Step::Over { sent }
+        match self.queue.is_empty() && !self.send_late(round, out, &mut sent) {
+            true => Step::Full,
+            false => Step::Over { sent },
+        }
+    }
+
+    /// The next part of the body that is first in the queue, which leaves with its last part.
+    fn next_body_part(&mut self) -> Option<Arc<[u8]>> {
+        let mut first = self.queue.first_entry()?;
+        let Queued::Body { frames, next } = first.get_mut() else { return None };
+        let part = Arc::clone(&frames.parts[*next]);
+        let body = self.bodies.get_mut(&frames.handle).expect("a queued body is followed");
+        body.begun = true;
+        *next += 1;
+        if *next == frames.parts.len() {
+            body.queued = None;
+            self.queued_bytes -= first.remove().charge_bytes();
+        }
+        Some(part)
+    }
+
+    /// What was said of bodies and did not fit the queue. Returns whether all of it is sent.
+    fn send_late(&mut self, round: &mut Round, out: &mut Vec<u8>, sent: &mut bool) -> bool {
+        let mut moves: BTreeMap<u64, Vec<BodyMove>> = BTreeMap::new();
+        for handle in &self.late {
+            let late = self.bodies.get(handle).and_then(|body| body.late);
+            late.into_iter().for_each(|(tick, to)| moves.entry(tick).or_default().push(to));
+        }
+        for (tick, moves) in moves {
+            if !round.take(moves_frame_bytes(moves.len())) {
+                return false;
+            }
+            *sent = true;
+            encode_moves(tick, &moves, out);
+            for to in moves {
+                self.late.remove(&to.handle);
+                self.bodies.get_mut(&to.handle).expect("a late body is followed").late = None;
+            }
+        }
+        let ends: Vec<u32> = self.late_ends.iter().copied().collect();
+        if ends.is_empty() {
+            return true;
+        }
+        if !round.take(ends_frame_bytes(ends.len())) {
+            return false;
+        }
+        *sent = true;
+        encode_ends(&ends, out);
+        self.late_ends.clear();
+        true
     }
 
     fn send_snapshots(
@@ -591,6 +893,10 @@ impl ChunkStream {
         state.wanted = false;
         state.tail = held.version;
         encode_snapshot(pos, self.subscription, held.version, &held.chunk, out);
+        if self.overlays != OverlayKinds::NONE {
+            state.overlays_due = self.overlays;
+            self.overlays_due.insert(state.rank, pos);
+        }
         if !state.sent {
             state.sent = true;
             self.unseen -= 1;
@@ -611,8 +917,14 @@ impl ChunkStream {
                 self.forgets.push_back((pos, subscription));
             }
         }
+        let gone: Vec<u32> =
+            self.bodies.iter().filter(|(_, body)| !body.frames.meets(shape)).map(|(handle, _)| *handle).collect();
+        gone.into_iter().for_each(|handle| self.unfollow(handle, None));
+        self.bodies_wanted = true;
+        self.shape = Some(shape);
         self.order = shape.chunks();
         self.wanted.clear();
+        self.overlays_due.clear();
         self.unseen = 0;
         self.resume_rank = 0;
         for (rank, pos) in self.order.iter().enumerate() {
@@ -621,6 +933,9 @@ impl ChunkStream {
             self.unseen += usize::from(!state.sent);
             if state.wanted {
                 self.wanted.insert(state.rank, *pos);
+            }
+            if state.overlays_due != OverlayKinds::NONE {
+                self.overlays_due.insert(state.rank, *pos);
             }
         }
         self.caught_up = (self.unseen == 0).then_some(subscription);

@@ -339,3 +339,124 @@ layout!(
         zero: U32,
     }
 );
+layout!(
+    /// Blast, whole.
+    BlastBody, 24 {
+        /// Input sequence.
+        sequence: U64,
+        /// Where.
+        at: Position,
+        /// How strong.
+        power: u8,
+        /// 0.
+        zero: [u8; 3],
+    }
+);
+layout!(
+    /// Overlay, whole.
+    OverlayBody, 8 {
+        /// A bit for each kind that is wanted.
+        kinds: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// Body; the runs follow.
+    BodyHead, 48 {
+        /// What it is called in BodyMoves and BodyEnds.
+        handle: U32,
+        /// The tick in which it left the grid.
+        tick: U64,
+        /// Its lowest voxel there.
+        origin: Position,
+        /// The least x, y, z of its voxels where it began to fall.
+        corner: Position,
+        /// Number of this part.
+        part: U16,
+        /// Number of parts.
+        parts: U16,
+        /// Voxels in all parts.
+        voxels: U32,
+        /// Number of runs in this part.
+        runs: U32,
+    }
+);
+layout!(
+    /// One run of a Body, along x.
+    BodyRunEntry, 8 {
+        /// From the corner.
+        y: U16,
+        /// From the corner.
+        z: u8,
+        /// Of the first voxel, from the corner.
+        x: u8,
+        /// How many voxels.
+        length: u8,
+        /// 0.
+        zero: u8,
+        /// What they are.
+        block: U16,
+    }
+);
+layout!(
+    /// BodyMoves; the entries follow.
+    BodyMovesHead, 16 {
+        /// After this tick they were so.
+        tick: U64,
+        /// Number of entries.
+        count: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// One body of BodyMoves.
+    BodyMoveEntry, 12 {
+        /// Which.
+        handle: U32,
+        /// In 1/256 voxel.
+        fallen: U32,
+        /// In 1/256 voxel a tick.
+        velocity: U16,
+        /// 0 falling, 1 landing, 2 shattering.
+        phase: u8,
+        /// 0.
+        zero: u8,
+    }
+);
+layout!(
+    /// BodyEnds; the handles follow.
+    BodyEndsHead, 8 {
+        /// Number of handles.
+        count: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// OverlayData; runs, or a table and indexes, or bytes follow.
+    OverlayHead, 32 {
+        /// The chunk.
+        pos: Position,
+        /// See [`crate::overlay::OverlayKind`].
+        kind: U16,
+        /// 0 nothing, 1 runs, 2 u4, 3 u8.
+        form: U16,
+        /// The chunk's version.
+        version: Version,
+        /// Number of runs, or entries of the table.
+        count: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// One run of an OverlayData.
+    OverlayRunEntry, 3 {
+        /// How many voxels.
+        length: U16,
+        /// What they have.
+        value: u8,
+    }
+);

@@ -3,13 +3,19 @@
 
 mod common;
 
-use common::{client_message, server_message};
+use common::{client_message, overlay_values, server_message};
 use proptest::prelude::*;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{HEADER_BYTES, PAYLOAD_TO_SERVER_BYTES_MAX};
 use terrane_protocol::message::{EditVoxel, Refused};
-use terrane_protocol::{ClientMessage, FrameReader, Kind, MAGIC, ProtocolError, ServerMessage, Shape, Towards};
+use terrane_protocol::{
+    BodyFrames, BodyMove, ClientMessage, FrameReader, Kind, MAGIC, OverlayKind, ProtocolError, ServerMessage, Shape,
+    Towards,
+};
 use terrane_world::block::BlockId;
+use terrane_world::chunk::Version;
+use terrane_world::physics::state::{BodyId, BodyVoxel, Phase};
+use terrane_world::space::{ChunkPos, VoxelPos};
 
 /// Reads a whole stream in pieces, and gives what was read with the error that ended it.
 fn read<M>(
@@ -137,7 +143,15 @@ fn each_broken_rule_has_its_code() {
         second.iter().for_each(|value| payload.extend(value.to_le_bytes()));
         payload
     };
+    let blast = |sequence: u64, tail: u8| [&sequence.to_le_bytes()[..], &[0; 15], &[tail]].concat();
+    let overlay = |kinds: u32, zero: u32| [kinds.to_le_bytes(), zero.to_le_bytes()].concat();
     let cases: Vec<(&str, Vec<u8>, RefusedCode)> = vec![
+        ("blast 0", raw(24, 5, 0, &blast(0, 0)), RefusedCode::OutOfBounds),
+        ("reserved in a blast", raw(24, 5, 0, &blast(1, 1)), RefusedCode::BadPayload),
+        ("short blast", raw(23, 5, 0, &[0; 23]), RefusedCode::BadPayload),
+        ("an overlay that nobody knows", raw(8, 6, 0, &overlay(1 << 31, 0)), RefusedCode::OutOfBounds),
+        ("reserved in an overlay", raw(8, 6, 0, &overlay(1, 1)), RefusedCode::BadPayload),
+        ("a body from a client", raw(48, 0x8009, 0, &[0; 48]), RefusedCode::UnknownKind),
         ("magic", b"TRNX".to_vec(), RefusedCode::BadMagic),
         ("an HTTP request", b"GET / HTTP/1.1\r\n".to_vec(), RefusedCode::BadMagic),
         ("length", raw(PAYLOAD_TO_SERVER_BYTES_MAX as u32 + 1, 3, 0, &[]), RefusedCode::FrameTooLong),
@@ -199,4 +213,125 @@ fn a_long_text_is_cut_between_characters() {
 fn an_empty_box_is_a_subscription_to_nothing() {
     let shape = Shape::new_box([3, 3, 3], [3, 3, 3]).unwrap();
     assert!(shape.chunks().is_empty());
+}
+
+/// A frame towards the client with some bytes of its payload overwritten.
+fn spoiled(message: &ServerMessage, offset: usize, bytes: &[u8]) -> Result<ServerMessage, ProtocolError> {
+    let mut frame = Vec::new();
+    message.encode(&mut frame);
+    let mut payload = frame.split_off(HEADER_BYTES);
+    payload[offset..offset + bytes.len()].copy_from_slice(bytes);
+    ServerMessage::decode(message.kind(), &payload)
+}
+
+/// A body of single voxels that don't touch, `count` of them, in as many parts as it takes.
+fn parts(count: usize) -> Vec<ServerMessage> {
+    let place =
+        |index: usize| VoxelPos::new((index % 32 * 2) as i32 - 40, (index / 2_048) as i32, (index / 32 % 64) as i32);
+    let voxel = |index| BodyVoxel { pos: place(index).unwrap(), block: BlockId(7), sparse: None };
+    let mut voxels: Vec<BodyVoxel> = (0..count).map(voxel).collect();
+    voxels.sort_unstable_by_key(|voxel| voxel.pos);
+    let shape = terrane_world::physics::state::Shape::new(voxels);
+    let frames = BodyFrames::new(9, BodyId { tick: 3, origin: shape.voxels()[0].pos }, &shape);
+    frames.parts.iter().map(|part| ServerMessage::decode(Kind::Body, &part[HEADER_BYTES..]).unwrap()).collect()
+}
+
+#[test]
+fn each_broken_rule_of_a_body_has_its_code() {
+    let body = &parts(3)[0];
+    assert_eq!(spoiled(body, 0, &[0]).unwrap().kind(), Kind::Body);
+    let moves = ServerMessage::BodyMoves {
+        tick: 7,
+        moves: vec![BodyMove { handle: 1, fallen: 256, velocity: 30, phase: Phase::Falling }],
+    };
+    let ends = ServerMessage::BodyEnds { handles: vec![1] };
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 15] = [
+        ("origin", body, 16, &[0, 8, 0, 0], RefusedCode::OutOfBounds),
+        ("corner", body, 28, &[0, 8, 0, 0], RefusedCode::OutOfBounds),
+        ("part", body, 36, &[1, 0], RefusedCode::OutOfBounds),
+        ("no parts", body, 38, &[0, 0], RefusedCode::OutOfBounds),
+        ("too many parts", body, 38, &[65, 0], RefusedCode::OutOfBounds),
+        ("no voxels", body, 40, &[0], RefusedCode::OutOfBounds),
+        ("fewer voxels than in the runs", body, 40, &[2], RefusedCode::OutOfBounds),
+        ("more runs than there are", body, 44, &[4], RefusedCode::BadPayload),
+        ("a run that is not behind the last", body, 48 + 8 + 3, &[0], RefusedCode::OutOfBounds),
+        ("a run that is too wide", body, 48 + 4, &[65], RefusedCode::OutOfBounds),
+        ("reserved in a run", body, 48 + 5, &[1], RefusedCode::BadPayload),
+        ("phase", &moves, 16 + 10, &[3], RefusedCode::OutOfBounds),
+        ("velocity", &moves, 16 + 8, &[1, 4], RefusedCode::OutOfBounds),
+        ("no moves", &moves, 8, &[0], RefusedCode::OutOfBounds),
+        ("more ends than there are", &ends, 0, &[2], RefusedCode::BadPayload),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_body_of_many_runs_travels_in_parts_and_one_of_many_voxels_in_few() {
+    let parts = parts(10_000);
+    assert_eq!(parts.len(), 3);
+    let bodies: Vec<_> = parts
+        .iter()
+        .map(|part| match part {
+            ServerMessage::Body(body) => body,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(bodies.iter().enumerate().all(|(index, body)| usize::from(body.part) == index && body.parts == 3));
+    assert_eq!(bodies.iter().map(|body| body.runs.len()).sum::<usize>(), 10_000);
+    let voxel = |index: i32| BodyVoxel {
+        pos: VoxelPos::new(index % 64, index / 4_096, index / 64 % 64).unwrap(),
+        block: BlockId(7),
+        sparse: None,
+    };
+    let mut voxels: Vec<BodyVoxel> = (0..262_144).map(voxel).collect();
+    voxels.sort_unstable_by_key(|voxel| voxel.pos);
+    let shape = terrane_world::physics::state::Shape::new(voxels);
+    let frames = BodyFrames::new(1, BodyId { tick: 1, origin: VoxelPos::new(0, 0, 0).unwrap() }, &shape);
+    assert_eq!(frames.parts.len(), 1, "a cube of 64 of one block is a run a row");
+    assert!(frames.meets(Shape::new_box([1, -64, 1], [2, -63, 2]).unwrap()), "it may come everywhere below");
+    assert!(!frames.meets(Shape::new_box([0, 2, 0], [1, 3, 1]).unwrap()), "and nowhere above");
+    assert!(!frames.meets(Shape::new_box([2, 0, 0], [3, 1, 1]).unwrap()));
+}
+
+#[test]
+fn an_overlay_takes_its_smallest_form_and_each_broken_rule_has_its_code() {
+    let data = |kinds, run| {
+        let (pos, version) = (ChunkPos::new(1, 2, 3).unwrap(), Version { epoch: 1, count: 2 });
+        ServerMessage::OverlayData { pos, kind: OverlayKind::Support, version, values: overlay_values(kinds, run) }
+    };
+    let bytes = |message: &ServerMessage| {
+        let mut frame = Vec::new();
+        message.encode(&mut frame);
+        frame.len() - HEADER_BYTES - 32
+    };
+    let (none, one, few, many) = (data(0, 1), data(1, 1), data(16, 1), data(256, 1));
+    assert_eq!([&none, &one, &few, &many].map(bytes), [0, 3, 16 + 16_384, 32_768]);
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 7] = [
+        ("kind", &one, 12, &[9], RefusedCode::OutOfBounds),
+        ("form", &one, 14, &[4], RefusedCode::OutOfBounds),
+        ("reserved", &one, 28, &[1], RefusedCode::BadPayload),
+        ("runs that don't fill the chunk", &one, 32, &[0xff, 0x7f], RefusedCode::OutOfBounds),
+        ("runs that overflow the chunk", &one, 32, &[1, 0x80], RefusedCode::OutOfBounds),
+        ("index", &few, 24, &[15], RefusedCode::OutOfBounds),
+        ("table", &few, 24, &[17], RefusedCode::OutOfBounds),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_body_falls_on_as_the_world_moves_it() {
+    let mut now = BodyMove { handle: 1, fallen: 0, velocity: 0, phase: Phase::Falling };
+    for tick in 1..=200u32 {
+        now = now.fallen_on();
+        assert_eq!(u32::from(now.velocity), (10 * tick).min(1_024));
+    }
+    assert_eq!(now.fallen, (1..=200).map(|tick| (10 * tick).min(1_024)).sum::<u32>());
+    let landing = BodyMove { phase: Phase::Landing, ..now };
+    assert_eq!(landing.fallen_on(), landing);
 }

@@ -9,13 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{
-    DELTA_FRAME_BYTES_MAX, OUTPUT_ANSWER_BYTES_MAX, PONGS_PENDING_MAX, REFUSALS_PENDING_MAX,
+    BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, OUTPUT_ANSWER_BYTES_MAX, PONGS_PENDING_MAX, REFUSALS_PENDING_MAX,
 };
 use terrane_protocol::message::{Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
-use terrane_protocol::stream::registry_frames;
-use terrane_protocol::{ChunkStream, DeltaFrame, Kind, ServerMessage, Shape};
+use terrane_protocol::stream::{OverlayAnswer, registry_frames};
+use terrane_protocol::{
+    BodyFrames, BodyMove, ChunkStream, DeltaFrame, Kind, OverlayKind, OverlayKinds, ServerMessage, Shape,
+};
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::physics::state::{self, BodyId, BodyVoxel, Phase};
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 use terrane_world::step::{ActorId, Cause, CauseKind, ChunkDelta, Held, Run};
 
@@ -62,13 +65,44 @@ impl World {
 
 #[derive(Debug, Clone)]
 enum Action {
-    Subscribe { centre: (i32, i32), radius: i32, vertical: i32 },
-    Box { min: (i32, i32), size: (i32, i32) },
-    Edit { pos: (i32, i32, i32), count: u16, stride: u16, block: u16 },
-    Send { budget_bytes: usize },
-    Flush { share: u8 },
+    Subscribe {
+        centre: (i32, i32),
+        radius: i32,
+        vertical: i32,
+    },
+    Box {
+        min: (i32, i32),
+        size: (i32, i32),
+    },
+    Edit {
+        pos: (i32, i32, i32),
+        count: u16,
+        stride: u16,
+        block: u16,
+    },
+    Send {
+        budget_bytes: usize,
+    },
+    Flush {
+        share: u8,
+    },
     Ping,
-    Hide { pos: (i32, i32, i32), hidden: bool },
+    Hide {
+        pos: (i32, i32, i32),
+        hidden: bool,
+    },
+    /// A body of so many voxels that don't touch begins to fall in a column of chunks.
+    Fall {
+        pos: (i32, i32),
+        voxels: u16,
+    },
+    /// Every body moves on; the ones with such a remainder land.
+    Move {
+        land: u32,
+    },
+    Overlays {
+        wanted: bool,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -83,6 +117,10 @@ fn action() -> impl Strategy<Value = Action> {
         3 => any::<u8>().prop_map(|share| Action::Flush { share }),
         1 => Just(Action::Ping),
         1 => (pos(), any::<bool>()).prop_map(|(pos, hidden)| Action::Hide { pos, hidden }),
+        3 => ((-3i32..3, -3i32..3), prop_oneof![1u16..20, 5_000u16..9_000])
+            .prop_map(|(pos, voxels)| Action::Fall { pos, voxels }),
+        4 => (0u32..12).prop_map(|land| Action::Move { land }),
+        1 => any::<bool>().prop_map(|wanted| Action::Overlays { wanted }),
     ]
 }
 
@@ -97,6 +135,9 @@ struct Network {
     sequence: u64,
     changed: Vec<(u64, ChunkPos, Version)>,
     pings: u64,
+    bodies: BTreeMap<u32, (Arc<BodyFrames>, BodyMove)>,
+    handles: u32,
+    overlays: OverlayKinds,
 }
 
 impl Network {
@@ -111,6 +152,9 @@ impl Network {
             sequence: 0,
             changed: Vec::new(),
             pings: 0,
+            bodies: BTreeMap::new(),
+            handles: 0,
+            overlays: OverlayKinds::NONE,
         }
     }
 
@@ -125,6 +169,7 @@ impl Network {
         self.sequence += 1;
         self.changed.push((self.sequence, pos, delta.to));
         self.stream.offer(&DeltaFrame::new(&delta, self.world.tick));
+        self.stream.spoil_overlays(pos);
         let refusals = match self.sequence % 5 {
             0 => vec![RefusedInput { sequence: self.sequence, reason: Reason::Unreadable }],
             _ => vec![],
@@ -140,7 +185,18 @@ impl Network {
         let mut out = Vec::new();
         let sent =
             self.stream.next(budget_bytes, &mut out, &mut |pos| (!hidden.contains(&pos)).then(|| world.held(pos)));
+        if self.stream.take_bodies_wanted() {
+            let tick = self.world.tick;
+            self.bodies.values().for_each(|(frames, now)| self.stream.offer_body(frames, Some((tick, *now))));
+        }
         assert_eq!(sent, out.len());
+        let overlaid = self.stream.next_overlays(unsent + budget_bytes, &mut out, &mut |pos, kind| {
+            let (version, mut frame) = (world.held(pos).version, Vec::new());
+            let values = Some(Box::new([version.count as u8; 32_768]));
+            ServerMessage::OverlayData { pos, kind, version, values }.encode(&mut frame);
+            OverlayAnswer::Frame(frame.into())
+        });
+        let sent = sent + overlaid;
         assert!(sent <= budget_bytes || unsent == 0, "{sent} bytes sent on a budget of {budget_bytes}");
         let changed = &self.changed;
         self.client.receive(&out, 1 + budget_bytes % 977, |client, message| {
@@ -179,8 +235,42 @@ impl Network {
             }
             Action::Hide { pos: (x, y, z), hidden: true } => drop(self.hidden.insert(at(x, y, z))),
             Action::Hide { pos: (x, y, z), hidden: false } => drop(self.hidden.remove(&at(x, y, z))),
+            Action::Fall { pos: (x, z), voxels } => self.fall(x, z, voxels),
+            Action::Move { land } => self.move_bodies(land),
+            Action::Overlays { wanted } => {
+                self.overlays = OverlayKinds::NONE.with(OverlayKind::Support, wanted);
+                self.stream.want_overlays(self.overlays);
+            }
         }
         self.check();
+    }
+
+    fn fall(&mut self, x: i32, z: i32, voxels: u16) {
+        let voxel = |index: i32| BodyVoxel {
+            pos: VoxelPos::new(x * 32 + index % 16 * 2, index / 512, z * 32 + index / 16 % 32).unwrap(),
+            block: BlockId(1),
+            sparse: None,
+        };
+        let mut voxels: Vec<BodyVoxel> = (0..i32::from(voxels)).map(voxel).collect();
+        voxels.sort_unstable_by_key(|voxel| voxel.pos);
+        let shape = state::Shape::new(voxels);
+        self.handles += 1;
+        self.world.tick += 1;
+        let id = BodyId { tick: self.world.tick, origin: shape.voxels()[0].pos };
+        let frames = Arc::new(BodyFrames::new(self.handles, id, &shape));
+        self.stream.offer_body(&frames, None);
+        let now = BodyMove { handle: self.handles, fallen: 0, velocity: 0, phase: Phase::Falling };
+        self.bodies.insert(self.handles, (frames, now));
+    }
+
+    fn move_bodies(&mut self, land: u32) {
+        self.world.tick += 1;
+        self.bodies.values_mut().for_each(|(_, now)| *now = now.fallen_on());
+        let moves: Vec<BodyMove> = self.bodies.values().map(|(_, now)| *now).collect();
+        self.stream.offer_moves(self.world.tick, &moves);
+        let ends: Vec<u32> = self.bodies.keys().filter(|handle| *handle % 12 == land).copied().collect();
+        ends.iter().for_each(|handle| drop(self.bodies.remove(handle)));
+        self.stream.offer_ends(&ends);
     }
 
     /// Lets everything through that is left.
@@ -189,7 +279,7 @@ impl Network {
         for _ in 0..10_000 {
             self.stream.flushed(self.stream.unsent_bytes());
             if self.send(1 << 20) == 0 {
-                assert!(!self.stream.has_more());
+                assert!(!self.stream.has_more() && !self.stream.has_overlays_due());
                 return;
             }
         }
@@ -204,6 +294,17 @@ impl Network {
             let held = self.world.held(*pos);
             assert_eq!(*version, held.version, "{pos:?}");
             assert_eq!(chunk.compacted(), held.chunk.compacted(), "{pos:?}");
+        }
+        for (handle, body) in &self.client.bodies {
+            let (_, now) = self.bodies.get(handle).expect("what has landed has ended");
+            assert_eq!(body.voxels, body.of as usize, "body {handle} came whole");
+            assert_eq!(body.moved.map_or(0, |(_, to)| to.fallen), now.fallen, "body {handle}");
+        }
+        if self.overlays != OverlayKinds::NONE {
+            assert_eq!(self.client.overlays.len(), self.client.chunks.len());
+        }
+        for (pos, (version, value)) in self.client.overlays.iter().filter(|_| self.overlays != OverlayKinds::NONE) {
+            assert_eq!((*version, *value), (self.world.held(*pos).version, version.count as u8), "{pos:?}");
         }
         assert_eq!(self.client.acknowledged, self.sequence);
         let refused: Vec<u64> = self.client.refusals.iter().map(|refusal| refusal.sequence).collect();
@@ -425,4 +526,91 @@ fn a_delta_that_does_not_begin_where_the_client_is_makes_a_snapshot_wanted() {
     network.settle();
     network.assert_equal();
     assert_eq!(network.client.kinds, [Kind::Snapshot]);
+}
+
+#[test]
+fn a_body_comes_ahead_of_the_deltas_of_its_tick_and_ends_behind_those_of_its_landing() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.client.kinds.clear();
+    network.fall(0, 0, 6_000);
+    network.edit(at(0, 0, 0), 5, 1, 3);
+    network.move_bodies(99);
+    network.settle();
+    network.edit(at(0, 0, 0), 5, 1, 4);
+    network.move_bodies(1);
+    network.settle();
+    network.assert_equal();
+    let moving: Vec<Kind> = network.client.kinds.iter().filter(|kind| **kind != Kind::Acknowledge).copied().collect();
+    let expected = [Kind::Body, Kind::Body, Kind::Delta, Kind::BodyMoves, Kind::Delta, Kind::BodyMoves, Kind::BodyEnds];
+    assert_eq!(moving, expected);
+    assert!(network.client.bodies.is_empty());
+    // One that has landed before it could be sent is not sent any more.
+    network.client.kinds.clear();
+    network.fall(0, 0, 6_000);
+    network.move_bodies(2);
+    network.settle();
+    assert_eq!(network.client.kinds, [Kind::BodyMoves]);
+}
+
+#[test]
+fn who_looks_later_or_elsewhere_is_told_of_bodies_where_they_are() {
+    let mut network = Network::new();
+    whole(&mut network);
+    network.fall(0, 0, 4);
+    network.fall(5, 5, 4);
+    network.move_bodies(99);
+    network.settle();
+    assert_eq!(network.client.bodies.keys().copied().collect::<Vec<_>>(), [1], "the other one is out of sight");
+    network.subscribe(Shape::new_box([4, -1, 4], [6, 1, 6]).unwrap());
+    network.settle();
+    network.assert_equal();
+    assert_eq!(network.client.bodies.keys().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(network.client.bodies[&2].moved.unwrap().1.velocity, 10, "it is already on its way");
+}
+
+#[test]
+fn a_client_that_stopped_reading_is_told_the_newest_of_bodies_and_of_no_more_than_the_limit() {
+    let mut network = Network::new();
+    whole(&mut network);
+    (0..2_000).for_each(|n| network.fall(n % 4 - 2, 0, 3));
+    for _ in 0..500 {
+        network.move_bodies(99);
+        network.check();
+    }
+    let followed_late = network.stream.held_bytes();
+    assert!(followed_late <= TRANSPORT + QUEUE);
+    network.move_bodies(5);
+    network.settle();
+    network.assert_equal();
+    assert!(!network.client.bodies.is_empty());
+    // Of those that fit the queue every move was one or the newest.
+    (0..BODIES_FOLLOWED_MAX as i32 + 50).for_each(|n| {
+        network.fall(n % 4 - 2, 0, 1);
+        if n % 300 == 0 {
+            network.settle();
+        }
+    });
+    network.settle();
+    assert_eq!(network.client.bodies.len(), BODIES_FOLLOWED_MAX);
+}
+
+#[test]
+fn overlays_come_behind_everything_else_and_again_where_something_changed() {
+    let mut network = Network::new();
+    network.run(&Action::Overlays { wanted: true });
+    whole(&mut network);
+    let first = network.client.kinds.iter().position(|kind| *kind == Kind::OverlayData).unwrap();
+    let last = network.client.kinds.iter().rposition(|kind| *kind == Kind::Snapshot).unwrap();
+    assert!(last < first, "chunks come first");
+    network.assert_equal();
+    network.client.kinds.clear();
+    network.edit(at(0, 0, 0), 5, 1, 3);
+    network.settle();
+    network.assert_equal();
+    assert_eq!(network.client.kinds, [Kind::Delta, Kind::Acknowledge, Kind::OverlayData]);
+    network.run(&Action::Overlays { wanted: false });
+    network.edit(at(0, 0, 0), 5, 1, 4);
+    network.settle();
+    assert!(!network.client.kinds[3..].contains(&Kind::OverlayData));
 }

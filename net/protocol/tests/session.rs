@@ -45,7 +45,7 @@ fn sequences(events: &[Event]) -> Vec<u64> {
     events
         .iter()
         .map(|event| match event {
-            Event::Edit { sequence, .. } => *sequence,
+            Event::Edit { sequence, .. } | Event::Blast { sequence, .. } => *sequence,
             other => panic!("{other:?}"),
         })
         .collect()
@@ -122,8 +122,36 @@ fn a_voxel_outside_the_world_refuses_the_edit_and_not_the_connection() {
     let outside =
         ClientMessage::Edit { sequence: 1, voxels: vec![EditVoxel { pos: [0, 2_048, 0], block: BlockId(1) }] };
     let events = receive(&mut session, &[outside, edit(2)]).unwrap();
-    assert!(matches!(&events[0], Event::EditOutside { sequence: 1, error } if error.to_string().contains("2048")));
+    assert!(matches!(&events[0], Event::Outside { sequence: 1, error } if error.to_string().contains("2048")));
     assert_eq!(sequences(&events[1..]), [2]);
+}
+
+fn blast(sequence: u64, y: i32) -> ClientMessage {
+    ClientMessage::Blast { sequence, at: [1, y, 3], power: 64 }
+}
+
+#[test]
+fn blasts_and_edits_are_numbered_together() {
+    let mut session = open(0);
+    let events = receive(&mut session, &[edit(1), blast(2, 5), edit(3), blast(4, 4_000), blast(5, -5)]).unwrap();
+    assert!(matches!(&events[3], Event::Outside { sequence: 4, error } if error.to_string().contains("4000")));
+    assert_eq!(sequences(&[&events[..3], &events[4..]].concat()), [1, 2, 3, 5]);
+    assert!(matches!(events[1], Event::Blast { at, power: 64, .. } if at.to_array() == [1, 5, 3]));
+    session.decided(2);
+    assert_eq!(receive(&mut session, &[blast(2, 5), blast(3, 5)]).unwrap(), [Event::Repeated { decided: 2 }]);
+    let error = receive(&mut session, &[blast(7, 5)]).unwrap_err();
+    assert_eq!(error, ProtocolError::SequenceGap { expected: 6, found: 7 });
+}
+
+#[test]
+fn blasts_wait_like_edits_when_they_come_faster_than_ticks_decide() {
+    let mut session = open(0);
+    let stream = bytes(&(1..=EDITS_IN_FLIGHT_MAX as u64 + 10).map(|n| blast(n, 0)).collect::<Vec<_>>());
+    let (mut input, mut count) = (&stream[..], 0);
+    while session.receive(&mut input).unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, EDITS_IN_FLIGHT_MAX);
 }
 
 #[test]

@@ -8,14 +8,18 @@ mod common;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
+use terrane_protocol::body::{BodyMove, BodyPart, BodyRun};
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::HEADER_BYTES;
 use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
-use terrane_protocol::{ClientMessage, FrameReader, Kind, MAGIC, ServerMessage, Shape, Towards};
+use terrane_protocol::{
+    ClientMessage, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, ServerMessage, Shape, Towards,
+};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 
 fn directory() -> PathBuf {
@@ -60,6 +64,13 @@ fn client_json(message: &ClientMessage) -> Value {
             "voxels": voxels.iter().map(|v| json!({ "pos": v.pos, "block": v.block.0 })).collect::<Vec<_>>(),
         }),
         ClientMessage::Ping { number } => json!({ "kind": Kind::Ping.number(), "number": number.to_string() }),
+        ClientMessage::Blast { sequence, at, power } => json!({
+            "kind": Kind::Blast.number(),
+            "sequence": sequence.to_string(),
+            "at": at,
+            "power": power,
+        }),
+        ClientMessage::Overlay { kinds } => json!({ "kind": Kind::Overlay.number(), "kinds": kinds.mask() }),
     }
 }
 
@@ -151,10 +162,45 @@ fn server_json(message: &ServerMessage) -> Value {
             json!({ "kind": kind, "number": number.to_string(), "tick": tick.to_string() })
         }
         ServerMessage::CaughtUp { subscription } => json!({ "kind": kind, "subscription": subscription }),
+        ServerMessage::Body(body) => json!({
+            "kind": kind,
+            "handle": body.handle,
+            "tick": body.id.tick.to_string(),
+            "origin": body.id.origin.to_array(),
+            "corner": body.corner.to_array(),
+            "part": body.part,
+            "parts": body.parts,
+            "voxels": body.voxels,
+            "runs": body
+                .runs
+                .iter()
+                .map(|run| json!({ "first": run.first, "length": run.length, "block": run.block.0 }))
+                .collect::<Vec<_>>(),
+        }),
+        ServerMessage::BodyMoves { tick, moves } => json!({
+            "kind": kind,
+            "tick": tick.to_string(),
+            "moves": moves.iter().map(move_json).collect::<Vec<_>>(),
+        }),
+        ServerMessage::BodyEnds { handles } => json!({ "kind": kind, "handles": handles }),
+        ServerMessage::OverlayData { pos, kind: overlay, version, values } => json!({
+            "kind": kind,
+            "pos": pos.to_array(),
+            "overlay": *overlay as u16,
+            "version": version_json(*version),
+            "values": values.as_ref().map(|values| {
+                [0usize, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map(|index| json!([index, values[index]]))
+            }),
+        }),
         ServerMessage::Refused(refused) => {
             json!({ "kind": kind, "code": refused.code.number(), "text": refused.text })
         }
     }
+}
+
+fn move_json(to: &BodyMove) -> Value {
+    let phase = [Phase::Falling, Phase::Landing, Phase::Shattering].iter().position(|phase| *phase == to.phase);
+    json!({ "handle": to.handle, "fallen": to.fallen, "velocity": to.velocity, "phase": phase })
 }
 
 fn client_messages() -> Vec<(&'static str, ClientMessage)> {
@@ -173,6 +219,8 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("subscribe_box", ClientMessage::Subscribe { subscription: 4_000_000_000, shape: shape_box }),
         ("subscribe_radius", ClientMessage::Subscribe { subscription: 2, shape: shape_radius }),
         ("edit", ClientMessage::Edit { sequence: 9_007_199_254_740_993, voxels }),
+        ("blast", ClientMessage::Blast { sequence: 9_007_199_254_740_993, at: [1, -2, 1_073_741_823], power: 200 }),
+        ("overlay", ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, true) }),
         ("ping", ClientMessage::Ping { number: 0xfedc_ba98_7654_3210 }),
     ]
 }
@@ -199,6 +247,41 @@ fn snapshots() -> Vec<(&'static str, ServerMessage)> {
         .map(|(name, message, form)| {
             assert!(matches!(&message, ServerMessage::Snapshot { chunk, .. } if chunk.form() == form));
             (name, message)
+        })
+        .collect()
+}
+
+fn bodies() -> Vec<(&'static str, ServerMessage)> {
+    let run = |first, length, block| BodyRun { first, length, block: BlockId(block) };
+    let body = BodyPart {
+        handle: 4_000_000_000,
+        id: BodyId { tick: 9_007_199_254_740_995, origin: VoxelPos::new(-12, 71, 1_000_000_000).unwrap() },
+        corner: VoxelPos::new(-20, 71, 999_999_990).unwrap(),
+        part: 1,
+        parts: 2,
+        voxels: 5_000,
+        runs: vec![run([0, 0, 10], 64, 7), run([3, 1, 0], 1, 65_534), run([4, 1, 0], 2, 7), run([63, 1_976, 63], 1, 1)],
+    };
+    let to = |handle, fallen, velocity, phase| BodyMove { handle, fallen, velocity, phase };
+    let moves = vec![
+        to(4_000_000_000, 70_000, 1_024, Phase::Falling),
+        to(1, 256, 0, Phase::Landing),
+        to(2, 0, 0, Phase::Shattering),
+    ];
+    vec![
+        ("body", ServerMessage::Body(body)),
+        ("body_moves", ServerMessage::BodyMoves { tick: 9_007_199_254_740_996, moves }),
+        ("body_ends", ServerMessage::BodyEnds { handles: vec![1, 4_000_000_000] }),
+    ]
+}
+
+fn overlays() -> Vec<(&'static str, ServerMessage)> {
+    [("overlay_none", 0, 1), ("overlay_runs", 200, 100), ("overlay_u4", 16, 1), ("overlay_u8", 256, 1)]
+        .into_iter()
+        .map(|(name, kinds, run)| {
+            let (pos, version) = (ChunkPos::new(-5, 2, 9).unwrap(), Version { epoch: 3, count: 70_000 });
+            let values = common::overlay_values(kinds, run);
+            (name, ServerMessage::OverlayData { pos, kind: OverlayKind::Support, version, values })
         })
         .collect()
 }
@@ -245,6 +328,8 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("refused", ServerMessage::Refused(refused)),
     ];
     messages.extend(snapshots());
+    messages.extend(bodies());
+    messages.extend(overlays());
     messages
 }
 
@@ -264,6 +349,23 @@ fn check(name: &str, frame: &[u8], value: &Value) {
     );
     let stored: Value = serde_json::from_slice(&std::fs::read(&text).unwrap()).unwrap();
     assert_eq!(&stored, value, "{name}.json");
+}
+
+/// How a body falls, tick by tick, for clients that carry it on between two messages.
+#[test]
+fn the_file_of_a_fall_is_how_this_crate_lets_bodies_fall() {
+    let mut now = BodyMove { handle: 1, fallen: 0, velocity: 0, phase: Phase::Falling };
+    let mut ticks = vec![[0, 0]];
+    for _ in 0..120 {
+        now = now.fallen_on();
+        ticks.push([now.fallen, u32::from(now.velocity)]);
+    }
+    let (path, value) = (directory().join("fall.json"), json!({ "fallen_and_velocity": ticks }));
+    if std::env::var_os("TERRANE_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, format!("{value}\n")).unwrap();
+    }
+    let stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(stored, value, "{}", path.display());
 }
 
 #[test]

@@ -8,10 +8,11 @@ import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
 import { ProtocolError } from "./bytes.ts";
 import {
   encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds,
-  type Acknowledge, type BlockEntry, type Delta, type EditVoxel, type Forget, type Frame, type Position,
-  type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
+  type Acknowledge, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type Delta, type Edit,
+  type EditVoxel, type Forget, type Frame, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
 } from "./frames.ts";
 import { MAGIC, MAX_EDIT_VOXELS_PER_FRAME, PROTOCOL_VERSION } from "./limits.ts";
+import { AT_REST, type Fall } from "./fall.ts";
 import { FrameReader } from "./reader.ts";
 
 /** A chunk as the client holds it. */
@@ -23,6 +24,17 @@ export interface HeldChunk {
   confirmed: boolean;
 }
 
+/** A body that falls, as the server last told of it. */
+export interface HeldBody {
+  readonly handle: number;
+  readonly corner: Position;
+  readonly voxels: number;
+  readonly runs: readonly BodyRun[];
+  /** Where it was after the tick beside it. */
+  fall: Fall;
+  tick: bigint;
+}
+
 /** What a client tells its owner. */
 export type ClientEvent =
   | { readonly kind: "welcome"; readonly welcome: Welcome }
@@ -31,6 +43,10 @@ export type ClientEvent =
   | { readonly kind: "chunkChanged"; readonly position: Position; readonly runs: Uint16Array }
   | { readonly kind: "chunkForgotten"; readonly position: Position }
   | { readonly kind: "caughtUp" }
+  | { readonly kind: "bodyBegan"; readonly body: HeldBody }
+  | { readonly kind: "bodyMoved"; readonly body: HeldBody }
+  | { readonly kind: "bodyEnded"; readonly body: HeldBody }
+  | { readonly kind: "overlay"; readonly position: Position; readonly overlay: number; readonly values: Uint8Array | null }
   | { readonly kind: "acknowledged"; readonly sequence: bigint; readonly refusals: readonly Refusal[] }
   | { readonly kind: "editsLost"; readonly count: number }
   | { readonly kind: "versionMismatch"; readonly position: Position }
@@ -52,7 +68,11 @@ export class Client {
   private readonly output: Uint8Array[] = [];
   private readonly events: ClientEvent[] = [];
   private readonly held = new Map<string, HeldChunk>();
-  private readonly unacknowledged = new Map<bigint, readonly EditVoxel[]>();
+  private readonly unacknowledged = new Map<bigint, Edit | Blast>();
+  private readonly falling = new Map<number, HeldBody>();
+  /** The parts that have come of a body of several. */
+  private arriving: BodyPart[] = [];
+  private overlays = 0;
   private session: Uint8Array = NEW_SESSION;
   private nextSequence = 1n;
   private subscription = 0;
@@ -79,7 +99,7 @@ export class Client {
     return this.isCaughtUp;
   }
 
-  /** Edits that the server has not decided yet. */
+  /** Edits and blasts that the server has not decided yet. */
   get unacknowledgedCount(): number {
     return this.unacknowledged.size;
   }
@@ -94,6 +114,11 @@ export class Client {
     return this.held;
   }
 
+  /** All bodies that fall, by handle. */
+  get bodies(): ReadonlyMap<number, HeldBody> {
+    return this.falling;
+  }
+
   /** The tick at `now`, carried on from the last one that the server named. */
   tickAt(nowMs: number): bigint {
     if (!this.welcomed) {
@@ -101,6 +126,12 @@ export class Client {
     }
     const passed = Math.max(0, nowMs - this.tickSeenAtMs) * 1_000;
     return this.latestTick + BigInt(Math.floor(passed / this.tickMicroseconds));
+  }
+
+  /** Ticks from `tick` to `now`, with the share of the next one that has passed. */
+  ticksSince(tick: bigint, nowMs: number): number {
+    const passed = this.welcomed ? Math.max(0, nowMs - this.tickSeenAtMs) * 1_000 : 0;
+    return Number(this.latestTick - tick) + passed / this.tickMicroseconds;
   }
 
   /** The chunk at a chunk position, if held. */
@@ -135,6 +166,9 @@ export class Client {
     this.welcomed = false;
     this.isCaughtUp = false;
     this.output.length = 0;
+    this.arriving = [];
+    this.falling.forEach((body) => this.events.push({ kind: "bodyEnded", body }));
+    this.falling.clear();
   }
 
   /** Takes the next bytes of the stream. Throws ProtocolError; the shell then closes the connection. */
@@ -176,13 +210,30 @@ export class Client {
     if (!isPossible) {
       return null;
     }
-    const sequence = this.nextSequence;
+    return this.ask({ kind: "edit", sequence: this.nextSequence, voxels });
+  }
+
+  /** Sets off a blast. Returns the input sequence, or null for an impossible one. */
+  blast(position: Position, power: number): bigint | null {
+    const isPossible = isVoxelPosition(position) && Number.isInteger(power) && power >= 1 && power <= 255;
+    return isPossible ? this.ask({ kind: "blast", sequence: this.nextSequence, position, power }) : null;
+  }
+
+  private ask(input: Edit | Blast): bigint {
     this.nextSequence += 1n;
-    this.unacknowledged.set(sequence, voxels);
+    this.unacknowledged.set(input.sequence, input);
     if (this.welcomed) {
-      this.output.push(encodeFrame({ kind: "edit", sequence, voxels }));
+      this.output.push(encodeFrame(input));
     }
-    return sequence;
+    return input.sequence;
+  }
+
+  /** Says which overlays are wanted, a bit for each OverlayKind; holds across reconnects. */
+  wantOverlays(kinds: number): void {
+    this.overlays = kinds;
+    if (this.welcomed) {
+      this.output.push(encodeFrame({ kind: "overlay", kinds }));
+    }
   }
 
   /** Sends a Ping whose number is the time, so that its Pong gives the round trip. */
@@ -209,6 +260,14 @@ export class Client {
       case "forget": return this.handleForget(frame);
       case "acknowledge": return this.handleAcknowledge(nowMs, frame);
       case "caughtUp": return this.handleCaughtUp(frame.subscription);
+      case "body": return this.handleBody(nowMs, frame);
+      case "bodyMoves": return this.handleBodyMoves(nowMs, frame);
+      case "bodyEnds": return frame.handles.forEach((handle) => this.handleBodyEnd(handle));
+      case "overlayData": {
+        const { chunk: position, overlay, values } = frame;
+        this.events.push({ kind: "overlay", position, overlay, values });
+        return;
+      }
       case "refused": return this.handleRefused(frame);
       case "pong":
         this.noteTick(nowMs, frame.tick);
@@ -241,6 +300,9 @@ export class Client {
     } else {
       this.startAfresh();
     }
+    if (this.overlays !== 0) {
+      this.output.push(encodeFrame({ kind: "overlay", kinds: this.overlays }));
+    }
     if (this.shape !== null) {
       this.sendSubscribe(this.shape);
     }
@@ -251,8 +313,8 @@ export class Client {
     this.held.forEach((held) => {
       held.confirmed = false;
     });
-    for (const [sequence, voxels] of this.unacknowledged) {
-      this.output.push(encodeFrame({ kind: "edit", sequence, voxels }));
+    for (const input of this.unacknowledged.values()) {
+      this.output.push(encodeFrame(input));
     }
   }
 
@@ -328,6 +390,47 @@ export class Client {
     this.noteTick(nowMs, tick);
     this.dropAcknowledged(sequence);
     this.events.push({ kind: "acknowledged", sequence, refusals });
+  }
+
+  private handleBody(nowMs: number, part: BodyPart): void {
+    const isNext = part.part === 0 || (this.arriving.length === part.part && this.arriving[0]?.handle === part.handle);
+    if (!isNext || this.falling.has(part.handle)) {
+      throw new ProtocolError(`part ${part.part} of body ${part.handle} is not the next one`, "body", 0);
+    }
+    this.arriving = part.part === 0 ? [part] : [...this.arriving, part];
+    if (part.part + 1 < part.parts) {
+      return;
+    }
+    const runs = this.arriving.flatMap((arrived) => arrived.runs);
+    this.arriving = [];
+    this.noteTick(nowMs, part.tick);
+    const { handle, corner, voxels, tick } = part;
+    const body = { handle, corner, voxels, runs, fall: AT_REST, tick };
+    this.falling.set(handle, body);
+    this.events.push({ kind: "bodyBegan", body });
+  }
+
+  private handleBodyMoves(nowMs: number, { tick, moves }: BodyMoves): void {
+    this.noteTick(nowMs, tick);
+    for (const { handle, fallen, velocity, phase } of moves) {
+      const body = this.falling.get(handle);
+      if (body !== undefined) {
+        body.fall = { fallen, velocity, phase };
+        body.tick = tick;
+        this.events.push({ kind: "bodyMoved", body });
+      }
+    }
+  }
+
+  private handleBodyEnd(handle: number): void {
+    const body = this.falling.get(handle);
+    if (this.arriving[0]?.handle === handle) {
+      this.arriving = [];
+    }
+    if (body !== undefined) {
+      this.falling.delete(handle);
+      this.events.push({ kind: "bodyEnded", body });
+    }
   }
 
   private handleCaughtUp(subscription: number): void {

@@ -5,7 +5,9 @@
  * breaks a rule is thrown as a ProtocolError that says what and where.
  */
 import { ByteReader, ByteWriter, ProtocolError, utf8 } from "./bytes.ts";
+import { BodyPhase, VELOCITY_LIMIT } from "./fall.ts";
 import * as limits from "./limits.ts";
+import { decodeOverlayValues, encodeOverlayValues } from "./overlay.ts";
 
 
 /** x, y, z of a voxel or of a chunk; y is up. */
@@ -72,6 +74,17 @@ export interface Ping {
   readonly kind: "ping";
   readonly number: bigint;
 }
+export interface Blast {
+  readonly kind: "blast";
+  readonly sequence: bigint;
+  readonly position: Position;
+  readonly power: number;
+}
+/** Which overlays the client wants: a bit for each OverlayKind. */
+export interface OverlayWish {
+  readonly kind: "overlay";
+  readonly kinds: number;
+}
 export interface Welcome {
   readonly kind: "welcome";
   readonly version: number;
@@ -137,15 +150,62 @@ export interface CaughtUp {
   readonly kind: "caughtUp";
   readonly subscription: number;
 }
+/** Voxels of one block beside each other along x; x, y, z are counted from the body's corner. */
+export interface BodyRun {
+  readonly first: Position;
+  readonly length: number;
+  readonly block: number;
+}
+/** A body, or a part of one. */
+export interface BodyPart {
+  readonly kind: "body";
+  readonly handle: number;
+  readonly tick: bigint;
+  readonly origin: Position;
+  /** The least x, y, z of its voxels where it began to fall. */
+  readonly corner: Position;
+  readonly part: number;
+  readonly parts: number;
+  /** Voxels in all parts. */
+  readonly voxels: number;
+  readonly runs: readonly BodyRun[];
+}
+/** Where a body is: fallen in 1/256 voxel, velocity in 1/256 voxel a tick. */
+export interface BodyMove {
+  readonly handle: number;
+  readonly fallen: number;
+  readonly velocity: number;
+  /** See BodyPhase. */
+  readonly phase: number;
+}
+export interface BodyMoves {
+  readonly kind: "bodyMoves";
+  readonly tick: bigint;
+  readonly moves: readonly BodyMove[];
+}
+export interface BodyEnds {
+  readonly kind: "bodyEnds";
+  readonly handles: readonly number[];
+}
+export interface OverlayData {
+  readonly kind: "overlayData";
+  readonly chunk: Position;
+  /** See OverlayKind. */
+  readonly overlay: number;
+  readonly version: Version;
+  /** A byte a voxel in local-index order; null if the world knows no such thing. */
+  readonly values: Uint8Array | null;
+}
 export interface Refused {
   readonly kind: "refused";
   readonly code: number;
   readonly text: string;
 }
 
-export type ClientFrame = Hello | Subscribe | Edit | Ping;
+export type ClientFrame = Hello | Subscribe | Edit | Ping | Blast | OverlayWish;
 export type ServerFrame =
-  | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | Refused;
+  | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | BodyPart | BodyMoves | BodyEnds
+  | OverlayData | Refused;
 export type Frame = ClientFrame | ServerFrame;
 
 /** Why an input was refused, for a person. */
@@ -154,7 +214,11 @@ export const REFUSAL_REASONS: Readonly<Record<number, string>> = {
   2: "outside the world's bounds",
   3: "the chunk could not be read",
   4: "the world is read-only",
+  5: "a blast of no power, or of more than this world allows",
 };
+
+/** What OverlayData may show; the numbers are the wire's. */
+export const OverlayKind = { support: 0 } as const;
 
 /** Refused codes that the client acts on. */
 export const RefusedCode = {
@@ -172,6 +236,8 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   subscribe: 0x0002,
   edit: 0x0003,
   ping: 0x0004,
+  blast: 0x0005,
+  overlay: 0x0006,
   welcome: 0x8001,
   registry: 0x8002,
   snapshot: 0x8003,
@@ -180,6 +246,10 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   acknowledge: 0x8006,
   pong: 0x8007,
   caughtUp: 0x8008,
+  body: 0x8009,
+  bodyMoves: 0x800a,
+  bodyEnds: 0x800b,
+  overlayData: 0x800c,
   refused: 0x80ff,
 };
 
@@ -188,6 +258,8 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x0002: ["subscribe", decodeSubscribe],
   0x0003: ["edit", decodeEdit],
   0x0004: ["ping", decodePing],
+  0x0005: ["blast", decodeBlast],
+  0x0006: ["overlay", decodeOverlayWish],
   0x8001: ["welcome", decodeWelcome],
   0x8002: ["registry", decodeRegistry],
   0x8003: ["snapshot", decodeSnapshot],
@@ -196,6 +268,10 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x8006: ["acknowledge", decodeAcknowledge],
   0x8007: ["pong", decodePong],
   0x8008: ["caughtUp", decodeCaughtUp],
+  0x8009: ["body", decodeBody],
+  0x800a: ["bodyMoves", decodeBodyMoves],
+  0x800b: ["bodyEnds", decodeBodyEnds],
+  0x800c: ["overlayData", decodeOverlayData],
   0x80ff: ["refused", decodeRefused],
 };
 
@@ -245,6 +321,8 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "subscribe": return encodeSubscribe(writer, frame);
     case "edit": return encodeEdit(writer, frame);
     case "ping": return writer.u64(frame.number);
+    case "blast": return encodeBlast(writer, frame);
+    case "overlay": return encodeOverlayWish(writer, frame);
     case "welcome": return encodeWelcome(writer, frame);
     case "registry": return encodeRegistry(writer, frame);
     case "snapshot": return encodeSnapshot(writer, frame);
@@ -253,6 +331,10 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "acknowledge": return encodeAcknowledge(writer, frame);
     case "pong": return encodePong(writer, frame);
     case "caughtUp": return encodeCaughtUp(writer, frame);
+    case "body": return encodeBody(writer, frame);
+    case "bodyMoves": return encodeBodyMoves(writer, frame);
+    case "bodyEnds": return encodeBodyEnds(writer, frame);
+    case "overlayData": return encodeOverlayData(writer, frame);
     case "refused": return encodeRefused(writer, frame);
   }
 }
@@ -462,6 +544,40 @@ function encodeEdit(writer: ByteWriter, { sequence, voxels }: Edit): void {
 
 function decodePing(reader: ByteReader): Ping {
   return { kind: "ping", number: reader.u64() };
+}
+
+function decodeBlast(reader: ByteReader): Blast {
+  const sequence = reader.u64();
+  if (sequence === 0n) {
+    throw reader.fail("input sequences start at 1");
+  }
+  const position = readPosition(reader);
+  const power = reader.u8();
+  reader.zeros(3);
+  return { kind: "blast", sequence, position, power };
+}
+
+function encodeBlast(writer: ByteWriter, { sequence, position, power }: Blast): void {
+  writer.u64(sequence);
+  writePosition(writer, position);
+  writer.u8(power);
+  writer.zeros(3);
+}
+
+const OVERLAY_BITS = Object.values(OverlayKind).reduce((mask: number, kind) => mask | (1 << kind), 0);
+
+function decodeOverlayWish(reader: ByteReader): OverlayWish {
+  const kinds = reader.u32();
+  if ((kinds & ~OVERLAY_BITS) !== 0) {
+    throw reader.fail(`overlays ${kinds.toString(2)} hold a bit that means nothing`);
+  }
+  reader.zeros(4);
+  return { kind: "overlay", kinds };
+}
+
+function encodeOverlayWish(writer: ByteWriter, { kinds }: OverlayWish): void {
+  writer.u32(kinds);
+  writer.zeros(4);
 }
 
 // From the server
@@ -703,6 +819,129 @@ function decodeCaughtUp(reader: ByteReader): CaughtUp {
 function encodeCaughtUp(writer: ByteWriter, { subscription }: CaughtUp): void {
   writer.u32(subscription);
   writer.zeros(4);
+}
+
+function decodeBody(reader: ByteReader): BodyPart {
+  const handle = reader.u32();
+  const tick = reader.u64();
+  const origin = readVoxelPosition(reader);
+  const corner = readVoxelPosition(reader);
+  const [part, parts] = [reader.u16(), reader.u16()];
+  const voxels = reader.u32();
+  const count = reader.u32();
+  const isSound = part < parts && parts <= limits.MAX_BODY_PARTS && voxels >= 1 && voxels <= limits.MAX_BODY_VOXELS
+    && count >= 1 && count <= limits.MAX_BODY_RUNS;
+  if (!isSound) {
+    throw reader.fail(`part ${part} of ${parts} with ${count} runs of ${voxels} voxels`);
+  }
+  const runs: BodyRun[] = [];
+  let [next, sum] = [0, 0];
+  for (let index = 0; index < count; index += 1) {
+    const [y, z, x, length] = [reader.u16(), reader.u8(), reader.u8(), reader.u8()];
+    reader.zeros(1);
+    const place = (y * limits.MAX_BODY_WIDTH + z) * limits.MAX_BODY_WIDTH + x;
+    const isInside = z < limits.MAX_BODY_WIDTH && x + length <= limits.MAX_BODY_WIDTH
+      && isVoxelPosition([corner[0] + x + length - 1, corner[1] + y, corner[2] + z]);
+    if (length < 1 || place < next || !isInside) {
+      throw reader.fail(`run ${index} of ${length} at ${x}, ${y}, ${z} is empty, out of order or outside`);
+    }
+    next = place + length;
+    sum += length;
+    runs.push({ first: [x, y, z], length, block: reader.u16() });
+  }
+  if (sum > voxels) {
+    throw reader.fail(`${sum} voxels in the runs, ${voxels} in all`);
+  }
+  return { kind: "body", handle, tick, origin, corner, part, parts, voxels, runs };
+}
+
+function encodeBody(writer: ByteWriter, body: BodyPart): void {
+  require(body.runs.length <= limits.MAX_BODY_RUNS, `${body.runs.length} runs`, "body");
+  writer.u32(body.handle);
+  writer.u64(body.tick);
+  writePosition(writer, body.origin);
+  writePosition(writer, body.corner);
+  writer.u16(body.part);
+  writer.u16(body.parts);
+  writer.u32(body.voxels);
+  writer.u32(body.runs.length);
+  for (const { first: [x, y, z], length, block } of body.runs) {
+    writer.u16(y);
+    [z, x, length, 0].forEach((value) => writer.u8(value));
+    writer.u16(block);
+  }
+}
+
+function readBodyCount(reader: ByteReader): number {
+  const count = reader.u32();
+  if (count < 1 || count > limits.MAX_BODIES) {
+    throw reader.fail(`${count} bodies, 1 to ${limits.MAX_BODIES} allowed`);
+  }
+  reader.zeros(4);
+  return count;
+}
+
+function decodeBodyMoves(reader: ByteReader): BodyMoves {
+  const tick = reader.u64();
+  const count = readBodyCount(reader);
+  const moves: BodyMove[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const [handle, fallen, velocity, phase] = [reader.u32(), reader.u32(), reader.u16(), reader.u8()];
+    reader.zeros(1);
+    if (fallen > limits.VOXEL_HEIGHT_LIMIT * 512 || velocity > VELOCITY_LIMIT || phase > BodyPhase.shattering) {
+      throw reader.fail(`a body that fell ${fallen} at ${velocity} in phase ${phase}`);
+    }
+    moves.push({ handle, fallen, velocity, phase });
+  }
+  return { kind: "bodyMoves", tick, moves };
+}
+
+function encodeBodyMoves(writer: ByteWriter, { tick, moves }: BodyMoves): void {
+  writer.u64(tick);
+  writer.u32(moves.length);
+  writer.zeros(4);
+  for (const { handle, fallen, velocity, phase } of moves) {
+    writer.u32(handle);
+    writer.u32(fallen);
+    writer.u16(velocity);
+    writer.u8(phase);
+    writer.zeros(1);
+  }
+}
+
+function decodeBodyEnds(reader: ByteReader): BodyEnds {
+  const count = readBodyCount(reader);
+  return { kind: "bodyEnds", handles: Array.from({ length: count }, () => reader.u32()) };
+}
+
+function encodeBodyEnds(writer: ByteWriter, { handles }: BodyEnds): void {
+  writer.u32(handles.length);
+  writer.zeros(4);
+  handles.forEach((handle) => writer.u32(handle));
+}
+
+function decodeOverlayData(reader: ByteReader): OverlayData {
+  const chunk = readChunkPosition(reader);
+  const overlay = reader.u16();
+  if (!(Object.values(OverlayKind) as number[]).includes(overlay)) {
+    throw reader.fail(`unknown kind of overlay ${overlay}`);
+  }
+  const form = reader.u16();
+  const version = readVersion(reader);
+  const count = reader.u32();
+  reader.zeros(4);
+  return { kind: "overlayData", chunk, overlay, version, values: decodeOverlayValues(reader, form, count) };
+}
+
+function encodeOverlayData(writer: ByteWriter, { chunk, overlay, version, values }: OverlayData): void {
+  const { form, count, bytes } = encodeOverlayValues(values);
+  writePosition(writer, chunk);
+  writer.u16(overlay);
+  writer.u16(form);
+  writeVersion(writer, version);
+  writer.u32(count);
+  writer.zeros(4);
+  writer.put(bytes);
 }
 
 function decodeRefused(reader: ByteReader): Refused {

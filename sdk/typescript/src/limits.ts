@@ -23,6 +23,16 @@ export const MAX_EDIT_VOXELS_PER_FRAME = Math.min(
   MAX_EDIT_VOXELS,
   Math.floor((MAX_PAYLOAD_TO_SERVER_BYTES - 16) / 16),
 );
+/** Most runs in one Body frame. */
+export const MAX_BODY_RUNS = 4_096;
+/** Most parts of one body. */
+export const MAX_BODY_PARTS = 64;
+/** Most voxels of one body. */
+export const MAX_BODY_VOXELS = 262_144;
+/** Width of the widest body. */
+export const MAX_BODY_WIDTH = 64;
+/** Most bodies that a client is told of at a time. */
+export const MAX_BODIES = 4_096;
 /** Voxels along one side of a chunk. */
 export const CHUNK_SIDE = 32;
 /** Voxels in a chunk. */

@@ -1,7 +1,7 @@
 /** The client machine against a scripted server: resume, re-sent edits, version mismatch, damage. */
 import {
-  backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, FrameReader, MAGIC, packVoxels,
-  type ClientEvent, type ConnectionState, type Frame, type Position, type Socket, type Welcome,
+  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FrameReader, MAGIC, packVoxels,
+  type BodyPart, type ClientEvent, type ConnectionState, type Frame, type Position, type Socket, type Welcome,
 } from "../src/index.ts";
 
 const WELCOME: Welcome = {
@@ -162,4 +162,70 @@ test("the shell reconnects after damaged bytes, with a new session, and names th
   timers.at(-1)!();
   sockets[1]!.onopen!();
   expect(sockets[1]!.sent[1]!.slice(16, 32)).toEqual(new Uint8Array(16));
+});
+
+test("blasts and edits are numbered together, and are sent again alike", () => {
+  const client = new Client("test");
+  const first = new Script(client);
+  first.start();
+  expect([client.edit(STONE), client.blast([1, 2, 3], 64), client.edit(AIR)]).toEqual([1n, 2n, 3n]);
+  expect([client.blast([0, 2_048, 0], 64), client.blast([0, 0, 0], 0), client.blast([0, 0, 0], 256)]).toEqual([null, null, null]);
+  client.wantOverlays(1);
+  client.closed();
+  const second = new Script(client);
+  second.start({ resumed: true, acknowledged: 1n });
+  expect(second.heard().slice(1)).toEqual([
+    { kind: "blast", sequence: 2n, position: [1, 2, 3], power: 64 },
+    { kind: "edit", sequence: 3n, voxels: AIR },
+    { kind: "overlay", kinds: 1 },
+  ]);
+});
+
+const BODY: BodyPart = {
+  kind: "body", handle: 7, tick: 9n, origin: [4, 5, 6], corner: [4, 5, 6], part: 0, parts: 1, voxels: 2,
+  runs: [{ first: [0, 0, 0], length: 2, block: 1 }],
+};
+
+test("a body begins at rest, moves as it is told, and ends; a lost connection ends all", () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  const [began] = server.say(BODY);
+  expect(began).toMatchObject({ kind: "bodyBegan", body: { handle: 7, voxels: 2, fall: AT_REST, tick: 9n } });
+  expect(client.ticksSince(9n, 50)).toBe(1);
+  const moves = [{ handle: 7, fallen: 256, velocity: 0, phase: 1 }, { handle: 8, fallen: 0, velocity: 10, phase: 0 }];
+  expect(server.say({ kind: "bodyMoves", tick: 14n, moves })).toHaveLength(1);
+  expect(client.bodies.get(7)).toMatchObject({ fall: { fallen: 256, velocity: 0, phase: 1 }, tick: 14n });
+  expect(server.say({ kind: "bodyEnds", handles: [7, 8] })).toMatchObject([{ kind: "bodyEnded", body: { handle: 7 } }]);
+  server.say({ ...BODY, handle: 9 });
+  client.closed();
+  expect(client.bodies.size).toBe(0);
+  expect(client.pollEvent()).toMatchObject({ kind: "bodyEnded", body: { handle: 9 } });
+});
+
+test("a body of several parts begins with the last of them, and a part out of order is damage", () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  expect(server.say({ ...BODY, voxels: 4, parts: 2 })).toEqual([]);
+  const second: BodyPart = { ...BODY, voxels: 4, parts: 2, part: 1, runs: [{ first: [0, 1, 0], length: 2, block: 1 }] };
+  expect(server.say(second)).toMatchObject([{ kind: "bodyBegan", body: { runs: { length: 2 } } }]);
+  expect(() => server.say({ ...second, handle: 8 })).toThrow(/not the next one/);
+});
+
+test("an overlay is handed on with its values", () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  const values = new Uint8Array(32_768).fill(200);
+  const frame = { kind: "overlayData", chunk: [0, 0, 0], overlay: 0, version: { epoch: 1, count: 4 }, values } as const;
+  expect(server.say(frame)).toEqual([{ kind: "overlay", position: [0, 0, 0], overlay: 0, values }]);
+});
+
+test("a falling body stops above what is in its way, as the server's does", () => {
+  let fall = AT_REST;
+  for (let tick = 0; tick < 30; tick += 1) {
+    fall = fallOn(fall, (step) => step < 3);
+  }
+  expect(fall).toEqual({ fallen: 512, velocity: 0, phase: 1 });
 });

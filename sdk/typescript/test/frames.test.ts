@@ -34,6 +34,19 @@ const FRAMES: readonly Frame[] = [
   { kind: "acknowledge", sequence: 9n, tick: 101n, refusals: [{ sequence: 8n, reason: 2 }] },
   { kind: "pong", number: 1n, tick: 101n },
   { kind: "caughtUp", subscription: 9 },
+  { kind: "blast", sequence: 10n, position: [1, -70, 3], power: 64 },
+  { kind: "overlay", kinds: 1 },
+  {
+    kind: "body", handle: 7, tick: 9n, origin: [4, 5, 6], corner: [3, 5, 6], part: 0, parts: 1, voxels: 3,
+    runs: [{ first: [1, 0, 0], length: 1, block: 5 }, { first: [0, 1, 0], length: 2, block: 6 }],
+  },
+  { kind: "bodyMoves", tick: 12n, moves: [{ handle: 7, fallen: 256, velocity: 0, phase: 1 }] },
+  { kind: "bodyEnds", handles: [7] },
+  {
+    kind: "overlayData", chunk: [1, 2, -3], overlay: 0, version: { epoch: 1, count: 2 },
+    values: Uint8Array.from({ length: 32_768 }, (_, index) => index % 11),
+  },
+  { kind: "overlayData", chunk: [1, 2, -3], overlay: 0, version: { epoch: 1, count: 2 }, values: null },
   { kind: "refused", code: 8, text: "sequence 5 came after 3" },
 ];
 
@@ -73,6 +86,16 @@ const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ["run order", spoiled("delta", 8 + 46, 1, 0), /run 1 starts at 1/],
   ["run end", spoiled("delta", 8 + 48, 2), /outside the chunk/],
   ["light", spoiled("registry", 8 + 12, 16), /light 16/],
+  ["a body's part", spoiled("body", 8 + 36, 1), /part 1 of 1/],
+  ["a body's run order", spoiled("body", 8 + 56, 0), /run 1 of 2 at 0, 0, 0/],
+  ["a body's width", spoiled("body", 8 + 52, 64), /run 0 of 64/],
+  ["a body's voxels", spoiled("body", 8 + 40, 2), /3 voxels in the runs/],
+  ["a body's phase", spoiled("bodyMoves", 8 + 26, 3), /in phase 3/],
+  ["no bodies", spoiled("bodyEnds", 8, 0), /0 bodies/],
+  ["an overlay that means nothing", spoiled("overlay", 8, 0x80), /a bit that means nothing/],
+  ["an overlay's kind", spoiled("overlayData", 8 + 12, 9), /unknown kind of overlay 9/],
+  ["an overlay's form", spoiled("overlayData", 8 + 14, 9), /form 9/],
+  ["an overlay's index", spoiled("overlayData", 8 + 24, 10), /index 10 in a table of 10/],
   ["UTF-8", spoiled("refused", 8 + 8, 0xff), /not UTF-8/],
 ];
 

@@ -1,13 +1,14 @@
 /** The byte files that the Rust side writes: decode, compare with the value beside them, encode, compare the bytes. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Chunk, decodeFrame, encodeFrame, type Frame, type Position, type Version } from "../src/index.ts";
+import { AT_REST, Chunk, decodeFrame, encodeFrame, fallOn, VELOCITY_LIMIT, type Frame, type Position, type Version } from "../src/index.ts";
 
 const FOLDER = process.env["TERRANE_VECTORS"] ?? fileURLToPath(new URL("../../vectors", import.meta.url));
 
 const NAMES = [
   "hello", "subscribe_box", "subscribe_radius", "edit", "ping", "welcome", "registry", "snapshot_uniform",
-  "snapshot_u4", "snapshot_u8", "snapshot_u16", "delta", "forget", "acknowledge", "pong", "caught_up", "refused",
+  "snapshot_u4", "snapshot_u8", "snapshot_u16", "delta", "forget", "acknowledge", "pong", "caught_up", "refused", "blast",
+  "overlay", "body", "body_moves", "body_ends", "overlay_none", "overlay_runs", "overlay_u4", "overlay_u8",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -59,6 +60,20 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   pong: (f) => ({ number: `${f.number}`, tick: `${f.tick}` }),
   caughtUp: (f) => ({ subscription: f.subscription }),
   refused: (f) => ({ code: f.code, text: f.text }),
+  blast: (f) => ({ sequence: `${f.sequence}`, at: position(f.position), power: f.power }),
+  overlay: (f) => ({ kinds: f.kinds }),
+  body: (f) => ({
+    handle: f.handle, tick: `${f.tick}`, origin: position(f.origin), corner: position(f.corner), part: f.part,
+    parts: f.parts, voxels: f.voxels,
+    runs: f.runs.map(({ first, length, block }) => ({ first: position(first), length, block })),
+  }),
+  bodyMoves: (f) => ({ tick: `${f.tick}`, moves: f.moves.map((move) => ({ ...move })) }),
+  bodyEnds: (f) => ({ handles: [...f.handles] }),
+  overlayData: ({ chunk, overlay, version: about, values }) => ({
+    pos: position(chunk), overlay, version: version(about),
+    values: values === null ? null
+      : [0, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map((index) => [index, values[index]]),
+  }),
 };
 
 function describeFrame(frame: Frame): Record<string, unknown> {
@@ -74,6 +89,16 @@ function checkSamples(frame: Frame, samples: Record<string, number>): void {
     expect(chunk.get(Number(index)), `voxel ${index}`).toBe(block);
   }
 }
+
+test("bodies fall as the Rust side lets them fall", () => {
+  const { fallen_and_velocity: ticks } = JSON.parse(readFileSync(`${FOLDER}/fall.json`, "utf8"));
+  let fall = AT_REST;
+  for (const [fallen, velocity] of ticks) {
+    expect(fall).toEqual({ fallen, velocity, phase: 0 });
+    fall = fallOn(fall);
+  }
+  expect(ticks.at(-1)[1]).toBe(VELOCITY_LIMIT);
+});
 
 const present = existsSync(FOLDER)
   ? readdirSync(FOLDER).filter((file) => file.endsWith(".bin")).map((file) => file.slice(0, -4))

@@ -197,6 +197,8 @@ impl Client {
             ServerMessage::Refused(refused) => self.refused = Some(refused.text),
             ServerMessage::Forget { pos, .. } => drop(self.chunks.remove(&pos)),
             ServerMessage::Welcome(_) | ServerMessage::Pong { .. } => {}
+            ServerMessage::Body(_) | ServerMessage::BodyMoves { .. } => {}
+            ServerMessage::BodyEnds { .. } | ServerMessage::OverlayData { .. } => {}
         }
     }
 

@@ -3,7 +3,7 @@
  *
  * A quad is two u32:
  * word 0: x 5 · y 5 · z 5 · width − 1 5 · height − 1 5 · direction 4 · flip 1 (from the low bit up)
- * word 1: block id 16 · ambient occlusion of the four corners 2 each
+ * word 1: block id 16 · ambient occlusion of the four corners 2 each · shade 8
  */
 
 /** Side of a padded chunk: 32 voxels and one of the neighbours on each side. */
@@ -35,6 +35,16 @@ export const FACES = [
 /** Steps of the padded index along x, y, z. */
 export const PADDED_STEP = [1, PADDED_SIDE * PADDED_SIDE, PADDED_SIDE] as const;
 
+/** What the shade of a face says: nothing, or the support of its own voxel. */
+export const ShadeMode = { plain: 0, support: 1 } as const;
+
+/** A byte for each voxel of a padded chunk. */
+export interface Shade {
+  /** See ShadeMode. */
+  readonly mode: number;
+  readonly values: Uint8Array<ArrayBuffer>;
+}
+
 /** A chunk's quads. */
 export interface ChunkMesh {
   /** Two words a quad: filled blocks and plants. */
@@ -53,6 +63,7 @@ export interface Quad {
   readonly block: number;
   /** Occlusion of the corners (u0,v0), (u1,v0), (u1,v1), (u0,v1); 3 is open, 0 closed. */
   readonly occlusion: readonly [number, number, number, number];
+  readonly shade: number;
 }
 
 /** Unpacks a quad's two words. */
@@ -65,5 +76,6 @@ export function unpackQuad(word0: number, word1: number): Quad {
     flip: (word0 >>> 29) === 1,
     block: word1 & 0xffff,
     occlusion: [(word1 >>> 16) & 3, (word1 >>> 18) & 3, (word1 >>> 20) & 3, (word1 >>> 22) & 3],
+    shade: word1 >>> 24,
   };
 }

@@ -2,14 +2,15 @@
  * Binary greedy meshing: visible faces by bit operations on rows of 32 voxels, merged by bit tests.
  *
  * Pure: a padded chunk and the drawing class of each block in, packed quads out. Two faces merge
- * only if block and ambient occlusion agree and the occlusion does not change along the merge, so
+ * only if block, shade and ambient occlusion agree and the occlusion does not change along the merge, so
  * that a merged quad is shaded exactly as its single faces would be.
  */
 import {
-  DrawClass, FACES, PADDED_SIDE, PADDED_STEP, PADDED_VOXELS, UNKNOWN_BLOCK, type ChunkMesh,
+  DrawClass, FACES, PADDED_SIDE, PADDED_STEP, PADDED_VOXELS, UNKNOWN_BLOCK, type ChunkMesh, type Shade,
 } from "./layout.ts";
 
 const ROWS = PADDED_SIDE * PADDED_SIDE;
+const NO_SHADE = new Uint8Array(PADDED_VOXELS);
 
 /** Bits of one kind of voxel: 32 inner bits a row along x, and the two border bits. */
 interface BitGrid {
@@ -43,21 +44,23 @@ class QuadList {
 /**
  * Meshes one chunk.
  *
- * `voxels`: PADDED_VOXELS block ids. `classes`: DrawClass by block id; ids past its end draw nothing.
+ * `voxels`: PADDED_VOXELS block ids. `classes`: DrawClass by block id; ids past its end draw nothing. `shade`: what
+ * each face carries beside its block.
  */
-export function meshChunk(voxels: Uint16Array, classes: Uint8Array): ChunkMesh {
+export function meshChunk(voxels: Uint16Array, classes: Uint8Array, shade: Shade | null = null): ChunkMesh {
+  const shades = shade?.values ?? NO_SHADE;
   const cells = classify(voxels, classes);
   const filled = gatherBits(cells, DrawClass.filled);
   const hidden = gatherHiding(voxels, cells);
   const occluders = Uint8Array.from(cells, (cell) => (cell === DrawClass.filled ? 1 : 0));
   const solid = new QuadList();
   const translucent = new QuadList();
-  meshLayer(solid, voxels, occluders, filled, hidden);
+  meshLayer(solid, voxels, occluders, shades, filled, hidden);
   for (const kind of [DrawClass.liquid, DrawClass.glass]) {
     const own = gatherBits(cells, kind);
-    meshLayer(translucent, voxels, occluders, own, unite(hidden, own));
+    meshLayer(translucent, voxels, occluders, shades, own, unite(hidden, own));
   }
-  pushPlants(solid, voxels, cells);
+  pushPlants(solid, voxels, cells, shades);
   return { filled: solid.finish(), translucent: translucent.finish() };
 }
 
@@ -105,12 +108,12 @@ function unite(a: BitGrid, b: BitGrid): BitGrid {
 
 /** All six directions of one kind of voxel. */
 function meshLayer(
-  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, own: BitGrid, hiding: BitGrid,
+  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Uint8Array, own: BitGrid, hiding: BitGrid,
 ): void {
   const planes = new Uint32Array(1_024);
   for (let direction = 0; direction < FACES.length; direction += 1) {
     if (gatherFaces(planes, own, hiding, direction)) {
-      mergeDirection(quads, voxels, occluders, planes, direction);
+      mergeDirection(quads, voxels, occluders, shades, planes, direction);
     }
   }
 }
@@ -156,11 +159,11 @@ function scatterAlongX(planes: Uint32Array, visible: number, y: number, z: numbe
   }
 }
 
-/** Scratch of one slice: block and occlusion of each face, and along which axes it may merge. */
+/** Scratch of one slice: block, occlusion and shade of each face, and along which axes it may merge. */
 const sliceKeys = new Uint32Array(1_024);
 
 function mergeDirection(
-  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, planes: Uint32Array, direction: number,
+  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Uint8Array, planes: Uint32Array, direction: number,
 ): void {
   const { axis, u, v } = FACES[direction]!;
   for (let slice = 0; slice < 32; slice += 1) {
@@ -171,7 +174,8 @@ function mergeDirection(
       for (let rest = rows[line]!; rest !== 0; rest &= rest - 1) {
         const column = 31 - Math.clz32(rest & -rest);
         const index = base + column * PADDED_STEP[u];
-        sliceKeys[32 * line + column] = voxels[index]! | (occlusionAt(occluders, index, direction) << 16);
+        sliceKeys[32 * line + column] = voxels[index]! | (occlusionAt(occluders, index, direction) << 16)
+          | (shades[index]! << 24);
       }
     }
     mergeSlice(quads, rows, slice, direction);
@@ -272,15 +276,17 @@ function flips(occlusion: number): number {
   return a + c < b + d ? 1 : 0;
 }
 
-function packPlace(origin: readonly number[], width: number, height: number, direction: number, flip: number): number {
+/** The first word of a quad. */
+export function packPlace(origin: readonly number[], width: number, height: number, direction: number, flip: number): number {
   return (origin[0]! | (origin[1]! << 5) | (origin[2]! << 10) | ((width - 1) << 15) | ((height - 1) << 20)
     | (direction << 25) | (flip << 29)) >>> 0;
 }
 
-const OPEN = 0xff;
+/** The occlusion of a face with nothing around it. */
+export const OPEN = 0xff;
 
 /** A plant is two crossed quads, seen from both sides. */
-function pushPlants(quads: QuadList, voxels: Uint16Array, cells: Uint8Array): void {
+function pushPlants(quads: QuadList, voxels: Uint16Array, cells: Uint8Array, shades: Uint8Array): void {
   for (let y = 0; y < 32; y += 1) {
     for (let z = 0; z < 32; z += 1) {
       const start = 1 + PADDED_SIDE * (z + 1 + PADDED_SIDE * (y + 1));
@@ -289,7 +295,7 @@ function pushPlants(quads: QuadList, voxels: Uint16Array, cells: Uint8Array): vo
           continue;
         }
         for (let direction = FACES.length; direction < FACES.length + 4; direction += 1) {
-          quads.push(packPlace([x, y, z], 1, 1, direction, 0), voxels[start + x]! | (OPEN << 16));
+          quads.push(packPlace([x, y, z], 1, 1, direction, 0), voxels[start + x]! | (OPEN << 16) | (shades[start + x]! << 24));
         }
       }
     }

@@ -17,11 +17,26 @@ const scratch = new Uint16Array(32_768);
 /** A fresh padded array; neighbours that are null become UNKNOWN_BLOCK. */
 export function padChunk(neighbourhood: Neighbourhood): Uint16Array<ArrayBuffer> {
   const padded = new Uint16Array(PADDED_VOXELS);
+  fillPadded(padded, (place) => readerOf(neighbourhood[place] ?? null, place === 13));
+  return padded;
+}
+
+/** The same for a byte a voxel, in local-index order; chunks that have none get `missing`. */
+export function padBytes(neighbourhood: readonly (Uint8Array | null)[], missing: number): Uint8Array<ArrayBuffer> {
+  const padded = new Uint8Array(PADDED_VOXELS);
+  fillPadded(padded, (place) => {
+    const values = neighbourhood[place] ?? null;
+    return values === null ? () => missing : (index) => values[index]!;
+  });
+  return padded;
+}
+
+function fillPadded(padded: Uint16Array | Uint8Array, readerAt: (place: number) => (index: number) => number): void {
   for (let place = 0; place < 27; place += 1) {
     const spanX = SPANS[place % 3]!;
     const spanZ = SPANS[Math.floor(place / 3) % 3]!;
     const spanY = SPANS[Math.floor(place / 9)]!;
-    const read = readerOf(neighbourhood[place] ?? null, place === 13);
+    const read = readerAt(place);
     for (let y = spanY.from; y < spanY.to; y += 1) {
       for (let z = spanZ.from; z < spanZ.to; z += 1) {
         const row = PADDED_SIDE * (z + PADDED_SIDE * y);
@@ -32,7 +47,6 @@ export function padChunk(neighbourhood: Neighbourhood): Uint16Array<ArrayBuffer>
       }
     }
   }
-  return padded;
 }
 
 function readerOf(chunk: Chunk | null, isWhole: boolean): (index: number) => number {

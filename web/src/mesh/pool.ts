@@ -1,15 +1,22 @@
 /** A small pool of meshing workers; each has a bounded number of chunks in its hands. */
-import type { ChunkMesh } from "./layout.ts";
+import type { ChunkMesh, Shade } from "./layout.ts";
 
 /** What a worker is told. */
 export type MeshTask =
   | { readonly kind: "classes"; readonly classes: Uint8Array<ArrayBuffer> }
-  | { readonly kind: "mesh"; readonly ticket: number; readonly voxels: Uint16Array<ArrayBuffer> };
+  | {
+      readonly kind: "mesh";
+      readonly ticket: number;
+      readonly voxels: Uint16Array<ArrayBuffer>;
+      readonly shade: Shade | null;
+    };
 
 /** What a worker says. */
 export interface MeshAnswer {
   readonly ticket: number;
   readonly mesh: ChunkMesh;
+  /** See ShadeMode. */
+  readonly mode: number;
 }
 
 /** Chunks that one worker may hold, so that an edited chunk never waits behind a long queue. */
@@ -19,7 +26,7 @@ const CHUNKS_PER_WORKER = 3;
 export class MeshPool {
   private readonly workers: { readonly worker: Worker; busy: number }[];
 
-  constructor(workerCount: number, private readonly onMesh: (ticket: number, mesh: ChunkMesh) => void) {
+  constructor(workerCount: number, private readonly onMesh: (answer: MeshAnswer) => void) {
     this.workers = Array.from({ length: workerCount }, () => this.start());
   }
 
@@ -35,11 +42,12 @@ export class MeshPool {
     }
   }
 
-  /** Hands a padded chunk to the least busy worker; the array is gone for the caller. */
-  mesh(ticket: number, voxels: Uint16Array<ArrayBuffer>): void {
+  /** Hands a padded chunk to the least busy worker; the arrays are gone for the caller. */
+  mesh(ticket: number, voxels: Uint16Array<ArrayBuffer>, shade: Shade | null): void {
     const slot = this.workers.reduce((least, other) => (other.busy < least.busy ? other : least));
     slot.busy += 1;
-    slot.worker.postMessage({ kind: "mesh", ticket, voxels } satisfies MeshTask, [voxels.buffer]);
+    const task: MeshTask = { kind: "mesh", ticket, voxels, shade };
+    slot.worker.postMessage(task, shade === null ? [voxels.buffer] : [voxels.buffer, shade.values.buffer]);
   }
 
   private start(): { worker: Worker; busy: number } {
@@ -47,7 +55,7 @@ export class MeshPool {
     const slot = { worker, busy: 0 };
     worker.onmessage = ({ data }: MessageEvent<MeshAnswer>) => {
       slot.busy -= 1;
-      this.onMesh(data.ticket, data.mesh);
+      this.onMesh(data);
     };
     return slot;
   }

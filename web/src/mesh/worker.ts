@@ -1,4 +1,5 @@
 /** The mesher in a Web Worker: one padded chunk in, one mesh out, in order. */
+import { ShadeMode } from "./layout.ts";
 import { meshChunk } from "./mesher.ts";
 import type { MeshAnswer, MeshTask } from "./pool.ts";
 
@@ -9,7 +10,8 @@ self.onmessage = ({ data }: MessageEvent<MeshTask>) => {
     classes = data.classes;
     return;
   }
-  const mesh = meshChunk(data.voxels, classes);
-  const answer: MeshAnswer = { ticket: data.ticket, mesh };
+  const { ticket, voxels, shade } = data;
+  const mesh = meshChunk(voxels, classes, shade);
+  const answer: MeshAnswer = { ticket, mesh, mode: shade?.mode ?? ShadeMode.plain };
   self.postMessage(answer, { transfer: [mesh.filled.buffer, mesh.translucent.buffer] });
 };

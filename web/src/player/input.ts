@@ -3,15 +3,20 @@
 /** What a key or button asks for, once. */
 export type Command =
   | { readonly kind: "fly" } | { readonly kind: "borders" } | { readonly kind: "picker" }
-  | { readonly kind: "help" } | { readonly kind: "pick" } | { readonly kind: "dig" } | { readonly kind: "place" }
+  | { readonly kind: "help" } | { readonly kind: "pick" } | { readonly kind: "bomb" } | { readonly kind: "support" }
+  | { readonly kind: "dig" | "place"; readonly isRepeated: boolean } | { readonly kind: "power"; readonly step: number }
+  | { readonly kind: "wheel"; readonly step: number }
   | { readonly kind: "distance"; readonly step: number } | { readonly kind: "slot"; readonly index: number };
 
 const KEY_COMMANDS: Readonly<Record<string, Command>> = {
   KeyF: { kind: "fly" }, KeyB: { kind: "borders" }, KeyE: { kind: "picker" }, KeyH: { kind: "help" },
+  KeyX: { kind: "bomb" }, KeyV: { kind: "support" }, Comma: { kind: "power", step: -1 }, Period: { kind: "power", step: 1 },
   BracketLeft: { kind: "distance", step: -1 }, BracketRight: { kind: "distance", step: 1 },
   Minus: { kind: "distance", step: -1 }, Equal: { kind: "distance", step: 1 },
 };
-const BUTTON_COMMANDS: readonly Command[] = [{ kind: "dig" }, { kind: "pick" }, { kind: "place" }];
+const BUTTON_COMMANDS: readonly Command[] = [
+  { kind: "dig", isRepeated: false }, { kind: "pick" }, { kind: "place", isRepeated: false },
+];
 const REPEAT_MS = 220;
 const DEGREES_PER_PIXEL = 0.12;
 
@@ -60,7 +65,7 @@ export class Input {
   repeat(nowMs: number): void {
     if (this.heldButton !== null && nowMs >= this.repeatAtMs) {
       this.repeatAtMs = nowMs + REPEAT_MS;
-      this.onCommand(BUTTON_COMMANDS[this.heldButton]!);
+      this.onCommand({ ...BUTTON_COMMANDS[this.heldButton]!, isRepeated: true } as Command);
     }
   }
 
@@ -116,7 +121,11 @@ export class Input {
   }
 
   private wheel(event: WheelEvent): void {
-    const factor = event.deltaY < 0 ? 1.2 : 1 / 1.2;
-    this.flySpeed = Math.max(2, Math.min(200, this.flySpeed * factor));
+    this.onCommand({ kind: "wheel", step: event.deltaY < 0 ? 1 : -1 });
+  }
+
+  /** Makes flying faster or slower by a step. */
+  changeFlySpeed(step: number): void {
+    this.flySpeed = Math.max(2, Math.min(200, this.flySpeed * 1.2 ** step));
   }
 }

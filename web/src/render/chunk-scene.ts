@@ -1,7 +1,7 @@
 /** The meshes of all chunks: upload, frustum culling by bounding box, order of the translucent pass. */
 import * as THREE from "three";
 import { chunkKey, CHUNK_SIDE, type Position } from "@terrane/client";
-import type { ChunkMesh } from "../mesh/layout.ts";
+import { ShadeMode, type ChunkMesh } from "../mesh/layout.ts";
 import type { Materials } from "./materials.ts";
 
 interface DrawnChunk {
@@ -24,11 +24,11 @@ export class ChunkScene {
 
   constructor(private readonly materials: Materials) {}
 
-  /** Shows a chunk's new mesh in place of its old one. */
-  replace(position: Position, mesh: ChunkMesh): void {
+  /** Shows a chunk's new mesh in place of its old one. `mode`: see ShadeMode. */
+  replace(position: Position, mesh: ChunkMesh, mode: number): void {
     this.remove(position);
-    const filled = this.upload(mesh.filled, this.materials.filled);
-    const translucent = this.upload(mesh.translucent, this.materials.translucent);
+    const filled = this.show(mesh.filled, mode === ShadeMode.support ? this.materials.support : this.materials.filled);
+    const translucent = this.show(mesh.translucent, this.materials.translucent);
     if (filled !== null || translucent !== null) {
       this.drawn.set(chunkKey(position), { position, filled, translucent });
     }
@@ -70,17 +70,25 @@ export class ChunkScene {
     }
   }
 
-  private upload(words: Uint32Array<ArrayBuffer>, material: THREE.Material): THREE.Mesh | null {
-    if (words.length === 0) {
-      return null;
+  private show(words: Uint32Array<ArrayBuffer>, material: THREE.Material): THREE.Mesh | null {
+    const mesh = quadMesh(words, material);
+    if (mesh !== null) {
+      this.group.add(mesh);
     }
-    const geometry = new THREE.InstancedBufferGeometry();
-    geometry.setIndex(QUAD_INDEX);
-    geometry.setAttribute("quad", new THREE.InstancedBufferAttribute(words, 2));
-    geometry.instanceCount = words.length / 2;
-    const mesh = new THREE.Mesh(geometry, material);
-    mesh.frustumCulled = false;
-    this.group.add(mesh);
     return mesh;
   }
+}
+
+/** Quads as something to draw; null if there are none. */
+export function quadMesh(words: Uint32Array<ArrayBuffer>, material: THREE.Material): THREE.Mesh | null {
+  if (words.length === 0) {
+    return null;
+  }
+  const geometry = new THREE.InstancedBufferGeometry();
+  geometry.setIndex(QUAD_INDEX);
+  geometry.setAttribute("quad", new THREE.InstancedBufferAttribute(words, 2));
+  geometry.instanceCount = words.length / 2;
+  const mesh = new THREE.Mesh(geometry, material);
+  mesh.frustumCulled = false;
+  return mesh;
 }

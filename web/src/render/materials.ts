@@ -17,10 +17,18 @@ export class Materials {
     cameraWorld: { value: new THREE.Vector3() },
     fogDistance: { value: new THREE.Vector2(160, 140) },
     isSubmerged: { value: 0 },
+    drop: { value: 0 },
   };
 
   readonly filled = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, {});
+  /** The same with the support of each voxel for a colour. */
+  readonly support = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { SUPPORT: "" } });
   readonly translucent = this.material(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
+    transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "" },
+  });
+  /** For bodies; each has its own `drop`. */
+  readonly falling = this.fallingMaterial(CHUNK_VERTEX, FILLED_FRAGMENT, {});
+  readonly fallingTranslucent = this.fallingMaterial(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
     transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "" },
   });
   readonly sky = this.material(SKY_VERTEX, SKY_FRAGMENT, { side: THREE.BackSide, depthWrite: false });
@@ -44,6 +52,12 @@ export class Materials {
       Math.max(24, (horizontalChunks - 0.8) * 32),
       Math.max(40, (verticalChunks + 0.4) * 32),
     );
+  }
+
+  private fallingMaterial(vertexShader: string, fragmentShader: string, extra: THREE.ShaderMaterialParameters): THREE.ShaderMaterial {
+    const material = this.material(vertexShader, fragmentShader, extra);
+    material.uniforms = { ...this.uniforms, drop: { value: 0 } };
+    return material;
   }
 
   private material(vertexShader: string, fragmentShader: string, extra: THREE.ShaderMaterialParameters): THREE.ShaderMaterial {

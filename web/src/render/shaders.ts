@@ -107,6 +107,7 @@ flat out vec4 color;
 flat out vec4 under;
 flat out int direction;
 flat out vec3 faceNormal;
+flat out float shade;
 
 const ivec3 AXES[6] = ivec3[6](ivec3(0,2,1), ivec3(0,2,1), ivec3(1,0,2), ivec3(1,0,2), ivec3(2,0,1), ivec3(2,0,1));
 
@@ -145,6 +146,7 @@ void main() {
   color = texelFetch(palette, texel, 0);
   under = texelFetch(palette, texel + ivec2(0, 256), 0);
   occlusion = float((quad.y >> (16u + 2u * uint(corner))) & 3u) / 3.0;
+  shade = float(quad.y >> 24u);
 #ifdef TRANSLUCENT
   if (direction == 2 && under.a > 0.75) {
     local.y -= 0.11;
@@ -163,6 +165,9 @@ flat in vec4 color;
 flat in vec4 under;
 flat in int direction;
 flat in vec3 faceNormal;
+flat in float shade;
+/** How far what is drawn has fallen: its pattern falls with it. */
+uniform float drop;
 out vec4 pixel;
 
 vec3 toLinear(vec3 encoded) {
@@ -197,10 +202,22 @@ void cutBlades(vec3 inside, ivec3 cell) {
   }
 }
 
+#ifdef SUPPORT
+/** Red where little is left, over yellow and green to blue; what is anchored is pale with stripes. */
+vec3 supportColor(vec3 face) {
+  float part = shade / 254.0;
+  vec3 color = mix(vec3(0.72, 0.02, 0.015), vec3(0.85, 0.50, 0.02), smoothstep(0.0, 0.22, part));
+  color = mix(color, vec3(0.10, 0.55, 0.06), smoothstep(0.22, 0.50, part));
+  color = mix(color, vec3(0.03, 0.22, 0.75), smoothstep(0.50, 1.0, part));
+  float stripe = step(0.5, fract((face.x + face.y + face.z) * 0.5));
+  return shade > 254.5 ? mix(vec3(0.55, 0.52, 0.62), vec3(0.16, 0.12, 0.30), stripe) : color;
+}
+#endif
+
 void main() {
-  vec3 face = place - faceNormal * 0.04;
-  if (direction >= 6) {
-    face = place;
+  vec3 face = place + vec3(0.0, drop, 0.0);
+  if (direction < 6) {
+    face -= faceNormal * 0.04;
   }
   ivec3 cell = ivec3(floor(face));
   vec3 inside = face - floor(face);
@@ -228,6 +245,9 @@ void main() {
   base *= 1.0 + variation;
   base.r *= 1.0 + broad * 0.22;
   base = mix(base, vec3(dot(base, vec3(0.3, 0.59, 0.11))), 0.10);
+#ifdef SUPPORT
+  base = mix(base * 0.35, supportColor(face) * (1.0 + 0.5 * variation), direction < 6 ? 1.0 : 0.0);
+#endif
   vec3 lit = base * lightOn(faceNormal, occlusion);
   lit = mix(lit, base * 1.9, color.a);
   pixel = vec4(encode(withFog(lit, place - cameraPosition)), 1.0);

@@ -1,6 +1,7 @@
 /** The heads-up display: place, connection, counts, hot-bar, legend, help. */
 import type { BlockEntry, ConnectionState, Position } from "@terrane/client";
 import { BORDER_COLORS, BORDER_SIZES, type BorderMode } from "../render/lines.ts";
+import type { Command } from "../player/input.ts";
 import { cssColor } from "../world/appearance.ts";
 import { element } from "./elements.ts";
 
@@ -20,13 +21,24 @@ export interface HudValues {
   readonly nowMs: number;
   readonly unacknowledged: number;
   readonly lookedAt: string | null;
+  /** Bodies on their way down. */
+  readonly falling: number;
+}
+
+/** The tools that can be taken up beside digging and building. */
+export interface ToolValues {
+  readonly isBombArmed: boolean;
+  readonly bombPower: number;
+  readonly isSupportShown: boolean;
 }
 
 const COMPASS = ["north −z", "north-east", "east +x", "south-east", "south +z", "south-west", "west −x", "north-west"];
 const KEYS: readonly (readonly [string, string])[] = [
-  ["W A S D", "move"], ["Space / Shift", "up, jump / down"], ["F", "fly or walk"], ["Wheel", "flying speed"],
+  ["W A S D", "move"], ["Space / Shift", "up, jump / down"], ["F", "fly or walk"],
+  ["Wheel", "flying speed; the bomb's power"],
   ["Left / right click", "dig / place"], ["Middle click", "take the block looked at"], ["1 – 9", "choose a slot"],
-  ["E", "all blocks"], ["B", "borders: chunk, region, column"], ["[  ]", "view distance"], ["H", "this help"],
+  ["X", "bomb: a click bursts the block looked at"],
+  [",  .", "the bomb's power"], ["V", "what holds the blocks"], ["E", "all blocks"], ["B", "borders: chunk, region, column"], ["[  ]", "view distance"], ["H", "this help"],
   ["Esc", "free the mouse"],
 ];
 
@@ -38,16 +50,21 @@ export class Hud {
   private readonly legend = element("div", "panel legend");
   private readonly hotbar = element("div", "hotbar");
   private readonly help = element("div", "panel help");
+  private readonly bomb = element("button", "tool");
+  private readonly support = element("button", "tool", "support", element("kbd", "", "V"));
+  private readonly supportLegend = element("div", "panel support", element("div", "", "what holds a block"),
+    element("div", "ramp"), element("div", "row", element("span", "", "next to nothing"), element("span", "", "most")),
+    element("div", "", element("span", "swatch anchored"), "anchored"));
   private readonly hint = element("div", "panel hint", "Click to look around");
   private noticeTimer = 0;
 
-  constructor(root: HTMLElement, distanceControls: HTMLElement) {
+  constructor(root: HTMLElement, distanceControls: HTMLElement, onCommand: (command: Command) => void) {
     const place = element("div", "panel place", element("div", "brand", "Terrane"));
     for (const label of ["voxel", "chunk", "region", "looking", "moving", "block"]) {
       place.append(this.row(label));
     }
     const counts = element("div", "panel counts", this.status);
-    for (const label of ["frames", "chunks", "tick", "edits"]) {
+    for (const label of ["frames", "chunks", "falling", "tick", "edits"]) {
       counts.append(this.row(label));
     }
     counts.append(distanceControls);
@@ -57,6 +74,11 @@ export class Hud {
     this.legend.hidden = true;
     this.notice.hidden = true;
     this.help.hidden = true;
+    this.bomb.addEventListener("click", () => onCommand({ kind: "bomb" }));
+    this.support.addEventListener("click", () => onCommand({ kind: "support" }));
+    // A key pressed after a click is for the view, not for the button.
+    [this.bomb, this.support].forEach((button) => button.addEventListener("mousedown", (event) => event.preventDefault()));
+    root.append(element("div", "tools", this.bomb, this.support), this.supportLegend);
     root.append(place, counts, this.legend, this.notice, this.help, this.hint, element("div", "crosshair"), this.hotbar);
   }
 
@@ -71,6 +93,7 @@ export class Hud {
     this.set("block", values.lookedAt ?? "–");
     this.set("frames", `${values.framesPerSecond.toFixed(0)} per second`);
     this.set("chunks", `${values.chunksMeshed} drawn of ${values.chunksHeld}`);
+    this.set("falling", values.falling === 0 ? "nothing" : `${values.falling} bodies`);
     this.set("tick", `${values.tick}${values.roundTripMs === null ? "" : `  ·  ${values.roundTripMs} ms`}`);
     this.set("edits", values.unacknowledged === 0 ? "all on disk" : `${values.unacknowledged} waiting`);
     this.showConnection(values.connection, values.nowMs);
@@ -92,6 +115,14 @@ export class Hud {
   /** The hint stands while the mouse is free. */
   showHint(isShown: boolean): void {
     this.hint.hidden = !isShown;
+  }
+
+  /** Shows which tools are taken up. */
+  showTools({ isBombArmed, bombPower, isSupportShown }: ToolValues): void {
+    this.bomb.classList.toggle("chosen", isBombArmed);
+    this.bomb.replaceChildren(isBombArmed ? `bomb, power ${bombPower}` : "bomb", element("kbd", "", "X"));
+    this.support.classList.toggle("chosen", isSupportShown);
+    this.supportLegend.hidden = !isSupportShown;
   }
 
   /** Names what the border lines mean. */

@@ -82,6 +82,12 @@ export class MeshQueue {
     }
   }
 
+  /** Whether what is drawn of a chunk is older than its last change. */
+  isPending(position: Position): boolean {
+    const key = chunkKey(position);
+    return this.dirty.has(key) || [...this.inFlight.values()].some((flying) => chunkKey(flying) === key);
+  }
+
   /** The chunk is gone; an answer on its way is dropped. */
   forget(position: Position): void {
     const key = chunkKey(position);

@@ -1,14 +1,16 @@
 /** The world as the viewer holds it: the client's chunks, what must be meshed, and what is on the screen. */
 import {
-  chunkKey, Client, Connection, shapeHolds, type BlockEntry, type Chunk, type ClientEvent, type ConnectionState,
+  BlockFlag, chunkKey, Client, Connection, OverlayKind, REFUSAL_REASONS, shapeHolds, type BlockEntry, type Chunk, type ClientEvent, type ConnectionState,
   type Position, type Shape, type Welcome,
 } from "@terrane/client";
-import { DrawClass, type ChunkMesh } from "../mesh/layout.ts";
-import { padChunk } from "../mesh/pad.ts";
+import { DrawClass, ShadeMode, type ChunkMesh, type Shade } from "../mesh/layout.ts";
+import { padBytes, padChunk } from "../mesh/pad.ts";
 import { MeshPool } from "../mesh/pool.ts";
+import { BodyScene } from "../render/body-scene.ts";
 import { ChunkScene } from "../render/chunk-scene.ts";
 import type { Materials } from "../render/materials.ts";
 import { drawClasses } from "./appearance.ts";
+import { BodyView } from "./body-view.ts";
 import { MeshQueue, neighboursOf, neighboursTouched } from "./mesh-queue.ts";
 
 /** What the page wants to hear. */
@@ -28,20 +30,27 @@ const CHUNKS_PER_PUMP = 6;
 export class WorldView {
   readonly client = new Client("viewer");
   readonly scene: ChunkScene;
+  readonly bodyScene: BodyScene;
+  readonly bodies: BodyView;
   roundTripMs: number | null = null;
   private readonly connection: Connection;
   private readonly queue = new MeshQueue();
   private readonly pool: MeshPool;
   private readonly meshedWithout = new Map<string, ReadonlySet<string>>();
+  /** Support by chunk, of those for which it has come; null where the world knows none. */
+  private readonly support = new Map<string, Uint8Array | null>();
+  private isSupportShown = false;
   private classes = new Uint8Array(1);
   private shape: Shape | null = null;
   private center: Position = [0, 0, 0];
 
   constructor(url: string, private readonly materials: Materials, private readonly listener: WorldListener) {
     this.scene = new ChunkScene(materials);
+    this.bodyScene = new BodyScene(materials);
+    this.bodies = new BodyView(this.client, this.bodyScene, this);
     const workerCount = Math.max(1, Math.min(2, (navigator.hardwareConcurrency || 2) - 1));
-    this.pool = new MeshPool(workerCount, (ticket, mesh) => {
-      this.meshed(ticket, mesh);
+    this.pool = new MeshPool(workerCount, ({ ticket, mesh, mode }) => {
+      this.meshed(ticket, mesh, mode);
       this.pump();
     });
     this.connection = new Connection(url, this.client, (event) => this.handle(event), (state) => this.stateChanged(state));
@@ -92,6 +101,42 @@ export class WorldView {
     return sequence !== null;
   }
 
+  /** Sets off a blast. Returns whether it could be asked for. */
+  blast(position: Position, power: number): boolean {
+    const sequence = this.client.blast(position, power);
+    this.connection.flush();
+    return sequence !== null;
+  }
+
+  /** Shows the support of blocks in place of their colours, or no longer. */
+  showSupport(isShown: boolean): void {
+    this.isSupportShown = isShown;
+    this.client.wantOverlays(isShown ? 1 << OverlayKind.support : 0);
+    this.connection.flush();
+    if (!isShown) {
+      const shown = [...this.support.keys()];
+      this.support.clear();
+      shown.forEach((key) => this.queue.mark(key.split(",").map(Number) as unknown as Position, false));
+    }
+  }
+
+  /** Chunks whose support has come. */
+  get supportCount(): number {
+    return [...this.support.values()].filter((values) => values !== null).length;
+  }
+
+  get drawClasses(): Uint8Array {
+    return this.classes;
+  }
+
+  isSolid(x: number, y: number, z: number): boolean {
+    return ((this.blockAt(x, y, z)?.flags ?? 0) & BlockFlag.solid) !== 0;
+  }
+
+  isStale(chunk: Position): boolean {
+    return this.queue.isPending(chunk);
+  }
+
   /** Says where the player is: the nearest chunks come first. */
   setCenter(center: Position): void {
     this.center = center;
@@ -129,12 +174,16 @@ export class WorldView {
       case "chunkReplaced": return this.chunkReplaced(event.position);
       case "chunkChanged": return this.chunkChanged(event.position, event.runs);
       case "chunkForgotten": return this.chunkForgotten(event.position);
+      case "bodyBegan": return this.bodies.began(event.body);
+      case "bodyMoved": return this.bodies.moved(event.body);
+      case "bodyEnded": return this.bodies.ended(event.body, performance.now());
+      case "overlay": return this.overlayCame(event.position, event.values);
       case "roundTrip":
         this.roundTripMs = event.milliseconds;
         return;
       case "acknowledged":
         for (const { reason } of event.refusals) {
-          this.listener.onNotice(`The server refused an edit (reason ${reason}).`, true);
+          this.listener.onNotice(`The server refused it: ${REFUSAL_REASONS[reason] ?? `reason ${reason}`}.`, true);
         }
         return;
       case "editsLost":
@@ -177,7 +226,29 @@ export class WorldView {
   private chunkForgotten(position: Position): void {
     this.queue.forget(position);
     this.scene.remove(position);
+    this.support.delete(chunkKey(position));
     this.meshedWithout.delete(chunkKey(position));
+  }
+
+  private overlayCame(position: Position, values: Uint8Array | null): void {
+    if (!this.isSupportShown || this.client.chunkAt(position) === null) {
+      return;
+    }
+    const key = chunkKey(position);
+    const before = this.support.get(key) ?? null;
+    const isSame = values === before || (values !== null && before !== null && values.every((value, at) => value === before[at]));
+    this.support.set(key, values);
+    if (!isSame) {
+      this.queue.mark(position, false);
+    }
+  }
+
+  /** What the faces of a chunk carry: its support, if that is shown and has come. */
+  private shadeOf(position: Position): Shade | null {
+    const values = this.isSupportShown ? this.support.get(chunkKey(position)) ?? null : null;
+    return values === null ? null : {
+      mode: ShadeMode.support, values: padBytes(Array.from({ length: 27 }, (_, place) => (place === 13 ? values : null)), 0),
+    };
   }
 
   /** Returns whether a worker was needed. */
@@ -197,7 +268,7 @@ export class WorldView {
       this.meshed(ticket, EMPTY_MESH);
       return false;
     }
-    this.pool.mesh(ticket, padChunk([...around.slice(0, 13), chunk, ...around.slice(13)]));
+    this.pool.mesh(ticket, padChunk([...around.slice(0, 13), chunk, ...around.slice(13)]), this.shadeOf(position));
     return true;
   }
 
@@ -206,10 +277,10 @@ export class WorldView {
     return chunk.uniform === null ? null : this.classes[chunk.uniform] ?? DrawClass.nothing;
   }
 
-  private meshed(ticket: number, mesh: ChunkMesh): void {
+  private meshed(ticket: number, mesh: ChunkMesh, mode: number = ShadeMode.plain): void {
     const position = this.queue.finished(ticket);
     if (position !== null) {
-      this.scene.replace(position, mesh);
+      this.scene.replace(position, mesh, mode);
     }
   }
 }

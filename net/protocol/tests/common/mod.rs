@@ -5,13 +5,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use terrane_protocol::body::{BodyMove, BodyPart, BodyRun};
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
-use terrane_protocol::{ClientMessage, FrameReader, ServerMessage, Shape, Towards};
+use terrane_protocol::{ClientMessage, FrameReader, OverlayKind, OverlayKinds, ServerMessage, Shape, Towards};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version, new_blocks};
+use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 
 pub fn chunk_pos() -> impl Strategy<Value = ChunkPos> {
@@ -50,6 +52,13 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         (any::<u32>(), shape()).prop_map(|(subscription, shape)| ClientMessage::Subscribe { subscription, shape }),
         (1u64.., vec(voxel, 1..40)).prop_map(|(sequence, voxels)| ClientMessage::Edit { sequence, voxels }),
         any::<u64>().prop_map(|number| ClientMessage::Ping { number }),
+        (1u64.., any::<[i32; 3]>(), any::<u8>()).prop_map(|(sequence, at, power)| ClientMessage::Blast {
+            sequence,
+            at,
+            power
+        }),
+        any::<bool>()
+            .prop_map(|wanted| ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, wanted) }),
     ]
 }
 
@@ -103,13 +112,60 @@ fn registry() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn acknowledge() -> impl Strategy<Value = ServerMessage> {
-    (1_000u64.., any::<u64>(), vec((1u64..1_000, 1u16..5), 0..20)).prop_map(|(sequence, tick, refusals)| {
+    (1_000u64.., any::<u64>(), vec((1u64..1_000, 1u16..6), 0..20)).prop_map(|(sequence, tick, refusals)| {
         let refusals = refusals
             .into_iter()
             .map(|(sequence, reason)| RefusedInput { sequence, reason: Reason::from_number(reason).unwrap() })
             .collect();
         ServerMessage::Acknowledge { sequence, tick, refusals }
     })
+}
+
+fn body() -> impl Strategy<Value = ServerMessage> {
+    let runs = vec((0u16..100, 0u16..64, 0u16..40, 1u8..24, any::<u16>()), 1..60);
+    (any::<[u32; 2]>(), 1u16..=64, runs).prop_map(|([handle, tick], parts, runs)| {
+        let places: BTreeMap<[u16; 3], (u8, u16)> =
+            runs.into_iter().map(|(y, z, x, length, block)| ([y, z, x / 30 * 30], (length, block))).collect();
+        let run = |([y, z, x], (length, block)): ([u16; 3], (u8, u16))| BodyRun {
+            first: [x, y, z],
+            length,
+            block: BlockId(block),
+        };
+        let runs: Vec<BodyRun> = places.into_iter().map(run).collect();
+        ServerMessage::Body(BodyPart {
+            handle,
+            id: BodyId { tick: tick.into(), origin: VoxelPos::new(1, -2, 3).unwrap() },
+            corner: VoxelPos::new(-7, 5, 1_000).unwrap(),
+            part: parts - 1,
+            parts,
+            voxels: 262_144,
+            runs,
+        })
+    })
+}
+
+fn body_moves() -> impl Strategy<Value = ServerMessage> {
+    let to = (any::<u32>(), 0u32..1 << 20, 0u16..=1_024, 0usize..3).prop_map(|(handle, fallen, velocity, phase)| {
+        let phase = [Phase::Falling, Phase::Landing, Phase::Shattering][phase];
+        BodyMove { handle, fallen, velocity, phase }
+    });
+    (any::<u64>(), vec(to, 1..30)).prop_map(|(tick, moves)| ServerMessage::BodyMoves { tick, moves })
+}
+
+fn overlay_data() -> impl Strategy<Value = ServerMessage> {
+    let kinds = prop_oneof![Just(0u32), Just(1), Just(2), Just(16), Just(17), Just(256)];
+    (chunk_pos(), version(), kinds, 1u32..20).prop_map(|(pos, version, kinds, run)| ServerMessage::OverlayData {
+        pos,
+        kind: OverlayKind::Support,
+        version,
+        values: overlay_values(kinds, run),
+    })
+}
+
+/// Bytes of `kinds` values, in runs of `run`; none for 0.
+pub fn overlay_values(kinds: u32, run: u32) -> Option<Box<[u8; 32_768]>> {
+    let value = |index: u32| ((index / run).wrapping_mul(2_654_435_761) >> 9) % kinds * 255 / kinds.max(2);
+    (kinds > 0).then(|| (0..32_768).map(|index| value(index) as u8).collect::<Vec<_>>().try_into().unwrap())
 }
 
 pub fn server_message() -> impl Strategy<Value = ServerMessage> {
@@ -135,6 +191,10 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         (chunk_pos(), any::<u32>()).prop_map(|(pos, subscription)| ServerMessage::Forget { pos, subscription }),
         any::<[u64; 2]>().prop_map(|[number, tick]| ServerMessage::Pong { number, tick }),
         any::<u32>().prop_map(|subscription| ServerMessage::CaughtUp { subscription }),
+        body(),
+        body_moves(),
+        vec(any::<u32>(), 1..30).prop_map(|handles| ServerMessage::BodyEnds { handles }),
+        overlay_data(),
     ]
 }
 
@@ -150,6 +210,18 @@ pub struct Client {
     pub refused: Option<Refused>,
     pub snapshots_since_caught_up: BTreeSet<ChunkPos>,
     pub kinds: Vec<terrane_protocol::Kind>,
+    /// Bodies by handle: the voxels that have come of those there are, and the newest move.
+    pub bodies: BTreeMap<u32, FallingBody>,
+    pub overlays: BTreeMap<ChunkPos, (Version, u8)>,
+}
+
+/// A body as the client holds it.
+#[derive(Default)]
+pub struct FallingBody {
+    pub voxels: usize,
+    pub of: u32,
+    pub parts: u16,
+    pub moved: Option<(u64, BodyMove)>,
 }
 
 impl Client {
@@ -165,6 +237,8 @@ impl Client {
             refused: None,
             snapshots_since_caught_up: BTreeSet::new(),
             kinds: Vec::new(),
+            bodies: BTreeMap::new(),
+            overlays: BTreeMap::new(),
         }
     }
 
@@ -208,6 +282,32 @@ impl Client {
             }
             ServerMessage::Forget { pos, .. } => {
                 self.chunks.remove(pos).expect("what is forgotten was held");
+                self.overlays.remove(pos);
+            }
+            ServerMessage::Body(part) => {
+                let body = self.bodies.entry(part.handle).or_default();
+                assert_eq!(body.parts, part.part, "parts come in order, once");
+                body.parts += 1;
+                body.of = part.voxels;
+                body.voxels += part.runs.iter().map(|run| usize::from(run.length)).sum::<usize>();
+                assert!(body.parts < part.parts || body.voxels == part.voxels as usize, "the parts make the body");
+            }
+            ServerMessage::BodyMoves { tick, moves } => {
+                for to in moves {
+                    // A body that ended before it was sent may have left its moves in the queue.
+                    let Some(body) = self.bodies.get_mut(&to.handle) else { continue };
+                    assert!(body.moved.is_none_or(|(last, _)| last <= *tick), "a body went back in time");
+                    body.moved = Some((*tick, *to));
+                }
+            }
+            ServerMessage::BodyEnds { handles } => handles.iter().for_each(|handle| {
+                self.bodies.remove(handle).expect("only what is known ends");
+            }),
+            ServerMessage::OverlayData { pos, version, values, .. } => {
+                assert!(self.chunks.contains_key(pos), "overlays are for chunks that are held");
+                let value = values.as_ref().map_or(0, |values| values[0]);
+                let before = self.overlays.insert(*pos, (*version, value));
+                assert!(before.is_none_or(|(before, _)| before <= *version), "a version went back");
             }
             ServerMessage::Acknowledge { sequence, refusals, .. } => {
                 assert!(*sequence >= self.acknowledged);
