@@ -22,7 +22,7 @@ const WORLD: [u8; 16] = *b"a world for test";
 static EMPTY: LazyLock<MemoryDir> = LazyLock::new(|| {
     let dir = MemoryDir::new();
     let generator = GeneratorSetting::plain("void", 1);
-    let settings = Settings { id: WORLD, seed: 7, generator, physics: RuleSet::default(), rules: BTreeMap::new() };
+    let settings = Settings { id: WORLD, seed: 7, generator, physics: terrane_world::physics::RuleSet::default(), rules: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).expect("memory does not fail");
     dir.image(|_| Keep::All)
 });

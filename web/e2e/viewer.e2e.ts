@@ -50,7 +50,7 @@ async function waitForLive(page: Page): Promise<void> {
 
 test("two windows share one world that survives the server's death", async () => {
   const server = makeServer(7_781);
-  const browser = await openBrowser(480, 320);
+  const browser = await openBrowser(640, 400);
   const faults: string[] = [];
   try {
     await server.start();
@@ -70,7 +70,7 @@ test("two windows share one world that survives the server's death", async () =>
     const before = await pixels(b, 0.3);
 
     await a.bringToFront();
-    await a.mouse.click(240, 160);
+    await a.mouse.click(320, 200);
     await waitForAir(a, hole);
     await b.bringToFront();
     await waitForAir(b, hole);

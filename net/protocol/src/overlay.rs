@@ -99,21 +99,43 @@ pub fn encode_overlay(pos: ChunkPos, kind: OverlayKind, version: Version, values
     };
     write_frame(Kind::OverlayData, out, |out| {
         let Some(values) = values else { return put(out, &head(NOTHING, 0)) };
-        let (count, table) = (runs(values).count(), table(values));
-        let packed_bytes = table.as_ref().map_or(CHUNK_VOXELS, |table| table.len() + CHUNK_VOXELS / 2);
-        if count * size_of::<wire::OverlayRunEntry>() <= packed_bytes {
-            put(out, &head(RUNS, count));
-            runs(values).for_each(|(length, value)| put(out, &wire::OverlayRunEntry { length: length.into(), value }));
-        } else if let Some(table) = table {
-            let index = |value: u8| table.partition_point(|entry| *entry < value) as u8;
-            put(out, &head(U4, table.len()));
-            out.extend_from_slice(&table);
-            out.extend(values.as_chunks().0.iter().map(|[even, odd]| index(*even) | index(*odd) << 4));
-        } else {
-            put(out, &head(U8, 0));
-            out.extend_from_slice(values);
+        match smallest(values) {
+            Smallest::Runs(count) => {
+                put(out, &head(RUNS, count));
+                runs(values)
+                    .for_each(|(length, value)| put(out, &wire::OverlayRunEntry { length: length.into(), value }));
+            }
+            Smallest::Table(table) => {
+                let index = |value: u8| table.partition_point(|entry| *entry < value) as u8;
+                put(out, &head(U4, table.len()));
+                out.extend_from_slice(&table);
+                out.extend(values.as_chunks().0.iter().map(|[even, odd]| index(*even) | index(*odd) << 4));
+            }
+            Smallest::Bytes => {
+                put(out, &head(U8, 0));
+                out.extend_from_slice(values);
+            }
         }
     });
+}
+
+/// The form with the fewest bytes.
+enum Smallest {
+    /// So many runs.
+    Runs(usize),
+    /// Indexes into this table.
+    Table(Vec<u8>),
+    Bytes,
+}
+
+fn smallest(values: &Values) -> Smallest {
+    let (count, table) = (runs(values).count(), table(values));
+    let packed_bytes = table.as_ref().map_or(CHUNK_VOXELS, |table| table.len() + CHUNK_VOXELS / 2);
+    match table {
+        _ if count * size_of::<wire::OverlayRunEntry>() <= packed_bytes => Smallest::Runs(count),
+        Some(table) => Smallest::Table(table),
+        None => Smallest::Bytes,
+    }
 }
 
 pub(crate) fn read_overlay(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
@@ -135,6 +157,15 @@ pub(crate) fn read_overlay(payload: &mut Payload<'_>) -> Result<ServerMessage, P
         }
         _ => None,
     };
+    if let Some(values) = &values {
+        let (form, length) = match smallest(values) {
+            Smallest::Runs(count) => (RUNS, count),
+            Smallest::Table(table) => (U4, table.len()),
+            Smallest::Bytes => (U8, 0),
+        };
+        payload.within(head.form.get(), form, form, "form (the smallest for these values)")?;
+        payload.within(head.count.get(), length as u32, length as u32, "count of runs or values (the least)")?;
+    }
     Ok(ServerMessage::OverlayData { pos, kind, version: head.version.get(), values })
 }
 
@@ -153,6 +184,9 @@ fn read_runs(payload: &mut Payload<'_>, count: usize) -> Result<Box<Values>, Pro
 
 fn read_u4(payload: &mut Payload<'_>, count: usize) -> Result<Box<Values>, ProtocolError> {
     let table = payload.bytes(count, "the table")?;
+    for pair in table.windows(2) {
+        payload.within(pair[1], u16::from(pair[0]) + 1, 255, "entry of the table (ascending)")?;
+    }
     let indexes = payload.bytes(CHUNK_VOXELS / 2, "the indexes")?;
     let mut values = zeroed();
     for (pair, byte) in values.as_chunks_mut::<2>().0.iter_mut().zip(indexes) {

@@ -309,7 +309,7 @@ fn an_overlay_takes_its_smallest_form_and_each_broken_rule_has_its_code() {
     };
     let (none, one, few, many) = (data(0, 1), data(1, 1), data(16, 1), data(256, 1));
     assert_eq!([&none, &one, &few, &many].map(bytes), [0, 3, 16 + 16_384, 32_768]);
-    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 7] = [
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 10] = [
         ("kind", &one, 12, &[9], RefusedCode::OutOfBounds),
         ("form", &one, 14, &[4], RefusedCode::OutOfBounds),
         ("reserved", &one, 28, &[1], RefusedCode::BadPayload),
@@ -317,6 +317,9 @@ fn an_overlay_takes_its_smallest_form_and_each_broken_rule_has_its_code() {
         ("runs that overflow the chunk", &one, 32, &[1, 0x80], RefusedCode::OutOfBounds),
         ("index", &few, 24, &[15], RefusedCode::OutOfBounds),
         ("table", &few, 24, &[17], RefusedCode::OutOfBounds),
+        ("a table that does not ascend", &few, 33, &[0], RefusedCode::OutOfBounds),
+        ("a table with a value that does not occur", &few, 48, &[0x10; 16_384], RefusedCode::OutOfBounds),
+        ("bytes where runs are shorter", &many, 32, &[7; 32_768], RefusedCode::OutOfBounds),
     ];
     for (name, message, offset, bytes, code) in cases {
         let error = spoiled(message, offset, bytes).expect_err(name);
