@@ -87,6 +87,11 @@ impl Support {
         self.field.memory_bytes()
     }
 
+    /// How many chunks support is held of.
+    pub fn chunk_count(&self) -> usize {
+        self.field.chunks().count()
+    }
+
     /// Takes the ready marks in: what they changed is followed until support is true again.
     pub fn judge(&mut self, tick: &mut Tick<'_>) -> Lost {
         let marks = all_marks(tick.start);
