@@ -28,7 +28,7 @@ pub enum What {
     Support,
     /// Light of the sky in the high four bits, of blocks in the low ones: 0 to 15 each.
     Light,
-    /// Which solid voxels hang together: components count from 1 in order of their first voxels in the box, by y, z and x.
+    /// Which solid voxels hang together: components count from 1 in the order of their first voxels in the box (y, z, x).
     Components,
 }
 
@@ -150,8 +150,8 @@ impl Computing {
     }
 }
 
-const NO_SUPPORT: &str = "support can't be computed by the rules `off`, under which everything stands: give --rules span or \
-                          --rules connectivity";
+const NO_SUPPORT: &str = "support can't be computed by the rules `off`, under which everything stands: give --rules span \
+                          or --rules connectivity";
 
 /// Connectivity is a search over pieces of chunks, which no device does.
 fn check_connectivity(wish: &Wish<'_>) -> Result<(), Failure> {
@@ -162,8 +162,8 @@ fn check_connectivity(wish: &Wish<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Answers a question about what hangs together, with a bar over the chunks that are read. How many more than those of the
-/// box will be is not known before.
+/// Answers a question about what hangs together, with a bar over the chunks that are read. How many there will be beside
+/// those of the box is not known before.
 fn search(question: Question, within: VoxelBox, store: &Store, source: &Watched) -> Result<Answer, OutwardsError> {
     let progress = bar(within.chunk_count(), "searching", "chunks");
     progress.tick();
@@ -203,8 +203,8 @@ fn hanging(answer: &Answer, pos: ChunkPos) -> ChunkValues {
     ChunkValues::Bytes(values.into_boxed_slice().try_into().expect("as long as a chunk"))
 }
 
-/// Components of some chunks: as the search has them, or as a device labels these chunks, with the numbers of the search. A
-/// device that fails is dropped: the same values come from the search.
+/// Components of some chunks: as the search has them, or as a device labels these chunks, with the numbers of the search.
+/// A device that fails is dropped: the same values come from the search.
 fn labels(answer: &Answer, labelling: &mut Option<Labelling>, chunks: &[ChunkPos]) -> Vec<ChunkValues> {
     if let Some(device) = labelling {
         match labels_of(device, answer, chunks) {

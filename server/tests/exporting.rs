@@ -190,15 +190,16 @@ fn two_halves_of_a_box_have_what_the_whole_has() {
         [[low, [3, high[1], high[2]]], [[3, low[1], low[2]], high]],
         [[low, [high[0], 64, high[2]]], [[low[0], 64, low[2]], high]],
     ];
-    for what in ["support", "light", "components"] {
-        let whole = on_the_cpu(&world, what, &text_of([low, high]));
+    for (what, rules) in [("support", "span"), ("support", "connectivity"), ("light", "span"), ("components", "span")] {
+        let export = |within| export(&world, what, &text_of(within), &["--rules", rules, "--compute", "cpu"]).0;
+        let whole = export([low, high]);
         assert!(whole.values.iter().collect::<BTreeSet<_>>().len() > 1, "{what}");
         for half in halves.into_iter().flatten() {
-            let (found, expected) = (on_the_cpu(&world, what, &text_of(half)).values, whole.part(half));
+            let (found, expected) = (export(half).values, whole.part(half));
             if what == "components" {
                 assert_same_groups(&found, &expected);
             } else {
-                assert!(found == expected, "{what} of {}", text_of(half));
+                assert!(found == expected, "{what} by {rules} of {}", text_of(half));
             }
         }
     }
@@ -236,44 +237,48 @@ fn flood(solid: &[bool], [height, depth, width]: [usize; 3]) -> Vec<u32> {
     labels
 }
 
+/// The real forest as a world, the box it fills, and its blocks; none if its file is not here.
+fn forest(folder: &Path) -> Option<(PathBuf, String, Array)> {
+    let file = shared()?.join("forest-1.16.mca");
+    let (world, out) = (folder.join("forest"), folder.join("blocks.npy"));
+    let (path, name) = (world.to_str().unwrap(), out.to_str().unwrap());
+    succeed(&["import", file.to_str().unwrap(), "--world", path]);
+    let facts: Value = serde_json::from_str(&succeed(&["--json", "info", "--world", path])).unwrap();
+    let bounds = facts["bounds"].as_str().unwrap().to_owned();
+    succeed(&["export", "--world", path, "--box", &bounds, "--out", name]);
+    Some((world, bounds, Array::read(&out)))
+}
+
 #[test]
-fn components_of_a_part_of_the_real_forest_are_those_of_a_flood_of_all_of_it() {
-    let Some(data) = shared() else { return eprintln!("the real region files are not here (TERRANE_SHARED): skipped") };
+fn components_of_the_real_forest_are_those_of_a_flood_of_it_in_all_of_it_and_in_a_part() {
     let folder = tempfile::tempdir().unwrap();
-    let [forest, part] = ["forest", "part"].map(|name| folder.path().join(name));
-    let file = data.join("forest-1.16.mca");
-    succeed(&["import", file.to_str().unwrap(), "--world", forest.to_str().unwrap()]);
-    let stored = terrane_store::Store::open(
-        std::sync::Arc::new(terrane_store::OsDir::new(&forest)),
-        terrane_store::Access::Read,
-    );
-    let regions = stored.unwrap().stored_regions().unwrap();
-    let corner = regions.iter().map(|region| [region.x() * 128, region.z() * 128]).max().unwrap();
-    // A world of its own, of which every voxel is known: what is outside of it is air.
-    let [x, z] = corner.map(|at| at - 64);
-    let out = folder.path().join("part.npy");
-    let (path, within) = (out.to_str().unwrap(), text_of([[x, 0, z], [x + 128, 128, z + 128]]));
-    succeed(&["export", "--world", forest.to_str().unwrap(), "--box", &within, "--out", path]);
-    succeed(&["import", path, "--world", part.to_str().unwrap()]);
-    let mut all = Array::read(&out);
+    let Some((world, bounds, mut all)) = forest(folder.path()) else {
+        return eprintln!("the real region files are not here (TERRANE_SHARED): skipped");
+    };
     let is_solid: BTreeSet<u32> = serde_json::from_value(all.side["solid"].clone()).unwrap();
     let solid: Vec<bool> = all.values.iter().map(|id| is_solid.contains(id)).collect();
     all.values = flood(&solid, all.shape);
-    // Deep enough to lie above the ground in part, and not on borders of chunks.
-    let box_of = [[x + 9, 50, z + 17], [x + 101, 99, z + 120]];
-    let found = on_the_cpu(&part, "components", &text_of(box_of));
+    let found = on_the_cpu(&world, "components", &bounds);
+    assert!(found.values == all.values, "of all of it");
+    assert_eq!(found.side["components"], 119);
+    // Caves, and rock that is cut all around; not on borders of chunks.
+    let [x, y, z] = all.min;
+    let part = [[x + 9, y + 4, z + 17], [x + 301, y + 49, z + 120]];
     let mut numbers = BTreeMap::from([(0, 0)]);
-    let expected: Vec<u32> = all
-        .part(box_of)
-        .into_iter()
-        .map(|label| {
-            let next = numbers.len() as u32;
-            *numbers.entry(label).or_insert(next)
-        })
-        .collect();
-    assert!(found.values == expected, "the same numbers, voxel by voxel");
+    let number = |label: u32| {
+        let next = numbers.len() as u32;
+        *numbers.entry(label).or_insert(next)
+    };
+    let expected: Vec<u32> = all.part(part).into_iter().map(number).collect();
+    let found = on_the_cpu(&world, "components", &text_of(part));
+    assert!(found.values == expected, "of a part");
     assert_eq!(found.side["components"], numbers.len() as u64 - 1);
-    assert!(numbers.len() > 3, "{} components", numbers.len() - 1);
+    assert!(numbers.len() > 20, "{} components", numbers.len() - 1);
+    // As many as the import of the file has, which another test counts by other means.
+    let (held, _) = export(&world, "support", &bounds, &["--rules", "connectivity"]);
+    let hanging = solid.iter().zip(&held.values).filter(|(solid, held)| **solid && **held == 0).count();
+    assert_eq!(hanging, 838, "solid voxels that hang on nothing anchored");
+    assert!(solid.iter().zip(&held.values).all(|(solid, held)| *solid || *held == 0));
 }
 
 #[cfg(feature = "gpu")]

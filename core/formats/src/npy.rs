@@ -1,5 +1,5 @@
-//! NumPy arrays with a `.json` beside them: u16 ids in the order `[y][z][x]`, and what the ids stand for. Values that were
-//! computed of voxels are written in the same order, as u8 or u32; they are not read again.
+//! NumPy arrays with a `.json` beside them: u16 ids in the order `[y][z][x]`, and what the ids stand for. Values that
+//! were computed of voxels are written in the same order, as u8 or u32; they are not read again.
 //!
 //! The header is that of NumPy's format 1.0 (`numpy.lib.format`); versions 2.0 and 3.0 are read as well. It is read
 //! strictly: exactly the three keys, `'<u2'`, C order and three axes, with any white space.
@@ -246,8 +246,8 @@ pub fn write_array(within: VoxelBox, source: &Source<'_>, out: &mut impl Write) 
     Ok(sparse.into_iter().map(|(at, data)| SparseEntry { at: at.to_array(), data: base64(&data) }).collect())
 }
 
-/// A box in slabs of as many layers as are put together at once, from below. A slab never crosses a border between chunks, so
-/// that every chunk is asked for as seldom as can be.
+/// A box in slabs of as many layers as are put together at once, from below. A slab never crosses a border between
+/// chunks, so that every chunk is asked for as seldom as can be.
 fn slabs(within: VoxelBox) -> Result<Vec<VoxelBox>, NpyError> {
     let [x, _, z] = within.size();
     let layer = x.saturating_mul(z);
@@ -280,8 +280,8 @@ pub enum ChunkValues {
 /// together, 16 at most.
 pub type Values<'a> = dyn FnMut(&[ChunkPos]) -> Result<Vec<ChunkValues>, SourceError> + 'a;
 
-/// Writes values of the voxels of a box as a `.npy` array with the shape (Y, Z, X): of `|u1`, or of `<u4` with `is_wide`.
-/// Takes memory for as many voxels at once as [`write_array`]: 512 MiB at most.
+/// Writes values of the voxels of a box as a `.npy` array with the shape (Y, Z, X): of `|u1`, or of `<u4` with
+/// `is_wide`. Takes memory for as many voxels at once as [`write_array`]: 512 MiB at most.
 ///
 /// # Panics
 /// If `values` gives too few, or those of the other width.

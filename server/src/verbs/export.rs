@@ -29,9 +29,9 @@ const FILE_CHUNKS_MAX: u64 = 262_144;
 /// gets Minecraft 1.21 region files (r.X.Z.mca). Chunks that are not stored are written as the generator makes them;
 /// in a `void` world they are air, and left out of region files. Files get their names when they are whole.
 ///
-/// With --what the array has something computed of each voxel instead: u8 for support and light, u32 for components. It is
-/// computed on the world and not cut at the box: what bears on the box, lights it or joins its components from outside
-/// counts. The bytes are the same on every device.
+/// With --what the array has something computed of each voxel instead: u8 for support and light, u32 for components. It
+/// is computed on the world and not cut at the box: what bears on the box, lights it or joins its components from
+/// outside counts. The bytes are the same on every device.
 #[derive(Args)]
 pub struct Export {
     /// The world's folder
