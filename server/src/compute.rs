@@ -1,10 +1,14 @@
-//! What makes chunks for `terrane generate`: the cores of the CPU, or a graphics device.
+//! What makes chunks for `terrane generate`, works out physics and labels components: the cores of the CPU, or a graphics
+//! device.
 
 use crate::failure::Failure;
 use crate::memory::Bytes;
 use clap::ValueEnum;
 use std::sync::Arc;
 use terrane_world::generate::Generator;
+use terrane_world::label::Bits;
+use terrane_world::limits::CHUNK_VOXELS;
+use terrane_world::space::ChunkPos;
 
 /// What `--compute` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,11 +33,9 @@ pub enum Compute {
 impl Compute {
     /// Chooses what was asked for. `device` is part of a name, and asks for a device by itself.
     pub fn choose(wanted: Wanted, device: Option<&str>, memory: Bytes, generator: &Generator) -> Result<Self, Failure> {
+        check_cpu(wanted, device)?;
         if wanted == Wanted::Cpu {
-            return match device {
-                Some(name) => Err(Failure::new(format!("--device {name} and --compute cpu exclude each other"))),
-                None => Ok(Self::Cpu),
-            };
+            return Ok(Self::Cpu);
         }
         Self::device(wanted, device, memory, generator)
     }
@@ -70,6 +72,16 @@ impl Compute {
             #[cfg(feature = "gpu")]
             Self::Device(engine) => engine.device().listed().name.clone(),
         }
+    }
+}
+
+/// Refuses a device by name for the CPU.
+pub fn check_cpu(wanted: Wanted, device: Option<&str>) -> Result<(), Failure> {
+    match device {
+        Some(name) if wanted == Wanted::Cpu => {
+            Err(Failure::new(format!("--device {name} and --compute cpu exclude each other")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -128,6 +140,11 @@ impl Bulk {
         self.relaxer.dispatches().values().sum()
     }
 
+    /// The device's name; none if it gave up and the CPU went on.
+    pub fn device(&self) -> Option<&str> {
+        (!self.failed.load(std::sync::atomic::Ordering::Relaxed)).then_some(&self.device)
+    }
+
     /// The same for people.
     pub fn told(&self) -> String {
         format!("{} dispatches on {}", self.dispatches(), self.device)
@@ -162,16 +179,79 @@ impl terrane_world::relax::Bulk for Bulk {
 /// What large pieces of physics are handed to; none for the CPU.
 #[cfg(feature = "gpu")]
 pub fn bulk(wanted: Wanted, name: Option<&str>) -> Result<Option<Arc<Bulk>>, Failure> {
+    check_cpu(wanted, name)?;
     if wanted == Wanted::Cpu {
-        return match name {
-            Some(name) => Err(Failure::new(format!("--device {name} and --compute cpu exclude each other"))),
-            None => Ok(None),
-        };
+        return Ok(None);
     }
     let Some(device) = open_device(wanted, name, "working out physics")? else { return Ok(None) };
     let listed = device.listed().name.clone();
     let relaxer = terrane_gpu::Relaxer::new(device).map_err(|error| Failure::new(error.to_string()))?;
     Ok(Some(Arc::new(Bulk { relaxer, device: listed, failed: false.into() })))
+}
+
+/// A device that labels components.
+#[cfg(feature = "gpu")]
+pub struct Labelling(terrane_gpu::Labeller);
+
+#[cfg(feature = "gpu")]
+impl Labelling {
+    /// The label of every voxel of some chunks, which know nothing but each other: 0 where no bit is set.
+    pub fn label(&self, chunks: &[(ChunkPos, Bits)]) -> Result<Vec<Box<[u32; CHUNK_VOXELS]>>, String> {
+        let bits: Vec<_> = chunks.iter().map(|(pos, bits)| (*pos, &*bits.0)).collect();
+        let labels = self.0.label(&bits).map_err(|error| error.to_string())?;
+        Ok(labels.chunks.into_iter().map(|(_, labels)| labels).collect())
+    }
+
+    /// How much the device did.
+    pub fn dispatches(&self) -> u64 {
+        self.0.dispatches().values().sum()
+    }
+
+    /// The device's name.
+    pub fn device(&self) -> &str {
+        &self.0.device().listed().name
+    }
+}
+
+/// What labels components; none for the CPU.
+#[cfg(feature = "gpu")]
+pub fn labelling(wanted: Wanted, name: Option<&str>) -> Result<Option<Labelling>, Failure> {
+    check_cpu(wanted, name)?;
+    if wanted == Wanted::Cpu {
+        return Ok(None);
+    }
+    let Some(device) = open_device(wanted, name, "labelling components")? else { return Ok(None) };
+    let labeller = terrane_gpu::Labeller::new(device).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(Some(Labelling(labeller)))
+}
+
+/// Nothing, in a program without graphics devices.
+#[cfg(not(feature = "gpu"))]
+pub enum Labelling {}
+
+#[cfg(not(feature = "gpu"))]
+impl Labelling {
+    /// The label of every voxel.
+    pub fn label(&self, _: &[(ChunkPos, Bits)]) -> Result<Vec<Box<[u32; CHUNK_VOXELS]>>, String> {
+        match *self {}
+    }
+
+    /// How much it did.
+    pub fn dispatches(&self) -> u64 {
+        match *self {}
+    }
+
+    /// The device's name.
+    pub fn device(&self) -> &str {
+        match *self {}
+    }
+}
+
+/// What labels components; none for the CPU.
+#[cfg(not(feature = "gpu"))]
+pub fn labelling(wanted: Wanted, name: Option<&str>) -> Result<Option<Labelling>, Failure> {
+    check_cpu(wanted, name)?;
+    if wanted == Wanted::Gpu || name.is_some() { Err(Failure::new(WITHOUT)) } else { Ok(None) }
 }
 
 /// Nothing, in a program without graphics devices.
@@ -186,6 +266,16 @@ impl Bulk {
     }
 
     /// How much it did.
+    pub fn dispatches(&self) -> u64 {
+        match *self {}
+    }
+
+    /// The device's name.
+    pub fn device(&self) -> Option<&str> {
+        match *self {}
+    }
+
+    /// The same for people.
     pub fn told(&self) -> String {
         match *self {}
     }

@@ -14,6 +14,7 @@ macro_rules! say {
 
 mod bars;
 mod compute;
+mod exporting;
 mod failure;
 mod logs;
 mod memory;

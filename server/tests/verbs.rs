@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{succeed, terrane};
+use common::{shared, succeed, terrane};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -261,15 +261,6 @@ fn what_is_not_a_regular_file_is_told_as_such() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("world");
     fails(&["import", "/dev/null", "--world", path.to_str().unwrap()], "not a regular file");
-}
-
-/// Where the real input files are; none if they are not there, and not asked for.
-fn shared() -> Option<PathBuf> {
-    let given = std::env::var_os("TERRANE_SHARED").map(PathBuf::from);
-    let folder = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared")).join("data");
-    let required = std::env::var_os("TERRANE_REQUIRE_SHARED").is_some();
-    assert!(folder.is_dir() || !required, "TERRANE_REQUIRE_SHARED is set, but {} is no folder", folder.display());
-    folder.is_dir().then_some(folder)
 }
 
 #[test]

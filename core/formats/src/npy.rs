@@ -1,4 +1,5 @@
-//! NumPy arrays with a `.json` beside them: u16 ids in the order `[y][z][x]`, and what the ids stand for.
+//! NumPy arrays with a `.json` beside them: u16 ids in the order `[y][z][x]`, and what the ids stand for. Values that
+//! were computed of voxels are written in the same order, as u8 or u32; they are not read again.
 //!
 //! The header is that of NumPy's format 1.0 (`numpy.lib.format`); versions 2.0 and 3.0 are read as well. It is read
 //! strictly: exactly the three keys, `'<u2'`, C order and three axes, with any white space.
@@ -14,7 +15,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use terrane_world::block::{BlockId, Registry, is_block_name};
 use terrane_world::chunk::{Chunk, new_blocks};
-use terrane_world::limits::{CHUNK_EDGE, SPARSE_BYTES_MAX};
+use terrane_world::limits::{CHUNK_EDGE, CHUNK_VOXELS, SPARSE_BYTES_MAX};
 use terrane_world::space::{ChunkPos, LocalIndex, SpaceError, VoxelBox, VoxelPos};
 
 /// Voxels of one horizontal layer, at most: a layer is put together in memory, and this one has 256 MiB.
@@ -96,6 +97,9 @@ pub enum NpyError {
         /// Why.
         error: SourceError,
     },
+    /// What was to be written of the voxels is not known.
+    #[error(transparent)]
+    Values(SourceError),
     /// Writing failed.
     #[error("the array can't be written: {0}")]
     Output(#[from] io::Error),
@@ -124,10 +128,32 @@ pub struct SparseEntry {
     pub data: String,
 }
 
+/// What was computed of the voxels, for the `.json` of an array that does not hold their ids.
+#[derive(Debug, Clone, Serialize)]
+pub struct Computed<'a> {
+    /// `support`, `light` or `components`.
+    pub what: &'a str,
+    /// `uint8` or `uint32`: what an element is, by NumPy's name.
+    pub dtype: &'a str,
+    /// The rules of physics, if it depends on them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rules: Option<&'a str>,
+    /// How many components there are, if they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<u32>,
+    /// `cpu`, or the name of the device.
+    pub compute: &'a str,
+    /// How often a kernel ran on the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dispatches: Option<u64>,
+}
+
 #[derive(Serialize)]
 struct SidecarOut<'a> {
     origin: [i32; 3],
     axes: &'static str,
+    #[serde(flatten)]
+    computed: Option<&'a Computed<'a>>,
     blocks: NamesOut<'a>,
     solid: Vec<u16>,
     anchored: Vec<u16>,
@@ -191,8 +217,12 @@ fn names_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u16
 
 /// The header of an array of `'<u2'` in C order, shape `[Y, Z, X]`, as NumPy writes it: a multiple of 64 bytes.
 pub fn header(shape: [usize; 3]) -> Vec<u8> {
+    header_of("<u2", shape)
+}
+
+fn header_of(descr: &str, shape: [usize; 3]) -> Vec<u8> {
     let [y, z, x] = shape;
-    let mut text = format!("{{'descr': '<u2', 'fortran_order': False, 'shape': ({y}, {z}, {x}), }}");
+    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({y}, {z}, {x}), }}");
     let unpadded = MAGIC.len() + 4 + text.len() + 1;
     text.push_str(&" ".repeat(unpadded.next_multiple_of(ALIGN) - unpadded));
     text.push('\n');
@@ -205,26 +235,103 @@ pub fn header(shape: [usize; 3]) -> Vec<u8> {
 /// box, for [`write_sidecar`]. Takes memory for at most 32 layers or 256 MiB, and asks `source` for chunks in rows.
 pub fn write_array(within: VoxelBox, source: &Source<'_>, out: &mut impl Write) -> Result<Vec<SparseEntry>, NpyError> {
     let [x, y, z] = within.size();
-    let layer = x.saturating_mul(z);
-    if layer > LAYER_VOXELS_MAX {
-        return Err(NpyError::Wide { voxels: layer });
-    }
+    let slabs = slabs(within)?;
     out.write_all(&header([y, z, x]))?;
-    let layers_at_once = (LAYER_VOXELS_MAX / layer).clamp(1, CHUNK_EDGE) as i32;
     let mut sparse = Vec::new();
-    let mut from = within.min()[1];
-    while from < within.max()[1] {
-        // A slab never crosses a border between chunks, so that every chunk is asked for as seldom as can be.
-        let border = (from.div_euclid(CHUNK_EDGE as i32) + 1) * CHUNK_EDGE as i32;
-        let to = within.max()[1].min(border).min(from + layers_at_once);
-        let slab = VoxelBox::new([within.min()[0], from, within.min()[2]], [within.max()[0], to, within.max()[2]])
-            .expect("a part of a box is a box");
+    for slab in slabs {
         out.write_all(&slab_bytes(slab, source, &mut sparse)?)?;
-        from = to;
     }
     out.flush()?;
     sparse.sort_by_key(|(at, _)| *at);
     Ok(sparse.into_iter().map(|(at, data)| SparseEntry { at: at.to_array(), data: base64(&data) }).collect())
+}
+
+/// A box in slabs of as many layers as are put together at once, from below. A slab never crosses a border between
+/// chunks, so that every chunk is asked for as seldom as can be.
+fn slabs(within: VoxelBox) -> Result<Vec<VoxelBox>, NpyError> {
+    let [x, _, z] = within.size();
+    let layer = x.saturating_mul(z);
+    if layer > LAYER_VOXELS_MAX {
+        return Err(NpyError::Wide { voxels: layer });
+    }
+    let layers_at_once = (LAYER_VOXELS_MAX / layer).clamp(1, CHUNK_EDGE) as i32;
+    let mut slabs = Vec::new();
+    let mut from = within.min()[1];
+    while from < within.max()[1] {
+        let border = (from.div_euclid(CHUNK_EDGE as i32) + 1) * CHUNK_EDGE as i32;
+        let to = within.max()[1].min(border).min(from + layers_at_once);
+        let slab = VoxelBox::new([within.min()[0], from, within.min()[2]], [within.max()[0], to, within.max()[2]]);
+        slabs.push(slab.expect("a part of a box is a box"));
+        from = to;
+    }
+    Ok(slabs)
+}
+
+/// Values of the voxels of a chunk, in local-index order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChunkValues {
+    /// One byte each.
+    Bytes(Box<[u8; CHUNK_VOXELS]>),
+    /// Four bytes each.
+    Words(Box<[u32; CHUNK_VOXELS]>),
+}
+
+/// Gives the values of some chunks, in their order, or says why there are none. It is asked for chunks that lie close
+/// together, 16 at most.
+pub type Values<'a> = dyn FnMut(&[ChunkPos]) -> Result<Vec<ChunkValues>, SourceError> + 'a;
+
+/// Writes values of the voxels of a box as a `.npy` array with the shape (Y, Z, X): of `|u1`, or of `<u4` with
+/// `is_wide`. Takes memory for as many voxels at once as [`write_array`]: 512 MiB at most.
+///
+/// # Panics
+/// If `values` gives too few, or those of the other width.
+pub fn write_values(
+    within: VoxelBox,
+    is_wide: bool,
+    values: &mut Values<'_>,
+    out: &mut impl Write,
+) -> Result<(), NpyError> {
+    let [x, y, z] = within.size();
+    let slabs = slabs(within)?;
+    out.write_all(&header_of(if is_wide { "<u4" } else { "|u1" }, [y, z, x]))?;
+    for slab in slabs {
+        out.write_all(&slab_values(slab, is_wide, values)?)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn slab_values(slab: VoxelBox, is_wide: bool, values: &mut Values<'_>) -> Result<Vec<u8>, NpyError> {
+    let [width, height, depth] = slab.size();
+    let bytes_each = if is_wide { 4 } else { 1 };
+    let mut bytes = vec![0; width * height * depth * bytes_each];
+    let mut groups: BTreeMap<_, Vec<ChunkPos>> = BTreeMap::new();
+    slab.chunks().for_each(|pos| groups.entry(pos.column()).or_default().push(pos));
+    for group in groups.into_values() {
+        let found = values(&group).map_err(NpyError::Values)?;
+        assert_eq!(found.len(), group.len(), "as many as were asked for");
+        for (pos, values) in group.into_iter().zip(found) {
+            put_values(slab, pos, &values, &mut bytes);
+        }
+    }
+    Ok(bytes)
+}
+
+/// Puts the values of a chunk where they belong in a slab.
+fn put_values(slab: VoxelBox, pos: ChunkPos, values: &ChunkValues, bytes: &mut [u8]) {
+    let [width, _, depth] = slab.size();
+    let [x, y, z] = ranges(slab.min(), slab.size(), pos);
+    for (row_y, row_z) in (0..y.2).flat_map(|row_y| (0..z.2).map(move |row_z| (row_y, row_z))) {
+        let to = ((y.0 + row_y) * depth + z.0 + row_z) * width + x.0;
+        let from = LocalIndex::from_xyz(x.1, y.1 + row_y, z.1 + row_z).index();
+        match values {
+            ChunkValues::Bytes(values) => bytes[to..to + x.2].copy_from_slice(&values[from..from + x.2]),
+            ChunkValues::Words(values) => {
+                let row = bytes[to * 4..(to + x.2) * 4].chunks_exact_mut(4);
+                row.zip(&values[from..from + x.2]).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+            }
+        }
+    }
 }
 
 type SparseAt = Vec<(VoxelPos, Arc<[u8]>)>;
@@ -255,12 +362,14 @@ fn ranges(origin: [i32; 3], size: [usize; 3], pos: ChunkPos) -> [(usize, usize, 
 }
 
 /// Writes the `.json` that belongs to an array: every id of the registry with its name, which of them are solid and
-/// which anchored, where the array lies, and `about`. `sparse` comes from [`write_array`] and is left out if empty.
+/// which anchored, where the array lies, and `about`. `sparse` comes from [`write_array`] and is left out if empty;
+/// `computed` belongs to [`write_values`].
 pub fn write_sidecar(
     within: VoxelBox,
     registry: &Registry,
     about: About<'_>,
     sparse: &[SparseEntry],
+    computed: Option<&Computed<'_>>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let ids = |wanted: fn(&terrane_world::block::BlockRule) -> bool| {
@@ -269,6 +378,7 @@ pub fn write_sidecar(
     let sidecar = SidecarOut {
         origin: within.min(),
         axes: "yzx",
+        computed,
         blocks: NamesOut(registry),
         solid: ids(|rule| rule.solid),
         anchored: ids(|rule| rule.anchored),

@@ -649,10 +649,16 @@ impl World {
     /// The support of every voxel of a chunk, in local-index order: 0 for what is not solid or does not stand. None where
     /// the rules know no support.
     pub fn support(&mut self, pos: ChunkPos) -> Option<Box<[u8; CHUNK_VOXELS]>> {
+        self.supports(&[pos])?.pop()
+    }
+
+    /// The same of some chunks at once, in their order: what bears on them is worked out together.
+    pub fn supports(&mut self, positions: &[ChunkPos]) -> Option<Vec<Box<[u8; CHUNK_VOXELS]>>> {
         let (facts, Judge::Span(support)) = self.physics.parts() else { return None };
         let tick = self.standing.tick;
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
-        Some(support.values(&mut tick, pos))
+        support.prepare(&mut tick, positions);
+        Some(positions.iter().map(|pos| support.values(&mut tick, *pos)).collect())
     }
 
     /// The light of every voxel of a chunk, in local-index order, as of the blocks that stand now: light of the sky in the

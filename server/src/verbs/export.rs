@@ -1,10 +1,15 @@
 //! `terrane export`.
 
+use super::new::Physics;
+use crate::bars::bar;
+use crate::compute::Wanted;
+use crate::exporting::{Computing, What, Wish};
 use crate::failure::{About, Failure};
 use crate::parts::Part;
 use crate::worlds;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -23,6 +28,10 @@ const FILE_CHUNKS_MAX: u64 = 262_144;
 /// FILE.npy gets a FILE.json beside it; FILE.vox holds at most 255 different blocks; anything else is a folder that
 /// gets Minecraft 1.21 region files (r.X.Z.mca). Chunks that are not stored are written as the generator makes them;
 /// in a `void` world they are air, and left out of region files. Files get their names when they are whole.
+///
+/// With --what the array has something computed of each voxel instead: u8 for support and light, u32 for components. It
+/// is computed on the world and not cut at the box: what bears on the box, lights it or joins its components from
+/// outside counts. The bytes are the same on every device.
 #[derive(Args)]
 pub struct Export {
     /// The world's folder
@@ -37,6 +46,18 @@ pub struct Export {
     /// The format, if the name doesn't tell
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Instead of block ids, something computed; for FILE.npy only
+    #[arg(long, value_enum)]
+    what: Option<What>,
+    /// The rules of support, if not those of the world; light and components depend on none
+    #[arg(long, value_enum, requires = "what")]
+    rules: Option<Physics>,
+    /// What computes it: a real graphics device if there is one, the CPU, or any device
+    #[arg(long, value_enum, default_value = "auto", requires = "what")]
+    compute: Wanted,
+    /// A device by part of its name, as `terrane devices` lists them
+    #[arg(long, value_name = "NAME", requires = "what")]
+    device: Option<String>,
     /// Write into a folder that holds region files, over those with the same names
     #[arg(long)]
     replace: bool,
@@ -58,13 +79,18 @@ impl Export {
             _ => Format::Mca,
         };
         let format = self.format.unwrap_or(by_name);
+        if let Some(what) = self.what.filter(|_| format != Format::Npy) {
+            let (out, what) = (self.out.display(), what.name());
+            return Err(Failure::new(format!(
+                "{out}: {what} can only be written as a numpy array: give --out FILE.npy, or --format npy"
+            )));
+        }
         if format != Format::Mca {
             self.check_size()?;
         }
-        let facts = match format {
-            Format::Npy => self.npy(&store)?,
-            Format::Vox => self.vox(&store)?,
-            Format::Mca => self.mca(&store)?,
+        let facts = match (format, self.what) {
+            (Format::Npy, Some(what)) => self.computed(what, &store)?,
+            _ => self.blocks(format, &store)?,
         };
         if json {
             say!("{facts}");
@@ -74,6 +100,14 @@ impl Export {
             say!("{}: {}", self.out.display(), parts.join(", "));
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn blocks(&self, format: Format, store: &Store) -> Result<Value, Failure> {
+        match format {
+            Format::Npy => self.npy(store),
+            Format::Vox => self.vox(store),
+            Format::Mca => self.mca(store),
+        }
     }
 
     fn check_size(&self) -> Result<(), Failure> {
@@ -111,25 +145,72 @@ impl Export {
         let (part, mut out) = Part::create(&self.out).about(&self.out)?;
         let sparse = npy::write_array(self.within, &chunks_of(store), &mut out).about(&self.out)?;
         out.flush().about(&self.out)?;
-        let (digest, chunks) = worlds::digest(store, Some(self.within), &|| ()).about(&self.world)?;
+        let (digest, missing) = self.sidecar(store, part, &sparse, None)?;
+        let [x, y, z] = self.within.size();
+        Ok(json!({ "voxels": x * y * z, "sparse": sparse.len(), "digest": digest, "not_stored": missing }))
+    }
+
+    fn computed(&self, what: What, store: &Arc<Store>) -> Result<Value, Failure> {
+        let rules = self.rules.map(Into::into);
+        let device = self.device.as_deref();
+        let wish = Wish { world: &self.world, what, rules, compute: self.compute, device };
+        let mut computing = Computing::new(store, self.within, &wish)?;
+        let (part, mut out) = Part::create(&self.out).about(&self.out)?;
+        let progress = bar(self.within.chunk_count(), what.name(), "chunks");
+        progress.tick();
+        // Where layers are wide, a chunk is asked for more than once.
+        let mut asked = HashSet::new();
+        let mut values = |chunks: &[ChunkPos]| {
+            let values = computing.values(chunks);
+            asked.extend(chunks.iter().copied());
+            progress.set_position(asked.len() as u64);
+            values
+        };
+        let written = npy::write_values(self.within, what.is_wide(), &mut values, &mut out);
+        progress.finish_and_clear();
+        written.about(&self.out)?;
+        out.flush().about(&self.out)?;
+        let computed = computing.told();
+        let (digest, missing) = self.sidecar(store, part, &[], Some(&computed))?;
+        let [x, y, z] = self.within.size();
+        let mut facts = json!({ "voxels": x * y * z, "digest": digest, "not_stored": missing });
+        let told = serde_json::to_value(&computed).map_err(|error| Failure::new(error.to_string()))?;
+        if let (Some(facts), Value::Object(told)) = (facts.as_object_mut(), told) {
+            facts.extend(told);
+        }
+        Ok(facts)
+    }
+
+    /// Writes the `.json` beside an array, and gives both their names. Gives the digest of the box, and how many of its
+    /// chunks are not stored.
+    fn sidecar(
+        &self,
+        store: &Store,
+        array: Part,
+        sparse: &[npy::SparseEntry],
+        computed: Option<&npy::Computed<'_>>,
+    ) -> Result<(String, u64), Failure> {
+        let progress = bar(self.within.chunk_count(), "hashing", "chunks");
+        let hashed = worlds::digest(store, Some(self.within), &|| progress.inc(1));
+        progress.finish_and_clear();
+        let (digest, chunks) = hashed.about(&self.world)?;
         let settings = store.settings();
         let version = settings.generator.version.to_string();
         let about =
             npy::About { seed: settings.seed, generator: &settings.generator.name, version: &version, digest: &digest };
         let path = self.out.with_extension("json");
-        let (side_part, mut side) = Part::create(&path).about(&path)?;
-        npy::write_sidecar(self.within, &store.registry(), about, &sparse, &mut side).about(&path)?;
+        let (part, mut side) = Part::create(&path).about(&path)?;
+        npy::write_sidecar(self.within, &store.registry(), about, sparse, computed, &mut side).about(&path)?;
         side.flush().about(&path)?;
-        part.finish().about(&self.out)?;
-        side_part.finish().about(&path)?;
+        array.finish().about(&self.out)?;
+        part.finish().about(&path)?;
         let missing = self.within.chunk_count() - chunks;
         if missing > 0 {
             let instead = if settings.generator.name == "void" { "as air" } else { "as the generator makes them" };
             let total = missing + chunks;
             eprintln!("{missing} of the {total} chunks of the box are not stored: they are written {instead}");
         }
-        let [x, y, z] = self.within.size();
-        Ok(json!({ "voxels": x * y * z, "sparse": sparse.len(), "digest": digest, "not_stored": missing }))
+        Ok((digest, missing))
     }
 
     fn vox(&self, store: &Store) -> Result<Value, Failure> {

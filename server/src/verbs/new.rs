@@ -31,7 +31,7 @@ pub struct New {
 
 /// Names of rules on the command line.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Physics {
+pub enum Physics {
     Span,
     Connectivity,
     Off,

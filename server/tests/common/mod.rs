@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
@@ -28,6 +28,15 @@ pub fn succeed(arguments: &[&str]) -> String {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
     text
+}
+
+/// Where the real input files are; none if they are not there, and not asked for.
+pub fn shared() -> Option<PathBuf> {
+    let given = std::env::var_os("TERRANE_SHARED").map(PathBuf::from);
+    let folder = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared")).join("data");
+    let required = std::env::var_os("TERRANE_REQUIRE_SHARED").is_some();
+    assert!(folder.is_dir() || !required, "TERRANE_REQUIRE_SHARED is set, but {} is no folder", folder.display());
+    folder.is_dir().then_some(folder)
 }
 
 /// A served world; killed when dropped.

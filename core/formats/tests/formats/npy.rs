@@ -30,7 +30,7 @@ fn export(world: &World, within: VoxelBox) -> (Vec<u8>, Vec<u8>) {
     let (mut array, mut json) = (Vec::new(), Vec::new());
     let sparse = npy::write_array(within, &world.source(), &mut array).unwrap();
     let about = About { seed: u64::MAX, generator: "hills", version: "3", digest: "00ff" };
-    npy::write_sidecar(within, &world.registry, about, &sparse, &mut json).unwrap();
+    npy::write_sidecar(within, &world.registry, about, &sparse, None, &mut json).unwrap();
     (array, json)
 }
 

@@ -14,7 +14,7 @@ pub use tables::{Sky, block_table, sky_table};
 use crate::block::{BlockId, Registry};
 use crate::chunk::{Chunk, zeroed};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS, VERTICAL_BOUND};
-use crate::relax::{Bulk, Classes, Field, TILES_MAX, Table, Values};
+use crate::relax::{Bulk, Field, TILES_MAX, Table, Values};
 use crate::resident::Residency;
 use crate::space::{ChunkPos, LocalIndex, VoxelPos};
 use crate::step::SourceError;
@@ -31,15 +31,19 @@ const AROUND: i32 = 1;
 const COLUMNS: usize = (2 * AROUND as usize + 1).pow(2);
 /// Heap bytes that light may take before it is dropped, to be worked out again where it is asked for.
 const BYTES_MAX: usize = 512 << 20;
-/// Chunks that may be held before all are dropped: what one question adds has to fit as well.
-const CHUNKS_MAX: usize = TILES_MAX - COLUMNS * (2 * VERTICAL_BOUND as usize / CHUNK_EDGE);
+/// Chunks that may be held before all are dropped: what is loaded at once has to fit as well.
+const CHUNKS_MAX: usize = TILES_MAX / 2;
+/// Chunks of which light may be loaded at once, wherever they are.
+pub const PREPARED_MAX: usize = (TILES_MAX - CHUNKS_MAX) / (COLUMNS * HEIGHT);
+/// Chunks of a column.
+const HEIGHT: usize = 2 * VERTICAL_BOUND as usize / CHUNK_EDGE;
 /// Changed voxels that may wait: from there on it is cheaper to begin anew.
 const PENDING_MAX: usize = 1 << 18;
 /// Chunks that were told, then dropped, and are still watched; if there are more, all of them count as changed.
 const STALE_MAX: usize = 1 << 18;
 
 const _: () = assert!(AROUND * CHUNK_EDGE as i32 >= FULL as i32, "light ends within the chunks beside");
-const _: () = assert!(CHUNKS_MAX < TILES_MAX, "one question fits a field");
+const _: () = assert!(PREPARED_MAX >= 16, "the columns of a region can be lit at once");
 
 /// A column of chunks: x and z.
 type Stack = [i32; 2];
@@ -215,12 +219,7 @@ impl Light {
         pos: ChunkPos,
         chunks: &mut Residency,
     ) -> Result<Box<[u8; CHUNK_VOXELS]>, SourceError> {
-        if !self.told.contains(&pos) {
-            if self.memory_bytes() > BYTES_MAX || self.chunk_count() > CHUNKS_MAX {
-                self.forget();
-            }
-            self.load_around(tick, pos, chunks)?;
-        }
+        self.prepare(tick, &[pos], chunks);
         if self.dark.contains(&pos) {
             self.read_again(tick, pos, chunks)?;
         }
@@ -234,34 +233,54 @@ impl Light {
         Ok(values)
     }
 
-    /// Loads what lights a chunk and is not held. An error leaves everything as it was.
-    fn load_around(&mut self, tick: u64, centre: ChunkPos, chunks: &mut Residency) -> Result<(), SourceError> {
-        let bottom = (centre.y() - AROUND).max(-TOP_CHUNK - 1);
-        let held = |at: &Stack| self.lowest.get(at).copied().unwrap_or(TOP_CHUNK + 1);
-        let columns: Vec<(Stack, i32)> =
-            around(centre).into_iter().map(|at| (at, held(&at))).filter(|(_, held)| *held > bottom).collect();
-        let of = |([x, z], held): &(Stack, i32)| (bottom..*held).map(|y| (*x, y, *z)).collect::<Vec<_>>();
-        let sky = columns.iter().flat_map(of).filter_map(|(x, y, z)| ChunkPos::new(x, y, z).ok());
-        let sky: Vec<ChunkPos> = sky.collect();
-        let block: Vec<ChunkPos> = cube(centre).filter(|pos| !self.block.holds(*pos)).collect();
-        if sky.is_empty() && block.is_empty() {
-            return Ok(());
+    /// Loads at once what lights some chunks and is not held, so that [`Light::values`] finds it.
+    ///
+    /// # Panics
+    /// If there are more than [`PREPARED_MAX`].
+    pub fn prepare(&mut self, tick: u64, centres: &[ChunkPos], chunks: &mut Residency) {
+        assert!(centres.len() <= PREPARED_MAX, "{} chunks at once; {PREPARED_MAX} is the most", centres.len());
+        if centres.iter().all(|pos| self.told.contains(pos)) {
+            return;
         }
-        let needed: BTreeSet<ChunkPos> = sky.iter().chain(&block).copied().collect();
-        let failed = chunks.fetch(tick, &needed.into_iter().collect::<Vec<_>>());
-        if let Some(error) = failed.get(&centre) {
-            return Err(error.clone());
+        if self.memory_bytes() > BYTES_MAX || self.chunk_count() > CHUNKS_MAX {
+            self.forget();
         }
-        self.dark.extend(failed.keys());
+        let mut bottoms: BTreeMap<Stack, i32> = BTreeMap::new();
+        for centre in centres {
+            let bottom = (centre.y() - AROUND).max(-TOP_CHUNK - 1);
+            for at in around(*centre) {
+                bottoms.entry(at).and_modify(|lowest| *lowest = bottom.min(*lowest)).or_insert(bottom);
+            }
+        }
+        bottoms.retain(|at, bottom| *bottom < self.held_from(*at));
+        let column = |(at, bottom): (&Stack, &i32)| {
+            let ([x, z], heights) = (*at, *bottom..self.held_from(*at));
+            heights.filter_map(move |y| ChunkPos::new(x, y, z).ok()).collect::<Vec<_>>()
+        };
+        let sky: Vec<ChunkPos> = bottoms.iter().flat_map(column).collect();
+        let block: BTreeSet<ChunkPos> =
+            centres.iter().flat_map(|pos| cube(*pos)).filter(|pos| !self.block.holds(*pos)).collect();
+        self.load(tick, &sky, &block, chunks);
+        self.lowest.extend(bottoms);
+    }
+
+    /// The lowest chunk of a column that light of the sky is held of.
+    fn held_from(&self, at: Stack) -> i32 {
+        self.lowest.get(&at).copied().unwrap_or(TOP_CHUNK + 1)
+    }
+
+    fn load(&mut self, tick: u64, sky: &[ChunkPos], block: &BTreeSet<ChunkPos>, chunks: &mut Residency) {
+        let needed: BTreeSet<ChunkPos> = sky.iter().chain(block).copied().collect();
+        if needed.is_empty() {
+            return;
+        }
+        self.dark.extend(chunks.fetch(tick, &needed.into_iter().collect::<Vec<_>>()).into_keys());
         let read = |pos: ChunkPos| chunks.get(pos).map(|held| &*held.chunk);
-        let sky: Vec<(ChunkPos, Classes)> =
-            sky.into_iter().map(|pos| (pos, self.sky_rules.classes(pos, read(pos)))).collect();
-        let block: Vec<(ChunkPos, Classes)> =
-            block.into_iter().map(|pos| (pos, classes(&self.block_rules, read(pos)))).collect();
+        let of_sky = |pos: &ChunkPos| (*pos, self.sky_rules.classes(*pos, read(*pos)));
+        let of_block = |pos: &ChunkPos| (*pos, classes(&self.block_rules, read(*pos)));
+        let (sky, block) = (sky.iter().map(of_sky).collect(), block.iter().map(of_block).collect());
         self.sky.load(sky);
         self.block.load(block);
-        self.lowest.extend(columns.iter().map(|(at, _)| (*at, bottom)));
-        Ok(())
     }
 
     /// Tries again to read a chunk that could not be read.

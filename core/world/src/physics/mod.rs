@@ -17,7 +17,7 @@ pub mod support;
 
 use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
-use crate::relax::{Bulk, RulesError};
+use crate::relax::{Bulk, RulesError, TILES_MAX};
 use crate::space::{ColumnPos, VoxelPos};
 use crate::step::Stage;
 use connectivity::Connectivity;
@@ -164,6 +164,8 @@ pub struct Physics {
 
 /// Heap bytes that support may take before it is dropped, to be worked out again where it is needed.
 const SUPPORT_BYTES_MAX: usize = 512 << 20;
+/// The same in chunks, as those that are all air take next to no memory.
+const SUPPORT_CHUNKS_MAX: usize = TILES_MAX / 2;
 /// Chunks whose pieces may be held before they are dropped: some kilobytes each.
 const PIECES_CHUNKS_MAX: usize = 65_536;
 
@@ -205,7 +207,11 @@ impl Physics {
     /// Splits into what a tick reads and what it keeps. What has grown too large is dropped.
     pub fn parts(&mut self) -> (&Facts, &mut Judge) {
         match &mut self.judge {
-            Judge::Span(support) if support.memory_bytes() > SUPPORT_BYTES_MAX => support.forget(),
+            Judge::Span(support)
+                if support.memory_bytes() > SUPPORT_BYTES_MAX || support.chunk_count() > SUPPORT_CHUNKS_MAX =>
+            {
+                support.forget();
+            }
             Judge::Connectivity(connectivity) if connectivity.chunks() > PIECES_CHUNKS_MAX => connectivity.forget(),
             _ => {}
         }

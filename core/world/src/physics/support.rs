@@ -87,6 +87,11 @@ impl Support {
         self.field.memory_bytes()
     }
 
+    /// How many chunks support is held of.
+    pub fn chunk_count(&self) -> usize {
+        self.field.chunks().count()
+    }
+
     /// Takes the ready marks in: what they changed is followed until support is true again.
     pub fn judge(&mut self, tick: &mut Tick<'_>) -> Lost {
         let marks = all_marks(tick.start);
@@ -142,14 +147,19 @@ impl Support {
         self.field.distance(pos) < ANCHORED
     }
 
+    /// Loads at once what bears on some chunks and is not loaded, so that [`Support::values`] finds it.
+    pub fn prepare(&mut self, tick: &mut Tick<'_>, centres: &[ChunkPos]) {
+        let marks = all_marks(tick.start);
+        let mut new = Vec::new();
+        for pos in centres.iter().filter(|pos| !self.complete.contains(pos)).copied().collect::<Vec<_>>() {
+            self.find_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks, &mut new);
+        }
+        self.field.load(new);
+    }
+
     /// The support of every voxel of a chunk, 0 for what is not solid or does not stand, as of the marks that were looked into.
     pub fn values(&mut self, tick: &mut Tick<'_>, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
-        if !self.complete.contains(&pos) {
-            let marks = all_marks(tick.start);
-            let mut new = Vec::new();
-            self.find_around(tick, pos, REACH / CHUNK_EDGE as i32, &marks, &mut new);
-            self.field.load(new);
-        }
+        self.prepare(tick, &[pos]);
         let mut values = zeroed::<u8, CHUNK_VOXELS>();
         if let Some(field) = self.field.values(pos) {
             for (value, local) in values.iter_mut().zip((0..).map_while(LocalIndex::new)) {

@@ -4,5 +4,6 @@
 
 mod label_clusters;
 mod label_components;
+mod label_outwards;
 mod label_volume;
 mod shapes;
