@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros make functions without")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use rayon::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -77,10 +78,10 @@ struct World {
 }
 
 impl World {
-    fn put<'a>(&mut self, chunks: impl IntoIterator<Item = (&'a ChunkPos, &'a Chunk)>) {
-        for (pos, chunk) in chunks {
-            self.components.set(*pos, &Bits::of(chunk, &self.solid), &Bits::of(chunk, &self.anchored));
-        }
+    fn put<'a>(&mut self, chunks: impl IntoParallelIterator<Item = (&'a ChunkPos, &'a Chunk)>) {
+        let bits = |(pos, chunk): (&ChunkPos, &Chunk)| (*pos, Bits::of(chunk, &self.solid), Bits::of(chunk, &self.anchored));
+        let bits: Vec<(ChunkPos, Bits, Bits)> = chunks.into_par_iter().map(bits).collect();
+        bits.into_iter().for_each(|(pos, solid, anchored)| self.components.set(pos, solid, anchored));
         self.components.settle();
     }
 
@@ -116,7 +117,7 @@ fn edits(criterion: &mut Criterion) {
             pool.install(|| world.put(&after));
             assert_eq!(std::hint::black_box(world.unsupported()).0, expected as usize, "we and cc3d differ");
         });
-        world.put(after.keys().map(|pos| (pos, &before[pos])));
+        world.put(after.par_iter().map(|(pos, _)| (pos, &before[pos])));
         run
     };
     let (one, two) = (pool(1), pool(2));

@@ -321,6 +321,7 @@ fn what_can_not_be_computed_is_refused_with_the_way_out_and_leaves_no_file() {
         (1, &vox, &["--what", "light"], &["out.vox", "light", "--out FILE.npy"]),
         (1, &region, &["--what", "components"], &["regions", "components", "--out FILE.npy"]),
         (1, out, &["--what", "light", "--format", "mca"], &["out.npy", "--format npy"]),
+        (1, &at("out.json"), &["--what", "light", "--format", "npy"], &["out.json", "--out FILE.npy"]),
         (1, out, &["--what", "light", "--compute", "cpu", "--device", "any"], &["--device any", "--compute cpu"]),
         (1, out, &["--what", "components", "--compute", "cpu", "--device", "any"], &["exclude each other"]),
         (

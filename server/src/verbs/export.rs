@@ -88,6 +88,10 @@ impl Export {
         if format != Format::Mca {
             self.check_size()?;
         }
+        if format == Format::Npy && self.out.extension().is_some_and(|extension| extension == "json") {
+            let out = self.out.display();
+            return Err(Failure::new(format!("{out}: what the array holds is told in that file: give --out FILE.npy")));
+        }
         let facts = match (format, self.what) {
             (Format::Npy, Some(what)) => self.computed(what, &store)?,
             _ => self.blocks(format, &store)?,

@@ -74,8 +74,8 @@ impl Components {
     }
 
     /// Puts a chunk in or replaces it. Anchored voxels that are not solid do not count.
-    pub fn set(&mut self, pos: ChunkPos, solid: &Bits, anchored: &Bits) {
-        self.pending.insert(pos, Some((solid.clone(), anchored.clone())));
+    pub fn set(&mut self, pos: ChunkPos, solid: Bits, anchored: Bits) {
+        self.pending.insert(pos, Some((solid, anchored)));
     }
 
     /// Takes a chunk out.

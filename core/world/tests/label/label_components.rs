@@ -51,7 +51,7 @@ fn edit(world: &mut World, numbers: &mut Numbers) -> BTreeSet<ChunkPos> {
 
 fn put(components: &mut Components, world: &World, pos: ChunkPos) {
     match world.get(&pos) {
-        Some((solid, anchored)) => components.set(pos, solid, anchored),
+        Some((solid, anchored)) => components.set(pos, solid.clone(), anchored.clone()),
         None => components.remove(pos),
     }
 }
@@ -150,7 +150,7 @@ fn a_bridge_over_borders_falls_when_its_last_pillar_goes() {
     let mut components = Components::new();
     for (pos, solid) in &chunks {
         let anchored = if *pos == foot.chunk() { Bits::from_iter([foot.local()]) } else { Bits::empty() };
-        components.set(*pos, solid, &anchored);
+        components.set(*pos, solid.clone(), anchored);
     }
     components.settle();
     assert_eq!((components.component_count(), components.unsupported_count()), (1, 0));
@@ -160,7 +160,7 @@ fn a_bridge_over_borders_falls_when_its_last_pillar_goes() {
     // The chunk with the upper part of the pillar loses a voxel of it.
     let cut = voxel(3, -7, -1);
     chunks.get_mut(&cut.chunk()).unwrap().set(cut.local(), false);
-    components.set(cut.chunk(), &chunks[&cut.chunk()], &Bits::empty());
+    components.set(cut.chunk(), chunks[&cut.chunk()].clone(), Bits::empty());
     components.settle();
     assert_eq!((components.component_count(), components.unsupported_voxels()), (2, 80 + 6));
     assert_eq!((components.is_supported(voxel(39, 0, -1)), components.is_supported(foot)), (Some(false), Some(true)));
