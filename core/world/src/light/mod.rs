@@ -41,6 +41,10 @@ const STALE_MAX: usize = 1 << 18;
 const _: () = assert!(AROUND * CHUNK_EDGE as i32 >= FULL as i32, "light ends within the chunks beside");
 const _: () = assert!(CHUNKS_MAX < TILES_MAX, "one question fits a field");
 
+/// Changed voxels that are worked in at once where work is limited: under a high sky each may mean hundreds, and what is cut
+/// into smaller parts takes longer in all.
+const PART_VOXELS: usize = 128;
+
 /// A column of chunks: x and z.
 type Stack = [i32; 2];
 
@@ -184,9 +188,27 @@ impl Light {
     /// Works in what was noted.
     pub fn settle(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        if pending.is_empty() {
-            return;
+        if !pending.is_empty() {
+            self.work_in(&pending);
         }
+    }
+
+    /// Works in what was noted, in parts, until voxels have been looked at `visits` times. Gives whether that was all.
+    pub fn settle_some(&mut self, visits: u64) -> bool {
+        let pending = std::mem::take(&mut self.pending);
+        let (mut parts, mut visited) = (pending.chunks(PART_VOXELS), 0);
+        while visited < visits
+            && let Some(part) = parts.next()
+        {
+            visited += self.work_in(part);
+        }
+        self.pending = parts.flatten().copied().collect();
+        self.pending.is_empty()
+    }
+
+    /// Works in changes, and gives how often a voxel was looked at.
+    fn work_in(&mut self, pending: &[(VoxelPos, BlockId)]) -> u64 {
+        let mut visited = 0;
         let sky: BTreeMap<VoxelPos, u8> =
             pending.iter().map(|(pos, block)| (*pos, self.sky_rules.class(*pos, *block))).collect();
         let block: BTreeMap<VoxelPos, u8> =
@@ -194,10 +216,12 @@ impl Light {
         for (field, classes) in [(&mut self.sky, sky), (&mut self.block, block)] {
             let other = |(pos, class): &(VoxelPos, u8)| field.class(*pos).is_some_and(|held| held != *class);
             let changes: Vec<(VoxelPos, u8)> = classes.into_iter().filter(other).collect();
-            let changed = field.update(&changes).changed;
-            let chunks = changed.iter().map(|changed| changed.pos.chunk());
+            let updated = field.update(&changes);
+            visited += updated.visited;
+            let chunks = updated.changed.iter().map(|changed| changed.pos.chunk());
             self.changed.extend(chunks.filter(|pos| self.told.remove(pos)));
         }
+        visited
     }
 
     /// Chunks whose light was told and is another now, or may be; each is named once until it is told again. Ascending.
@@ -234,8 +258,13 @@ impl Light {
         Ok(values)
     }
 
-    /// Loads what lights a chunk and is not held. An error leaves everything as it was.
-    fn load_around(&mut self, tick: u64, centre: ChunkPos, chunks: &mut Residency) -> Result<(), SourceError> {
+    /// The chunks that would have to be loaded to tell the light of a chunk, ascending.
+    pub fn needed(&self, pos: ChunkPos) -> Vec<ChunkPos> {
+        if self.told.contains(&pos) { Vec::new() } else { self.missing(pos).needed() }
+    }
+
+    /// What lights a chunk and is not held.
+    fn missing(&self, centre: ChunkPos) -> Missing {
         let bottom = (centre.y() - AROUND).max(-TOP_CHUNK - 1);
         let held = |at: &Stack| self.lowest.get(at).copied().unwrap_or(TOP_CHUNK + 1);
         let columns: Vec<(Stack, i32)> =
@@ -244,11 +273,18 @@ impl Light {
         let sky = columns.iter().flat_map(of).filter_map(|(x, y, z)| ChunkPos::new(x, y, z).ok());
         let sky: Vec<ChunkPos> = sky.collect();
         let block: Vec<ChunkPos> = cube(centre).filter(|pos| !self.block.holds(*pos)).collect();
-        if sky.is_empty() && block.is_empty() {
+        Missing { columns, bottom, sky, block }
+    }
+
+    /// Loads what lights a chunk and is not held. An error leaves everything as it was.
+    fn load_around(&mut self, tick: u64, centre: ChunkPos, chunks: &mut Residency) -> Result<(), SourceError> {
+        let missing = self.missing(centre);
+        let needed = missing.needed();
+        if needed.is_empty() {
             return Ok(());
         }
-        let needed: BTreeSet<ChunkPos> = sky.iter().chain(&block).copied().collect();
-        let failed = chunks.fetch(tick, &needed.into_iter().collect::<Vec<_>>());
+        let Missing { columns, bottom, sky, block } = missing;
+        let failed = chunks.fetch(tick, &needed);
         if let Some(error) = failed.get(&centre) {
             return Err(error.clone());
         }
@@ -272,6 +308,25 @@ impl Light {
         let chunk = Arc::clone(&chunks.get(pos).expect("just fetched").chunk);
         self.replace(pos, &chunk);
         Ok(())
+    }
+}
+
+/// What lights a chunk and is not held.
+struct Missing {
+    /// Columns that don't reach down to `bottom`, and the lowest chunk that is held of each.
+    columns: Vec<(Stack, i32)>,
+    bottom: i32,
+    /// Their chunks.
+    sky: Vec<ChunkPos>,
+    /// Chunks whose blocks may shine on it.
+    block: Vec<ChunkPos>,
+}
+
+impl Missing {
+    /// All of the chunks, ascending.
+    fn needed(&self) -> Vec<ChunkPos> {
+        let needed: BTreeSet<ChunkPos> = self.sky.iter().chain(&self.block).copied().collect();
+        needed.into_iter().collect()
     }
 }
 
