@@ -23,8 +23,13 @@ export class Materials {
   readonly filled = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, {});
   /** The same with the support of each voxel for a colour. */
   readonly support = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { SUPPORT: "" } });
+  /** The same by the light of the voxel before each face. */
+  readonly lit = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { LIGHT: "" } });
   readonly translucent = this.material(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
     transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "" },
+  });
+  readonly litTranslucent = this.material(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
+    transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "", LIGHT: "" },
   });
   /** For bodies; each has its own `drop`. */
   readonly falling = this.fallingMaterial(CHUNK_VERTEX, FILLED_FRAGMENT, {});

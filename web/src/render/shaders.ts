@@ -170,6 +170,21 @@ flat in float shade;
 uniform float drop;
 out vec4 pixel;
 
+#ifdef LIGHT
+/** What is left of the day at a face: of both lights the stronger; that of blocks is warm, and where none is one still sees. */
+vec3 brightness() {
+  float sky = floor(shade / 16.0);
+  float block = shade - 16.0 * sky;
+  float level = max(sky, block) / 15.0;
+  vec3 tint = mix(vec3(1.0), vec3(1.0, 0.82, 0.58), clamp((block - sky) / 8.0, 0.0, 1.0));
+  return tint * mix(0.06, 1.0, pow(level, 1.7));
+}
+#else
+vec3 brightness() {
+  return vec3(1.0);
+}
+#endif
+
 vec3 toLinear(vec3 encoded) {
   return pow(encoded, vec3(2.2));
 }
@@ -248,7 +263,7 @@ void main() {
 #ifdef SUPPORT
   base = mix(base * 0.35, supportColor(face) * (1.0 + 0.5 * variation), direction < 6 ? 1.0 : 0.0);
 #endif
-  vec3 lit = base * lightOn(faceNormal, occlusion);
+  vec3 lit = base * lightOn(faceNormal, occlusion) * brightness();
   lit = mix(lit, base * 1.9, color.a);
   pixel = vec4(encode(withFog(lit, place - cameraPosition)), 1.0);
 }
@@ -288,6 +303,6 @@ void main() {
     lit += vec3(1.0, 0.9, 0.7) * glint * 1.6;
     alpha = max(alpha, min(1.0, glint));
   }
-  pixel = vec4(encode(withFog(lit * open, fromCamera)), alpha);
+  pixel = vec4(encode(withFog(lit * open * brightness(), fromCamera)), alpha);
 }
 `;
