@@ -170,14 +170,21 @@ flat in float shade;
 uniform float drop;
 out vec4 pixel;
 
-#ifdef LIGHT
+#if defined(LIGHT) || defined(BODY_LIGHT)
+uniform float bodyLight;
+
 /** What is left of the day at a face: of both lights the stronger; that of blocks is warm, and where none is one still sees. */
 vec3 brightness() {
-  float sky = floor(shade / 16.0);
-  float block = shade - 16.0 * sky;
+#ifdef BODY_LIGHT
+  float light = bodyLight;
+#else
+  float light = shade;
+#endif
+  float sky = floor(light / 16.0);
+  float block = light - 16.0 * sky;
   float level = max(sky, block) / 15.0;
-  vec3 tint = mix(vec3(1.0), vec3(1.0, 0.82, 0.58), clamp((block - sky) / 8.0, 0.0, 1.0));
-  return tint * mix(0.06, 1.0, pow(level, 1.7));
+  vec3 tint = mix(vec3(1.0), vec3(1.0, 0.85, 0.64), clamp((block - sky) / 8.0, 0.0, 1.0));
+  return tint * mix(0.08, 1.0, pow(level, 1.5));
 }
 #else
 vec3 brightness() {
