@@ -104,17 +104,20 @@ async function digHall(page: Page, place: Place): Promise<void> {
       return isLamp ? "glowstone" : isPillar && !isHole ? "stone_bricks" : isHole ? "air" : dy > height ? null : isWall ? "stone" : "air";
     };
     let count = 0;
-    for (let dy = 24; dy >= 0; dy -= 1) {
-      for (let dz = -length; dz <= length; dz += 1) {
-        for (let dx = -width; dx <= width; dx += 1) {
-          const block = blockAt(dx, dy, dz);
-          if (block !== null && window.terrane.block(px + dx, py - 12 + dy, pz + dz) !== block) {
-            window.terrane.edit(px + dx, py - 12 + dy, pz + dz, block);
+    // What holds the roof comes before what is taken from under it.
+    for (const isDigging of [false, true]) {
+      for (let dy = 28; dy >= 0; dy -= 1) {
+        for (let dz = -length; dz <= length; dz += 1) {
+          for (let dx = -width; dx <= width; dx += 1) {
+            const [block, place] = [blockAt(dx, dy, dz), [px + dx, py - 20 + dy, pz + dz] as const];
+            if (block === null || (block === "air") !== isDigging || window.terrane.block(...place) === block) {
+              continue;
+            }
+            window.terrane.edit(...place, block);
             count += 1;
-          }
-          if (count % 400 === 399) {
-            count += 1;
-            await new Promise((resolve) => setTimeout(resolve, 1_000));
+            if (count % 400 === 0) {
+              await new Promise((resolve) => setTimeout(resolve, 1_000));
+            }
           }
         }
       }
@@ -134,7 +137,7 @@ test.skipIf(process.env["HALL"] === undefined)("a hall under the ground, by the 
     const spawn = await page.evaluate(() => window.terrane.state().position);
     const place = await firmGroundNear(page, [Math.floor(spawn[0]), 0, Math.floor(spawn[2])]);
     await digHall(page, place);
-    await page.evaluate(([x, y, z]) => window.terrane.teleport(x + 1.2, y - 9.2, z + 11, -6, -4), place);
+    await page.evaluate(([x, y, z]) => window.terrane.teleport(x + 1.2, y - 17.2, z + 11, -6, -4), place);
     await page.waitForTimeout(8_000);
     await settled(page);
     await screenshot(page, "light");
