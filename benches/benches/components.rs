@@ -79,7 +79,8 @@ struct World {
 
 impl World {
     fn put<'a>(&mut self, chunks: impl IntoParallelIterator<Item = (&'a ChunkPos, &'a Chunk)>) {
-        let bits = |(pos, chunk): (&ChunkPos, &Chunk)| (*pos, Bits::of(chunk, &self.solid), Bits::of(chunk, &self.anchored));
+        let bits =
+            |(pos, chunk): (&ChunkPos, &Chunk)| (*pos, Bits::of(chunk, &self.solid), Bits::of(chunk, &self.anchored));
         let bits: Vec<(ChunkPos, Bits, Bits)> = chunks.into_par_iter().map(bits).collect();
         bits.into_iter().for_each(|(pos, solid, anchored)| self.components.set(pos, solid, anchored));
         self.components.settle();

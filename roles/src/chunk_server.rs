@@ -6,7 +6,7 @@
 //! few a step, outside of the world's tick.
 
 use crate::bodies::Bodies;
-use crate::overlays::{self, Overlays};
+use crate::overlays::{self, Budget, Overlays, SUPPORT_WORK, Unsettled};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use terrane_protocol::error::{ProtocolError, RefusedCode};
 use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, OVERLAY_TURN_BYTES, SESSIONS_MAX};
 use terrane_protocol::message::{Hello, Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
 use terrane_protocol::stream::{OverlayAnswer, registry_frames};
-use terrane_protocol::{ChunkStream, DeltaFrame, Event, PROTOCOL_VERSION, Session};
+use terrane_protocol::{ChunkStream, DeltaFrame, Event, OverlayKind, PROTOCOL_VERSION, Session};
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::space::{ChunkPos, VoxelPos};
 use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, SourceError, World};
@@ -90,8 +90,13 @@ pub struct Limits {
     pub loads_per_step: usize,
     /// Ticks that may wait for their fsync before the world stands still.
     pub uncommitted_ticks: usize,
-    /// Overlays that may be made in one step: at a few milliseconds each they leave most of a tick alone.
+    /// Overlays that may be made in one step: at a few milliseconds each they leave most of a tick alone. Four of light
+    /// count as one.
     pub overlays_per_step: usize,
+    /// Chunks that may be loaded in one step to tell the light of others: everything up to the sky lights them.
+    pub light_loads_per_step: usize,
+    /// How often a voxel may be looked at in one step to work changes into light, in about a hundred nanoseconds each.
+    pub light_visits_per_step: u64,
     /// Bytes of overlays that are kept because nothing near by has changed.
     pub overlay_bytes: usize,
 }
@@ -103,6 +108,8 @@ impl Default for Limits {
             loads_per_step: 96,
             uncommitted_ticks: 64,
             overlays_per_step: 8,
+            light_loads_per_step: 128,
+            light_visits_per_step: 100_000,
             overlay_bytes: 32 << 20,
         }
     }
@@ -170,6 +177,8 @@ pub struct ChunkServer {
     unreadable: BTreeSet<ChunkPos>,
     bodies: Bodies,
     overlays: Overlays,
+    /// Whether light may be held because somebody wants it.
+    is_lit: bool,
 }
 
 impl ChunkServer {
@@ -194,6 +203,7 @@ impl ChunkServer {
             unreadable: BTreeSet::new(),
             bodies,
             overlays: Overlays::default(),
+            is_lit: false,
         }
     }
 
@@ -423,7 +433,7 @@ impl ChunkServer {
             stream.offer_moves(tick, &news.moves);
             frames.iter().for_each(|frame| stream.offer(frame));
             stream.offer_ends(&news.ends);
-            stale.iter().for_each(|pos| stream.spoil_overlays(*pos));
+            stale.iter().for_each(|pos| stream.spoil_overlay(*pos, OverlayKind::Support));
         }
     }
 
@@ -482,35 +492,66 @@ impl ChunkServer {
         self.pump_overlays(out);
     }
 
+    /// Follows what has changed in the light, a bounded part of it. Gives whether nothing is left.
+    fn follow_light(&mut self) -> bool {
+        let wants = |client: &Client| client.stream.overlays().contains(OverlayKind::Light) && !client.ending;
+        if !self.clients.values().any(wants) {
+            if std::mem::take(&mut self.is_lit) {
+                self.world.forget_light();
+            }
+            return true;
+        }
+        self.is_lit = true;
+        if !self.world.settle_light(self.limits.light_visits_per_step) {
+            return false;
+        }
+        for pos in self.world.light_changed() {
+            self.overlays.spoil(pos, OverlayKind::Light);
+            self.clients.values_mut().for_each(|client| client.stream.spoil_overlay(pos, OverlayKind::Light));
+        }
+        true
+    }
+
     /// Makes a few overlays and sends them to those who have nothing else to wait for, each its share.
     fn pump_overlays(&mut self, out: &mut Outbox) {
+        let is_settled = self.follow_light();
         let due = |client: &Client| client.stream.has_overlays_due() && !client.ending;
         let count = self.clients.values().filter(|client| due(client)).count();
-        let (world, overlays, uncommitted, limits) =
-            (&mut self.world, &mut self.overlays, &self.uncommitted, &self.limits);
-        let mut left = limits.overlays_per_step;
+        if count == 0 {
+            return;
+        }
+        let (world, overlays, limits) = (&mut self.world, &mut self.overlays, &self.limits);
+        let uncommitted = &self.uncommitted;
+        let unsettled = Unsettled::new(uncommitted.iter().flat_map(|waiting| waiting.before.keys().copied()));
+        let is_near = |waiting: &Uncommitted, pos| overlays::around(pos).any(|pos| waiting.before.contains_key(&pos));
+        let mut left = limits.overlays_per_step * SUPPORT_WORK;
+        let mut loads = limits.light_loads_per_step;
         for (index, (peer, client)) in self.clients.iter_mut().filter(|(_, client)| due(client)).enumerate() {
-            let mut share = left.div_ceil(count - index);
-            left -= share;
+            let share = left.div_ceil(count - index);
+            let is_fresh = loads == limits.light_loads_per_step;
+            let mut budget = Budget { work: share, spent: 0, loads, is_fresh };
             let mut bytes = Vec::new();
             client.stream.next_overlays(OVERLAY_TURN_BYTES, &mut bytes, &mut |pos, kind| {
                 if let Some(frame) = overlays.get(pos, kind) {
                     return OverlayAnswer::Frame(frame);
                 }
                 // Of what is not durable nothing is shown.
-                if uncommitted.iter().any(|waiting| overlays::around(pos).any(|pos| waiting.before.contains_key(&pos)))
-                {
+                let is_early = match kind {
+                    OverlayKind::Support => uncommitted.iter().any(|waiting| is_near(waiting, pos)),
+                    OverlayKind::Light => !is_settled || unsettled.may_light(pos),
+                };
+                if is_early {
                     return OverlayAnswer::Later;
                 }
-                if share == 0 {
+                if budget.spent >= budget.work {
                     return OverlayAnswer::Enough;
                 }
-                let (frame, is_work) = overlays::make(world, pos, kind);
-                share -= usize::from(is_work);
+                let Some(frame) = overlays::make(world, pos, kind, &mut budget) else { return OverlayAnswer::Enough };
                 overlays.put(pos, kind, &frame, limits.overlay_bytes);
                 OverlayAnswer::Frame(frame)
             });
-            left += share;
+            left = left.saturating_sub(budget.spent);
+            loads = budget.loads;
             if !bytes.is_empty() {
                 out.send.push((*peer, bytes));
             }

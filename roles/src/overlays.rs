@@ -1,4 +1,5 @@
-//! Overlay frames: made when somebody wants to see them, and kept until something changes near by.
+//! Overlay frames: made when somebody wants to see them, and kept until they may be others. Support may when something changes
+//! near by; whose light has become another, the world says.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,7 +8,10 @@ use terrane_protocol::overlay::{Values, encode_overlay};
 use terrane_world::chunk::Version;
 use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::space::{ChunkPos, ColumnPos};
-use terrane_world::step::{Deltas, World};
+use terrane_world::step::{Deltas, Held, SourceError, World};
+
+/// A column of chunks: x and z.
+type Stack = [i32; 2];
 
 /// Frames that were made, shared by all who want them.
 #[derive(Default)]
@@ -36,7 +40,7 @@ impl Overlays {
         }
     }
 
-    /// Takes a durable tick in: what is shown of these chunks may be something else now. What a change means to support is
+    /// Takes a durable tick in: the support of these chunks may be something else now. What a change means to support is
     /// found out in a tick after it, so that the chunk is named a second time then.
     pub fn update(&mut self, deltas: &Deltas) -> BTreeSet<ChunkPos> {
         let mut changed: BTreeSet<ChunkPos> = deltas.chunks.iter().map(|delta| delta.pos).collect();
@@ -48,34 +52,99 @@ impl Overlays {
             }
         }
         let stale: BTreeSet<ChunkPos> = changed.into_iter().flat_map(around).collect();
-        stale.iter().for_each(|pos| self.spoil(*pos));
+        stale.iter().for_each(|pos| self.spoil(*pos, OverlayKind::Support));
         stale
     }
 
-    fn spoil(&mut self, pos: ChunkPos) {
-        for kind in OverlayKind::ALL {
-            if let Some(frame) = self.frames.remove(&(pos, kind)) {
-                self.bytes -= frame.len();
-            }
+    /// An overlay of a chunk may be another one now.
+    pub fn spoil(&mut self, pos: ChunkPos, kind: OverlayKind) {
+        if let Some(frame) = self.frames.remove(&(pos, kind)) {
+            self.bytes -= frame.len();
         }
     }
 }
 
-/// The frame of a chunk as the world stands, and whether it took work to make.
-pub fn make(world: &mut World, pos: ChunkPos, kind: OverlayKind) -> (Arc<[u8]>, bool) {
-    let (version, values, is_work) = match world.chunk(pos) {
-        Ok(held) if is_empty(world, &held.chunk) => (held.version, Some(zeros()), false),
-        Ok(held) => (held.version, values(world, pos, kind), true),
-        Err(_) => (Version::NONE, None, true),
-    };
-    let mut frame = Vec::new();
-    encode_overlay(pos, kind, version, values.as_deref(), &mut frame);
-    (frame.into(), is_work)
+/// What may be worked out in one step, counted in [`LIGHT_WORK`].
+pub struct Budget {
+    /// Work that may be done.
+    pub work: usize,
+    /// Work that has been done.
+    pub spent: usize,
+    /// Chunks that may still be loaded, to tell the light of others.
+    pub loads: usize,
+    /// Whether nothing has been loaded yet.
+    pub is_fresh: bool,
 }
 
-fn values(world: &mut World, pos: ChunkPos, kind: OverlayKind) -> Option<Box<Values>> {
-    match kind {
-        OverlayKind::Support => world.support(pos),
+/// Work in telling the light of a chunk when everything is at hand.
+pub const LIGHT_WORK: usize = 1;
+/// Work in telling the support of a chunk: it takes several times as long.
+pub const SUPPORT_WORK: usize = 4;
+
+/// Makes the frame of a chunk as the world stands, and counts the work. None if it has to wait for another step.
+pub fn make(world: &mut World, pos: ChunkPos, kind: OverlayKind, budget: &mut Budget) -> Option<Arc<[u8]>> {
+    let held = match kind {
+        OverlayKind::Light if !load_for_light(world, pos, budget) => return None,
+        _ => world.chunk(pos),
+    };
+    let (values, work) = match (kind, &held) {
+        (_, Err(_)) => (None, SUPPORT_WORK),
+        (OverlayKind::Support, Ok(held)) if is_empty(world, &held.chunk) => (Some(zeros()), 0),
+        (OverlayKind::Support, Ok(_)) => (world.support(pos), SUPPORT_WORK),
+        (OverlayKind::Light, Ok(_)) => (world.light(pos).ok(), LIGHT_WORK),
+    };
+    budget.spent += work;
+    Some(frame(pos, kind, &held, values.as_deref()))
+}
+
+fn frame(pos: ChunkPos, kind: OverlayKind, held: &Result<Held, SourceError>, values: Option<&Values>) -> Arc<[u8]> {
+    let version = held.as_ref().map_or(Version::NONE, |held| held.version);
+    let mut frame = Vec::new();
+    encode_overlay(pos, kind, version, values, &mut frame);
+    frame.into()
+}
+
+/// Whether the light of a chunk may be told in this step: everything beside it and above it, up to the sky, is loaded for that,
+/// after it has been fetched over several steps if it is much.
+fn load_for_light(world: &mut World, pos: ChunkPos, budget: &mut Budget) -> bool {
+    let (count, absent) = world.light_needs(pos);
+    if count == 0 {
+        return true;
+    }
+    if count > budget.loads && !budget.is_fresh {
+        return false;
+    }
+    let part = &absent[..absent.len().min(budget.loads)];
+    (budget.loads, budget.is_fresh) = (budget.loads.saturating_sub(count), false);
+    if part.len() == absent.len() {
+        return true;
+    }
+    world.prefetch(part);
+    // What can't be read is not waited for.
+    world.light_needs(pos).1.len() == absent.len()
+}
+
+/// Where light may become another by what is not durable yet: of each column of chunks the highest one that has changed.
+pub struct Unsettled {
+    highest: HashMap<Stack, i32>,
+}
+
+impl Unsettled {
+    /// Of these changed chunks.
+    pub fn new(changed: impl Iterator<Item = ChunkPos>) -> Self {
+        let mut highest: HashMap<Stack, i32> = HashMap::new();
+        for pos in changed {
+            let held = highest.entry([pos.x(), pos.z()]).or_insert(i32::MIN);
+            *held = pos.y().max(*held);
+        }
+        Self { highest }
+    }
+
+    /// Whether the light of a chunk may be another when all of it is durable: light goes down any number of voxels, and
+    /// less than a chunk sideways and up.
+    pub fn may_light(&self, pos: ChunkPos) -> bool {
+        let columns = (0..9).map(|place| [pos.x() + place % 3 - 1, pos.z() + place / 3 - 1]);
+        columns.into_iter().any(|column| self.highest.get(&column).is_some_and(|highest| *highest >= pos.y() - 1))
     }
 }
 

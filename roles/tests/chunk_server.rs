@@ -53,7 +53,10 @@ struct Client {
     bodies: BTreeMap<u32, (usize, Option<BodyMove>)>,
     bodies_seen: usize,
     overlays: BTreeMap<ChunkPos, Option<Box<[u8; 32_768]>>>,
+    light: BTreeMap<ChunkPos, Option<Box<[u8; 32_768]>>>,
     overlays_seen: usize,
+    /// Chunks whose light came, in order.
+    lit: Vec<ChunkPos>,
 }
 
 impl Client {
@@ -108,9 +111,14 @@ impl Client {
                 });
             }
             ServerMessage::OverlayData { pos, values, kind, .. } => {
-                assert_eq!(kind, OverlayKind::Support);
-                self.overlays_seen += 1;
-                self.overlays.insert(pos, values);
+                assert!(self.chunks.contains_key(&pos), "overlays lie over chunks that are known");
+                if kind == OverlayKind::Light {
+                    self.lit.push(pos);
+                    self.light.insert(pos, values);
+                } else {
+                    self.overlays_seen += 1;
+                    self.overlays.insert(pos, values);
+                }
             }
             ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
         }
@@ -135,6 +143,14 @@ impl Bench {
     fn new(standing: Standing, limits: Limits) -> Self {
         let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
         Self::with(World::new(pool, Box::new(Stone), Arc::new(Registry::built_in()), standing), limits)
+    }
+
+    /// Stone below y = 0, the sky above, and nothing falls.
+    fn daylight(limits: Limits) -> Self {
+        let pool = Arc::new(rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap());
+        let registry = Arc::new(Registry::built_in());
+        let plain = Plain(registry.id("stone").unwrap());
+        Self::with(World::new(pool, Box::new(plain), registry, Standing { epoch: 1, ..Standing::default() }), limits)
     }
 
     /// A plain of bedrock in which things fall.
@@ -562,4 +578,113 @@ fn where_the_rules_know_no_support_its_overlay_is_empty() {
     let client = &bench.clients[&a];
     assert_eq!(client.overlays.len(), client.chunks.len());
     assert!(client.overlays.values().all(Option::is_none));
+}
+
+const LIGHT: OverlayKinds = OverlayKinds::NONE.with(OverlayKind::Light, true);
+
+/// A client that looks three chunks deep into a plain and wants to see its light, all of which has come.
+fn looking_down(bench: &mut Bench) -> u64 {
+    let a = bench.connect(None);
+    let shape = Shape::new_box([-2, -3, -2], [3, 1, 3]).unwrap();
+    bench.say(a, &ClientMessage::Subscribe { subscription: 1, shape });
+    bench.say(a, &ClientMessage::Overlay { kinds: LIGHT });
+    (0..400).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.clients[&a].light.len(), 100);
+    a
+}
+
+fn light_at(bench: &Bench, client: u64, [x, y, z]: [i32; 3]) -> u8 {
+    let pos = VoxelPos::new(x, y, z).unwrap();
+    bench.clients[&client].light[&pos.chunk()].as_ref().expect("every world has light")[pos.local().index()]
+}
+
+/// Digs one voxel wide down to y = -80, but for the voxel at the top.
+fn dig_shaft(bench: &mut Bench, peer: u64) {
+    let voxels = (-80..-1).map(|y| EditVoxel { pos: [4, y, 4], block: BlockId(0) }).collect();
+    bench.say(peer, &ClientMessage::Edit { sequence: 1, voxels });
+    for _ in 0..4 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+}
+
+#[test]
+fn a_shaft_that_is_opened_lets_light_fall_far_below_and_who_wants_light_is_told() {
+    let mut bench = Bench::daylight(Limits::default());
+    let (a, b) = (looking_down(&mut bench), bench.connect(None));
+    bench.subscribe(b, 1);
+    dig_shaft(&mut bench, a);
+    assert_eq!([[4, 0, 4], [4, -1, 4], [4, -80, 4]].map(|at| light_at(&bench, a, at)), [0xf0, 0, 0]);
+    let seen = bench.clients[&a].lit.len();
+    bench.edit(a, 2, [4, -1, 4], 0);
+    (0..4).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.clients[&a].lit.len(), seen, "what is not durable is not shown");
+    bench.commit_all();
+    (0..4).for_each(|_| bench.step(Input::Tick));
+    assert_eq!([[4, -1, 4], [4, -80, 4], [5, -80, 4]].map(|at| light_at(&bench, a, at)), [0xf0, 0xf0, 0]);
+    let mut again = bench.clients[&a].lit[seen..].to_vec();
+    again.sort_unstable();
+    assert_eq!(
+        again,
+        [-3, -2, -1].map(|y| ChunkPos::new(0, y, 0).unwrap()),
+        "and what it does not reach is not sent again"
+    );
+    let lamp = Registry::built_in().id("glowstone").unwrap();
+    bench.edit(a, 3, [4, -80, 4], lamp.0);
+    for _ in 0..4 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+    assert_eq!(light_at(&bench, a, [4, -79, 4]), 0xfe);
+    assert!(bench.clients[&b].lit.is_empty(), "nobody else is told");
+}
+
+#[test]
+fn light_comes_a_few_chunks_a_step_whatever_has_to_be_loaded_and_worked_in_for_it() {
+    let limits = Limits { light_loads_per_step: 40, light_visits_per_step: 1, ..Limits::default() };
+    let mut bench = Bench::daylight(limits);
+    let a = bench.connect(None);
+    bench.subscribe(a, 1);
+    bench.say(a, &ClientMessage::Overlay { kinds: LIGHT });
+    bench.step(Input::Tick);
+    assert!(bench.clients[&a].lit.is_empty(), "the way up to the sky is longer than what one step loads");
+    let mut most = 0;
+    for _ in 0..400 {
+        let before = bench.clients[&a].lit.len();
+        bench.step(Input::Tick);
+        most = most.max(bench.clients[&a].lit.len() - before);
+    }
+    assert!((1..=32).contains(&most), "{most} chunks in one step");
+    assert_eq!(bench.clients[&a].light.len(), bench.clients[&a].chunks.len());
+    // A roof of 4,096 voxels is worked in bit by bit, and nothing is told until all of it is.
+    let stone = Registry::built_in().id("stone").unwrap();
+    let place = |n: i32| EditVoxel { pos: [n % 64 - 32, 8, n / 64 - 32], block: stone };
+    bench.say(a, &ClientMessage::Edit { sequence: 1, voxels: (0..4_096).map(place).collect() });
+    let seen = bench.clients[&a].lit.len();
+    bench.step(Input::Tick);
+    bench.commit_all();
+    (0..10).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.clients[&a].lit.len(), seen, "4,096 voxels take longer than this");
+    (0..60).for_each(|_| bench.step(Input::Tick));
+    assert_eq!([[0, 0, 0], [0, 9, 0], [-40, 0, 0]].map(|at| light_at(&bench, a, at)), [0, 0xf0, 0xf0]);
+    assert_eq!(light_at(&bench, a, [-32, 7, -32]), 0xe0);
+}
+
+#[test]
+fn light_that_nobody_wants_any_more_is_right_again_when_somebody_does() {
+    let mut bench = Bench::daylight(Limits::default());
+    let a = looking_down(&mut bench);
+    dig_shaft(&mut bench, a);
+    bench.say(a, &ClientMessage::Overlay { kinds: OverlayKinds::NONE });
+    let seen = bench.clients[&a].lit.len();
+    bench.edit(a, 2, [4, -1, 4], 0);
+    for _ in 0..4 {
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+    assert_eq!(bench.clients[&a].lit.len(), seen);
+    bench.say(a, &ClientMessage::Overlay { kinds: LIGHT });
+    (0..100).for_each(|_| bench.step(Input::Tick));
+    assert_eq!(bench.clients[&a].lit.len(), seen + 100, "all of it comes again");
+    assert_eq!(light_at(&bench, a, [4, -80, 4]), 0xf0);
 }

@@ -1,34 +1,11 @@
 /** What is bombed in one window falls in the other, lands, and is the same world for everybody; support is shown. */
 import type { Page } from "playwright-core";
 import { changedShare, openBrowser, openViewer, pixels, screenshot, settled } from "./browser.ts";
+import { firmGroundNear, type Place } from "./places.ts";
 import { makeServer } from "./servers.ts";
-
-type Place = readonly [number, number, number];
 
 const TOWER_HEIGHT = 40;
 const BOMB_HEIGHT = 14;
-
-/** Firm ground near a place with nothing but air above: the top voxel of its column. */
-async function firmGroundNear(page: Page, [x, , z]: Place): Promise<Place> {
-  const found = await page.evaluate(([px, pz]) => {
-    for (let ring = 0; ring < 48; ring += 1) {
-      for (const [dx, dz] of [[ring, 0], [0, ring], [-ring, 0], [0, -ring], [ring, ring], [-ring, -ring]]) {
-        for (let y = 250; y > -250; y -= 1) {
-          const name = window.terrane.block(px! + dx!, y, pz! + dz!);
-          if (name !== null && name !== "air") {
-            if (/^(grass_block|dirt|stone|podzol|snow_block|andesite|granite)/.test(name)) {
-              return [px! + dx!, y, pz! + dz!] as const;
-            }
-            break;
-          }
-        }
-      }
-    }
-    return null;
-  }, [x, z]);
-  expect(found, "there is firm ground near the spawn").not.toBeNull();
-  return found!;
-}
 
 /** A thin tower with a broad top, voxel by voxel. */
 async function buildTower(page: Page, [x, y, z]: Place): Promise<void> {

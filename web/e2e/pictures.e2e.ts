@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { openBrowser, openViewer, pixels, RESULTS, screenshot, settled } from "./browser.ts";
+import { firmGroundNear, type Place } from "./places.ts";
 import { makeServer } from "./servers.ts";
 
 const PLACES = process.env["PICTURES"]?.split(" ").map((place) => place.split(/=(.*)/s) as [string, string]) ?? [
@@ -85,6 +86,61 @@ test.skipIf(process.env["FALL"] === undefined)("a blast and what falls after it,
     await page.waitForTimeout(2_000);
     await settled(page);
     await screenshot(page, "fall-support");
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});
+
+/** A hall under the ground, its middle at a place on the surface: pillars with lamps, and a hole in the far end of its roof. */
+async function digHall(page: Page, place: Place): Promise<void> {
+  await page.evaluate(async ([px, py, pz]) => {
+    const [width, height, length] = [8, 8, 13];
+    const blockAt = (dx: number, dy: number, dz: number) => {
+      const isPillar = Math.abs(dx) === 5 && (dz + 18) % 6 === 3;
+      const isWall = Math.abs(dx) === width || Math.abs(dz) === length || dy === 0 || dy === height;
+      const isHole = Math.abs(dx) <= 1 && Math.abs(dz + 7) <= 1 && dy >= height;
+      const isLamp = isPillar && dy === 3 && dz > -6;
+      return isLamp ? "glowstone" : isPillar && !isHole ? "stone_bricks" : isHole ? "air" : dy > height ? null : isWall ? "stone" : "air";
+    };
+    let count = 0;
+    // What holds the roof comes before what is taken from under it.
+    for (const isDigging of [false, true]) {
+      for (let dy = 28; dy >= 0; dy -= 1) {
+        for (let dz = -length; dz <= length; dz += 1) {
+          for (let dx = -width; dx <= width; dx += 1) {
+            const [block, place] = [blockAt(dx, dy, dz), [px + dx, py - 20 + dy, pz + dz] as const];
+            if (block === null || (block === "air") !== isDigging || window.terrane.block(...place) === block) {
+              continue;
+            }
+            window.terrane.edit(...place, block);
+            count += 1;
+            if (count % 400 === 0) {
+              await new Promise((resolve) => setTimeout(resolve, 1_000));
+            }
+          }
+        }
+      }
+    }
+  }, place);
+  await page.waitForFunction(() => window.terrane.state().unacknowledged === 0, undefined, { timeout: 240_000 });
+}
+
+/** HALL: 1 takes it. */
+test.skipIf(process.env["HALL"] === undefined)("a hall under the ground, by the light of lamps and of the day", async () => {
+  const server = makeServer(7_795);
+  const browser = await openBrowser(1_120, 630);
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=3`, []);
+    await settled(page);
+    const spawn = await page.evaluate(() => window.terrane.state().position);
+    const place = await firmGroundNear(page, [Math.floor(spawn[0]), 0, Math.floor(spawn[2])]);
+    await digHall(page, place);
+    await page.evaluate(([x, y, z]) => window.terrane.teleport(x + 1.2, y - 17.2, z + 11, -6, -4), place);
+    await page.waitForTimeout(8_000);
+    await settled(page);
+    await screenshot(page, "light");
   } finally {
     await browser.close();
     await server.dispose();

@@ -136,3 +136,45 @@ test("the keys: borders, help, all blocks, a search that fills the slot", async 
     await server.dispose();
   }
 });
+
+/** What stands over the view, as the page lays it out, and what each of it covers: `name a, name b` of two that meet. */
+function overlaps(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const names = [".place", ".counts", ".tools", ".hotbar", ".slot-name", ".panel.support", ".legend", ".hint"];
+    const boxes = names.map((name) => ({ name, box: document.querySelector(name)!.getBoundingClientRect() }));
+    const [x, y] = [innerWidth / 2, innerHeight / 2];
+    boxes.push({ name: "the middle", box: new DOMRect(x - 16, y - 16, 32, 32) });
+    const meet = (a: DOMRect, b: DOMRect) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    const outside = boxes.filter(({ box }) => box.left < 0 || box.top < 0 || box.right > innerWidth || box.bottom > innerHeight);
+    return [
+      ...outside.map(({ name }) => `${name} leaves the window`),
+      ...boxes.flatMap((a, at) => boxes.slice(at + 1).filter((b) => meet(a.box, b.box)).map((b) => `${a.name}, ${b.name}`)),
+    ];
+  });
+}
+
+test("panels, tools, legends and slots leave each other and the middle alone in windows of any size", async () => {
+  const server = makeServer(7_793);
+  const browser = await openBrowser(640, 400);
+  const faults: string[] = [];
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=2&look=30,-25`, faults);
+    await settled(page);
+    await page.keyboard.press("v");
+    // The longest of the borders' legends.
+    await page.keyboard.press("b");
+    await page.keyboard.press("b");
+    for (const [width, height] of [[1_280, 720], [640, 400], [420, 700], [1_061, 600], [1_060, 500], [540, 600], [360, 640]] as const) {
+      await page.setViewportSize({ width, height });
+      // What depends on the window's width is laid out with the next frame.
+      await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
+      await screenshot(page, `panels-${width}x${height}`);
+      expect(await overlaps(page), `${width}×${height}`).toEqual([]);
+    }
+    expect(faults).toEqual([]);
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});

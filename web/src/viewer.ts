@@ -50,6 +50,7 @@ export class Viewer {
   private isBombArmed = false;
   private bombPower: number = POWER_RANGE.usual;
   private isSupportShown = false;
+  private isLit = true;
   private lastFrameMs = 0;
   private hudAtMs = 0;
   private framesSinceHud = 0;
@@ -98,8 +99,10 @@ export class Viewer {
         position: this.body.position,
         bodies: this.world.bodies.counts,
         supportChunks: this.world.supportCount,
+        lightChunks: this.world.lightCount,
       }),
       block: (x, y, z) => this.world.blockAt(x, y, z)?.name ?? null,
+      light: (x, y, z) => this.world.lightAt(x, y, z),
       edit: (x, y, z, name) => {
         const id = client.registry.findIndex((block) => block.name === name);
         return id >= 0 && this.world.edit([x, y, z], id);
@@ -320,6 +323,10 @@ export class Viewer {
         this.isSupportShown = !this.isSupportShown;
         this.world.showSupport(this.isSupportShown);
         return this.showTools();
+      case "light":
+        this.isLit = !this.isLit;
+        this.world.showLight(this.isLit);
+        return this.showTools();
     }
   }
 
@@ -364,7 +371,8 @@ export class Viewer {
   }
 
   private showTools(): void {
-    this.hud.showTools({ isBombArmed: this.isBombArmed, bombPower: this.bombPower, isSupportShown: this.isSupportShown });
+    const { isBombArmed, bombPower, isSupportShown, isLit } = this;
+    this.hud.showTools({ isBombArmed, bombPower, isSupportShown, isLit });
   }
 
   private placeBlock(): void {

@@ -32,13 +32,18 @@ test("a small body and a large one have the faces of their shape and none inside
 function stage() {
   const client = new Client("test");
   const moves: number[] = [];
+  const lights: (number | null)[] = [];
   const removed: number[] = [];
   const scene = {
-    add: () => {}, move: (_: number, drop: number) => moves.push(drop), remove: (handle: number) => removed.push(handle),
+    add: () => {},
+    move: (_: number, drop: number, light: number | null) => {
+      moves.push(drop);
+      lights.push(light);
+    }, remove: (handle: number) => removed.push(handle),
   } as unknown as BodyScene;
   let isStale = true;
   const around: BodySurrounding = {
-    drawClasses: CLASSES, isSolid: (_x, y) => y < 0, isStale: () => isStale,
+    drawClasses: CLASSES, isSolid: (_x, y) => y < 0, isStale: () => isStale, lightAt: (_x, y, _z) => (y > 3 ? { sky: y, block: 0 } : y === 3 ? { sky: 1, block: 2 } : null),
   };
   const view = new BodyView(client, scene, around);
   const say = (nowMs: number, ...frames: Frame[]) => {
@@ -60,11 +65,11 @@ function stage() {
     kind: "snapshot", chunk: [0, 0, 0], subscription: 1, from: { epoch: 0, count: 0 }, to: { epoch: 1, count: 1 },
     ...packVoxels(new Uint16Array(32_768)),
   });
-  return { view, say, moves, removed, drawn: () => { isStale = false; } };
+  return { view, say, moves, lights, removed, drawn: () => { isStale = false; } };
 }
 
 test("a body moves between ticks, stops above the ground by itself, and stays until the ground is drawn anew", () => {
-  const { view, say, moves, removed, drawn } = stage();
+  const { view, say, moves, lights, removed, drawn } = stage();
   const body: Frame = {
     kind: "body", handle: 7, tick: 101n, origin: [4, 3, 4], corner: [4, 3, 4], part: 0, parts: 1, voxels: 1,
     runs: [{ first: [0, 0, 0], length: 1, block: 1 }],
@@ -77,6 +82,7 @@ test("a body moves between ticks, stops above the ground by itself, and stays un
   expect([moves[0], moves[5], moves[10], moves[15], moves[20], moves[30]].map((drop) => drop! * 256)).toEqual([0, 5, 10, 20, 30, 60]);
   expect(moves.every((drop, at) => at === 0 || drop >= moves[at - 1]!), "it never goes up").toBe(true);
   expect(moves.at(-1)).toBe(3);
+  expect([lights[0], lights.at(-1)], "the best light beside it, and none where none is known").toEqual([0x42, null]);
   expect(view.counts).toEqual({ falling: 1, seen: 1, drawnFalling: 1 });
   say(2_000, { kind: "bodyMoves", tick: 118n, moves: [{ handle: 7, fallen: 768, velocity: 0, phase: 1 }] });
   say(2_050, { kind: "bodyEnds", handles: [7] });

@@ -10,7 +10,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { extname, join, normalize } from "node:path";
 import {
   chunkKey, chunkOfVoxel, encodeFrame, FrameReader, isChunkPosition, isVoxelPosition, localIndex, MAGIC,
-  packVoxels, ProtocolError, RefusedCode, shapeHolds,
+  OverlayKind, packVoxels, ProtocolError, RefusedCode, shapeHolds,
   type Edit, type Frame, type Hello, type Position, type Refusal, type Shape, type Subscribe,
 } from "@terrane/client";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -29,6 +29,8 @@ interface Session {
   subscription: number;
   shape: Shape | null;
   readonly sent: Set<string>;
+  /** Overlays that it wants, a bit for each kind. */
+  overlays: number;
   /** Chunks of the shape that are still to be sent, nearest last. */
   toSend: Position[];
 }
@@ -143,6 +145,9 @@ export class DoubleServer {
     } else if (frame.kind === "blast") {
       // The double has no physics: a blast is decided, and changes nothing.
       this.queueEdit(session!, { kind: "edit", sequence: frame.sequence, voxels: [] });
+    } else if (frame.kind === "overlay") {
+      session!.overlays = frame.kinds;
+      session!.sent.forEach((key) => this.sendOverlays(session!, key.split(",").map(Number) as unknown as Position));
     } else if (frame.kind === "ping") {
       socket.send(encodeFrame({ kind: "pong", number: frame.number, tick: this.tickNumber }));
     }
@@ -153,12 +158,13 @@ export class DoubleServer {
     const known = this.sessions.get(Buffer.from(hello.session).toString("hex"));
     const session = known ?? {
       id: new Uint8Array(randomBytes(16)), decided: 0n, socket: null, subscription: 0, shape: null,
-      sent: new Set<string>(), toSend: [],
+      sent: new Set<string>(), overlays: 0, toSend: [],
     };
     this.sessions.set(Buffer.from(session.id).toString("hex"), session);
     session.socket = socket;
     session.shape = null;
     session.sent.clear();
+    session.overlays = 0;
     session.toSend = [];
     const [x, z] = spawnColumn();
     this.send(session, {
@@ -207,11 +213,19 @@ export class DoubleServer {
         kind: "snapshot", chunk: position, subscription: session.subscription, from: { epoch: 0, count: 0 },
         to: { epoch: this.saved.epoch, count: chunk.count }, ...packVoxels(chunk.voxels),
       });
+      this.sendOverlays(session, position);
     }
     if (session.toSend.length > 0) {
       setImmediate(() => this.sendSome(session));
     } else {
       this.send(session, { kind: "caughtUp", subscription: session.subscription });
+    }
+  }
+
+  /** The double knows no overlay, and says so. */
+  private sendOverlays(session: Session, chunk: Position): void {
+    for (const overlay of Object.values(OverlayKind).filter((kind) => (session.overlays >> kind) & 1)) {
+      this.send(session, { kind: "overlayData", chunk, overlay, version: { epoch: 0, count: 0 }, values: null });
     }
   }
 

@@ -167,3 +167,35 @@ test("each face carries the shade of its voxel, and faces of different shades do
   }
   expect(tops.map(({ origin, width, shade, block }) => [origin[0], width, shade, block])).toEqual([[0, 2, 9, 1], [2, 2, 255, 1]]);
 });
+
+test("by light, each face carries that of the voxel it looks into, and a plant that of its own", () => {
+  const [voxels, values] = [new Uint16Array(PADDED_VOXELS), new Uint8Array(PADDED_VOXELS)];
+  const at = (x: number, y: number, z: number) => x + 1 + PADDED_SIDE * (z + 1 + PADDED_SIDE * (y + 1));
+  values.forEach((_, index) => {
+    values[index] = index % 251;
+  });
+  [voxels[at(0, 4, 31)], voxels[at(7, 7, 7)], voxels[at(20, 20, 20)]] = [1, 3, 5];
+  const mesh = meshChunk(voxels, CLASSES, { mode: ShadeMode.light, values });
+  const quads = [...quadsOf(mesh.filled), ...quadsOf(mesh.translucent)];
+  expect(quads.length).toBe(6 + 4 + 6);
+  for (const { origin: [x, y, z], direction, shade: value } of quads) {
+    const face = FACES[direction];
+    const front = face === undefined ? 0 : face.sign * PADDED_STEP[face.axis];
+    expect(value, `direction ${direction} at ${x}, ${y}, ${z}`).toBe((at(x, y, z) + front) % 251);
+  }
+});
+
+test("faces that look into equal light merge, whatever their own voxels have", () => {
+  const [voxels, values] = [new Uint16Array(PADDED_VOXELS), new Uint8Array(PADDED_VOXELS).fill(0xf0)];
+  const at = (x: number) => x + 1 + PADDED_SIDE * (6 + PADDED_SIDE * 6);
+  [0, 1, 2, 3].forEach((x) => {
+    [voxels[at(x)], values[at(x)]] = [1, x];
+  });
+  values[at(3) + PADDED_STEP[1]] = 0xe0;
+  const tops = quadsOf(meshChunk(voxels, CLASSES, { mode: ShadeMode.light, values }).filled).filter(({ direction }) => direction === 2);
+  expect(tops.map(({ origin, width, shade: value }) => [origin[0], width, value])).toEqual([[0, 3, 0xf0], [3, 1, 0xe0]]);
+});
+
+function quadsOf(words: Uint32Array): Quad[] {
+  return Array.from({ length: words.length / 2 }, (_, at) => unpackQuad(words[2 * at]!, words[2 * at + 1]!));
+}

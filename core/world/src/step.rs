@@ -673,6 +673,22 @@ impl World {
         pool.install(|| light.values(tick, pos, chunks))
     }
 
+    /// How many chunks [`World::light`] would have to load before it tells of a chunk, and which of them have to be fetched
+    /// as well, ascending. A caller with little time fetches them beforehand, some at a time.
+    pub fn light_needs(&mut self, pos: ChunkPos) -> (usize, Vec<ChunkPos>) {
+        let light = self.light.get_or_insert_with(|| Light::new(&self.registry));
+        let mut needed = light.needed(pos);
+        let count = needed.len();
+        needed.retain(|pos| self.chunks.get(*pos).is_none());
+        (count, needed)
+    }
+
+    /// Works what has changed into light, in parts, until voxels have been looked at `visits` times. Gives whether that
+    /// was all: until it is, [`World::light`] and [`World::light_changed`] take up the rest at once.
+    pub fn settle_light(&mut self, visits: u64) -> bool {
+        self.light.as_mut().is_none_or(|light| light.settle_some(visits))
+    }
+
     /// The chunks that [`World::light`] has told of and whose light is another now, ascending; in rare cases one that only
     /// may be. Each is named once, until its light is asked for again.
     pub fn light_changed(&mut self) -> Vec<ChunkPos> {

@@ -17,11 +17,13 @@ pub type Values = [u8; CHUNK_VOXELS];
 pub enum OverlayKind {
     /// How much of what holds it arrives at a voxel: 0 nothing, 255 anchored.
     Support = 0,
+    /// Light of the sky in the high four bits, of blocks in the low four, 0 to 15 each, of solid voxels and air alike.
+    Light = 1,
 }
 
 impl OverlayKind {
     /// Every kind.
-    pub const ALL: [Self; 1] = [Self::Support];
+    pub const ALL: [Self; 2] = [Self::Support, Self::Light];
 
     /// From the number in a frame.
     pub fn from_number(number: u16) -> Option<Self> {
@@ -57,6 +59,24 @@ impl OverlayKinds {
     pub const fn with(self, kind: OverlayKind, wanted: bool) -> Self {
         let bit = 1 << kind as u16;
         Self(if wanted { self.0 | bit } else { self.0 & !bit })
+    }
+
+    /// Those that are among both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Those that are not among the others.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// Those that are among either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 
     /// The first kind among them.

@@ -556,28 +556,34 @@ impl ChunkStream {
         }
     }
 
-    /// What the client wants to see over its chunks, in place of what it wanted before.
+    /// What the client wants to see over its chunks, in place of what it wanted before. What it wanted already is not sent
+    /// again.
     pub fn want_overlays(&mut self, kinds: OverlayKinds) {
         if self.ended {
             return;
         }
+        let fresh = kinds.without(self.overlays);
         self.overlays = kinds;
         self.overlays_due.clear();
-        for (pos, state) in &mut self.chunks {
-            let is_shown = state.sent && kinds != OverlayKinds::NONE;
-            state.overlays_due = if is_shown { kinds } else { OverlayKinds::NONE };
-            if is_shown {
+        for (pos, state) in self.chunks.iter_mut().filter(|(_, state)| state.sent) {
+            state.overlays_due = state.overlays_due.and(kinds).or(fresh);
+            if state.overlays_due != OverlayKinds::NONE {
                 self.overlays_due.insert(state.rank, *pos);
             }
         }
     }
 
-    /// A committed tick has changed a chunk in such a way that its overlays may be others.
-    pub fn spoil_overlays(&mut self, pos: ChunkPos) {
-        if self.overlays != OverlayKinds::NONE
+    /// What the client wants to see over its chunks.
+    pub const fn overlays(&self) -> OverlayKinds {
+        self.overlays
+    }
+
+    /// An overlay of a chunk may be another one now.
+    pub fn spoil_overlay(&mut self, pos: ChunkPos, kind: OverlayKind) {
+        if self.overlays.contains(kind)
             && let Some(state) = self.chunks.get_mut(&pos).filter(|state| state.sent)
         {
-            state.overlays_due = self.overlays;
+            state.overlays_due = state.overlays_due.with(kind, true);
             self.overlays_due.insert(state.rank, pos);
         }
     }

@@ -101,7 +101,7 @@ enum Action {
         land: u32,
     },
     Overlays {
-        wanted: bool,
+        mask: u32,
     },
 }
 
@@ -120,7 +120,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => ((-3i32..3, -3i32..3), prop_oneof![1u16..20, 5_000u16..9_000])
             .prop_map(|(pos, voxels)| Action::Fall { pos, voxels }),
         4 => (0u32..12).prop_map(|land| Action::Move { land }),
-        1 => any::<bool>().prop_map(|wanted| Action::Overlays { wanted }),
+        1 => (0u32..1 << OverlayKind::ALL.len()).prop_map(|mask| Action::Overlays { mask }),
     ]
 }
 
@@ -138,6 +138,11 @@ struct Network {
     bodies: BTreeMap<u32, (Arc<BodyFrames>, BodyMove)>,
     handles: u32,
     overlays: OverlayKinds,
+}
+
+/// What stands for an overlay here: another value for each version and kind.
+fn overlay_value(version: Version, kind: OverlayKind) -> u8 {
+    (version.count as u8).wrapping_mul(2) | kind as u8
 }
 
 impl Network {
@@ -169,7 +174,7 @@ impl Network {
         self.sequence += 1;
         self.changed.push((self.sequence, pos, delta.to));
         self.stream.offer(&DeltaFrame::new(&delta, self.world.tick));
-        self.stream.spoil_overlays(pos);
+        OverlayKind::ALL.into_iter().for_each(|kind| self.stream.spoil_overlay(pos, kind));
         let refusals = match self.sequence % 5 {
             0 => vec![RefusedInput { sequence: self.sequence, reason: Reason::Unreadable }],
             _ => vec![],
@@ -192,7 +197,7 @@ impl Network {
         assert_eq!(sent, out.len());
         let overlaid = self.stream.next_overlays(unsent + budget_bytes, &mut out, &mut |pos, kind| {
             let (version, mut frame) = (world.held(pos).version, Vec::new());
-            let values = Some(Box::new([version.count as u8; 32_768]));
+            let values = Some(Box::new([overlay_value(version, kind); 32_768]));
             ServerMessage::OverlayData { pos, kind, version, values }.encode(&mut frame);
             OverlayAnswer::Frame(frame.into())
         });
@@ -237,8 +242,8 @@ impl Network {
             Action::Hide { pos: (x, y, z), hidden: false } => drop(self.hidden.remove(&at(x, y, z))),
             Action::Fall { pos: (x, z), voxels } => self.fall(x, z, voxels),
             Action::Move { land } => self.move_bodies(land),
-            Action::Overlays { wanted } => {
-                self.overlays = OverlayKinds::NONE.with(OverlayKind::Support, wanted);
+            Action::Overlays { mask } => {
+                self.overlays = OverlayKinds::from_mask(mask).unwrap();
                 self.stream.want_overlays(self.overlays);
             }
         }
@@ -300,12 +305,14 @@ impl Network {
             assert_eq!(body.voxels, body.of as usize, "body {handle} came whole");
             assert_eq!(body.moved.map_or(0, |(_, to)| to.fallen), now.fallen, "body {handle}");
         }
-        if self.overlays != OverlayKinds::NONE {
-            assert_eq!(self.client.overlays.len(), self.client.chunks.len());
+        let wanted = |kind: OverlayKind| self.overlays.contains(kind);
+        let told = self.client.overlays.iter().filter(|((_, kind), _)| wanted(*kind));
+        for ((pos, kind), (version, value)) in told.clone() {
+            let held = self.world.held(*pos).version;
+            assert_eq!((*version, *value), (held, overlay_value(held, *kind)), "{kind:?} of {pos:?}");
         }
-        for (pos, (version, value)) in self.client.overlays.iter().filter(|_| self.overlays != OverlayKinds::NONE) {
-            assert_eq!((*version, *value), (self.world.held(*pos).version, version.count as u8), "{pos:?}");
-        }
+        let kinds = OverlayKind::ALL.into_iter().filter(|kind| wanted(*kind)).count();
+        assert_eq!(told.count(), kinds * self.client.chunks.len());
         assert_eq!(self.client.acknowledged, self.sequence);
         let refused: Vec<u64> = self.client.refusals.iter().map(|refusal| refusal.sequence).collect();
         assert_eq!(refused, (1..=self.sequence).filter(|s| s % 5 == 0).collect::<Vec<_>>());
@@ -598,7 +605,7 @@ fn a_client_that_stopped_reading_is_told_the_newest_of_bodies_and_of_no_more_tha
 #[test]
 fn overlays_come_behind_everything_else_and_again_where_something_changed() {
     let mut network = Network::new();
-    network.run(&Action::Overlays { wanted: true });
+    network.run(&Action::Overlays { mask: 1 });
     whole(&mut network);
     let first = network.client.kinds.iter().position(|kind| *kind == Kind::OverlayData).unwrap();
     let last = network.client.kinds.iter().rposition(|kind| *kind == Kind::Snapshot).unwrap();
@@ -609,8 +616,27 @@ fn overlays_come_behind_everything_else_and_again_where_something_changed() {
     network.settle();
     network.assert_equal();
     assert_eq!(network.client.kinds, [Kind::Delta, Kind::Acknowledge, Kind::OverlayData]);
-    network.run(&Action::Overlays { wanted: false });
+    network.run(&Action::Overlays { mask: 0 });
     network.edit(at(0, 0, 0), 5, 1, 4);
     network.settle();
     assert!(!network.client.kinds[3..].contains(&Kind::OverlayData));
+}
+
+#[test]
+fn an_overlay_that_was_wanted_already_is_not_sent_again_and_one_may_change_by_itself() {
+    let mut network = Network::new();
+    let count = |network: &Network| network.client.kinds.iter().filter(|kind| **kind == Kind::OverlayData).count();
+    network.run(&Action::Overlays { mask: 2 });
+    whole(&mut network);
+    let chunks = network.client.chunks.len();
+    assert_eq!(count(&network), chunks);
+    for (mask, sent) in [(3, 2 * chunks), (2, 2 * chunks), (3, 3 * chunks)] {
+        network.run(&Action::Overlays { mask });
+        network.settle();
+        assert_eq!(count(&network), sent, "with {mask:b}");
+        network.assert_equal();
+    }
+    network.stream.spoil_overlay(at(0, 0, 0), OverlayKind::Light);
+    network.settle();
+    assert_eq!(count(&network), 3 * chunks + 1);
 }

@@ -221,6 +221,7 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("edit", ClientMessage::Edit { sequence: 9_007_199_254_740_993, voxels }),
         ("blast", ClientMessage::Blast { sequence: 9_007_199_254_740_993, at: [1, -2, 1_073_741_823], power: 200 }),
         ("overlay", ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, true) }),
+        ("overlay_light", ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Light, true) }),
         ("ping", ClientMessage::Ping { number: 0xfedc_ba98_7654_3210 }),
     ]
 }
@@ -275,6 +276,15 @@ fn bodies() -> Vec<(&'static str, ServerMessage)> {
     ]
 }
 
+/// Sky over a floor, and a lamp that shines on it.
+fn daylight() -> ServerMessage {
+    let (pos, version) = (ChunkPos::new(-5, 3, 9).unwrap(), Version { epoch: 3, count: 70_001 });
+    let lamp = |x: i32, y: i32, z: i32| (14 - (x - 16).abs() - (y - 10).abs() - (z - 16).abs()).max(0) as u8;
+    let light = |x: i32, y: i32, z: i32| if y < 8 { 0 } else { 0xf0 | lamp(x, y, z) };
+    let values: Vec<u8> = (0..32_768).map(|index| light(index & 31, index >> 10, index >> 5 & 31)).collect();
+    ServerMessage::OverlayData { pos, kind: OverlayKind::Light, version, values: Some(values.try_into().unwrap()) }
+}
+
 fn overlays() -> Vec<(&'static str, ServerMessage)> {
     [("overlay_none", 0, 1), ("overlay_runs", 200, 100), ("overlay_u4", 16, 1), ("overlay_u8", 256, 1)]
         .into_iter()
@@ -283,6 +293,7 @@ fn overlays() -> Vec<(&'static str, ServerMessage)> {
             let values = common::overlay_values(kinds, run);
             (name, ServerMessage::OverlayData { pos, kind: OverlayKind::Support, version, values })
         })
+        .chain([("overlay_daylight", daylight())])
         .collect()
 }
 

@@ -217,8 +217,11 @@ export const REFUSAL_REASONS: Readonly<Record<number, string>> = {
   5: "a blast of no power, or of more than this world allows",
 };
 
-/** What OverlayData may show; the numbers are the wire's. */
-export const OverlayKind = { support: 0 } as const;
+/**
+ * What OverlayData may show; the numbers are the wire's. Support: how much of what holds it arrives at a voxel, 255 anchored.
+ * Light: of the sky in the high four bits, of blocks in the low four.
+ */
+export const OverlayKind = { support: 0, light: 1 } as const;
 
 /** Refused codes that the client acts on. */
 export const RefusedCode = {

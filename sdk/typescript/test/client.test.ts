@@ -1,6 +1,6 @@
 /** The client machine against a scripted server: resume, re-sent edits, version mismatch, damage. */
 import {
-  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FrameReader, MAGIC, packVoxels,
+  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FrameReader, MAGIC, OverlayKind, packVoxels,
   type BodyPart, type ClientEvent, type ConnectionState, type Frame, type Position, type Socket, type Welcome,
 } from "../src/index.ts";
 
@@ -218,8 +218,10 @@ test("an overlay is handed on with its values", () => {
   const server = new Script(client);
   server.start();
   const values = new Uint8Array(32_768).fill(200);
-  const frame = { kind: "overlayData", chunk: [0, 0, 0], overlay: 0, version: { epoch: 1, count: 4 }, values } as const;
-  expect(server.say(frame)).toEqual([{ kind: "overlay", position: [0, 0, 0], overlay: 0, values }]);
+  for (const overlay of [OverlayKind.support, OverlayKind.light]) {
+    const frame = { kind: "overlayData", chunk: [0, 0, 0], overlay, version: { epoch: 1, count: 4 }, values } as const;
+    expect(server.say(frame)).toEqual([{ kind: "overlay", position: [0, 0, 0], overlay, values }]);
+  }
 });
 
 test("a falling body stops above what is in its way, as the server's does", () => {

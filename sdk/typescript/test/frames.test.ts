@@ -1,7 +1,7 @@
 /** Frames: each survives encode and decode, in pieces of any size, and each broken rule is named. */
 import {
   decodeFrame, encodeFrame, FrameReader, HEADER_BYTES, MAGIC, MAX_EDIT_VOXELS_PER_FRAME, MAX_PAYLOAD_TO_SERVER_BYTES,
-  ProtocolError, type Frame,
+  OverlayKind, ProtocolError, type Frame,
 } from "../src/index.ts";
 
 const id = Uint8Array.from({ length: 16 }, (_, index) => index * 7);
@@ -36,6 +36,7 @@ const FRAMES: readonly Frame[] = [
   { kind: "caughtUp", subscription: 9 },
   { kind: "blast", sequence: 10n, position: [1, -70, 3], power: 64 },
   { kind: "overlay", kinds: 1 },
+  { kind: "overlay", kinds: 1 << OverlayKind.light | 1 << OverlayKind.support },
   {
     kind: "body", handle: 7, tick: 9n, origin: [4, 5, 6], corner: [3, 5, 6], part: 0, parts: 1, voxels: 3,
     runs: [{ first: [1, 0, 0], length: 1, block: 5 }, { first: [0, 1, 0], length: 2, block: 6 }],
@@ -47,6 +48,10 @@ const FRAMES: readonly Frame[] = [
     values: Uint8Array.from({ length: 32_768 }, (_, index) => index % 11),
   },
   { kind: "overlayData", chunk: [1, 2, -3], overlay: 0, version: { epoch: 1, count: 2 }, values: null },
+  {
+    kind: "overlayData", chunk: [1, 2, -3], overlay: OverlayKind.light, version: { epoch: 1, count: 2 },
+    values: Uint8Array.from({ length: 32_768 }, (_, index) => (index < 1_024 ? 0x0e : 0xf0)),
+  },
   { kind: "refused", code: 8, text: "sequence 5 came after 3" },
 ];
 
@@ -93,6 +98,7 @@ const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ["a body's phase", spoiled("bodyMoves", 8 + 26, 3), /in phase 3/],
   ["no bodies", spoiled("bodyEnds", 8, 0), /0 bodies/],
   ["an overlay that means nothing", spoiled("overlay", 8, 0x80), /a bit that means nothing/],
+  ["an overlay beyond the last", spoiled("overlay", 8, 4), /overlays 100 hold a bit that means nothing/],
   ["an overlay's kind", spoiled("overlayData", 8 + 12, 9), /unknown kind of overlay 9/],
   ["an overlay's form", spoiled("overlayData", 8 + 14, 9), /form 9/],
   ["an overlay's index", spoiled("overlayData", 8 + 24, 10), /index 10 in a table of 10/],

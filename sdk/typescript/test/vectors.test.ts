@@ -9,6 +9,7 @@ const NAMES = [
   "hello", "subscribe_box", "subscribe_radius", "edit", "ping", "welcome", "registry", "snapshot_uniform",
   "snapshot_u4", "snapshot_u8", "snapshot_u16", "delta", "forget", "acknowledge", "pong", "caught_up", "refused", "blast",
   "overlay", "body", "body_moves", "body_ends", "overlay_none", "overlay_runs", "overlay_u4", "overlay_u8",
+  "overlay_light", "overlay_daylight",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");

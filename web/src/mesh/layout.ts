@@ -35,8 +35,8 @@ export const FACES = [
 /** Steps of the padded index along x, y, z. */
 export const PADDED_STEP = [1, PADDED_SIDE * PADDED_SIDE, PADDED_SIDE] as const;
 
-/** What the shade of a face says: nothing, or the support of its own voxel. */
-export const ShadeMode = { plain: 0, support: 1 } as const;
+/** What the shade of a face says: nothing, the support of its own voxel, or the light of the voxel that it looks into. */
+export const ShadeMode = { plain: 0, support: 1, light: 2 } as const;
 
 /** A byte for each voxel of a padded chunk. */
 export interface Shade {

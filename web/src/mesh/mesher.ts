@@ -6,11 +6,11 @@
  * that a merged quad is shaded exactly as its single faces would be.
  */
 import {
-  DrawClass, FACES, PADDED_SIDE, PADDED_STEP, PADDED_VOXELS, UNKNOWN_BLOCK, type ChunkMesh, type Shade,
+  DrawClass, FACES, PADDED_SIDE, PADDED_STEP, PADDED_VOXELS, ShadeMode, UNKNOWN_BLOCK, type ChunkMesh, type Shade,
 } from "./layout.ts";
 
 const ROWS = PADDED_SIDE * PADDED_SIDE;
-const NO_SHADE = new Uint8Array(PADDED_VOXELS);
+const NO_SHADE: Shade = { mode: ShadeMode.plain, values: new Uint8Array(PADDED_VOXELS) };
 
 /** Bits of one kind of voxel: 32 inner bits a row along x, and the two border bits. */
 interface BitGrid {
@@ -48,7 +48,7 @@ class QuadList {
  * each face carries beside its block.
  */
 export function meshChunk(voxels: Uint16Array, classes: Uint8Array, shade: Shade | null = null): ChunkMesh {
-  const shades = shade?.values ?? NO_SHADE;
+  const shades = shade ?? NO_SHADE;
   const cells = classify(voxels, classes);
   const filled = gatherBits(cells, DrawClass.filled);
   const hidden = gatherHiding(voxels, cells);
@@ -60,7 +60,7 @@ export function meshChunk(voxels: Uint16Array, classes: Uint8Array, shade: Shade
     const own = gatherBits(cells, kind);
     meshLayer(translucent, voxels, occluders, shades, own, unite(hidden, own));
   }
-  pushPlants(solid, voxels, cells, shades);
+  pushPlants(solid, voxels, cells, shades.values);
   return { filled: solid.finish(), translucent: translucent.finish() };
 }
 
@@ -108,7 +108,7 @@ function unite(a: BitGrid, b: BitGrid): BitGrid {
 
 /** All six directions of one kind of voxel. */
 function meshLayer(
-  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Uint8Array, own: BitGrid, hiding: BitGrid,
+  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Shade, own: BitGrid, hiding: BitGrid,
 ): void {
   const planes = new Uint32Array(1_024);
   for (let direction = 0; direction < FACES.length; direction += 1) {
@@ -163,9 +163,10 @@ function scatterAlongX(planes: Uint32Array, visible: number, y: number, z: numbe
 const sliceKeys = new Uint32Array(1_024);
 
 function mergeDirection(
-  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Uint8Array, planes: Uint32Array, direction: number,
+  quads: QuadList, voxels: Uint16Array, occluders: Uint8Array, shades: Shade, planes: Uint32Array, direction: number,
 ): void {
-  const { axis, u, v } = FACES[direction]!;
+  const { axis, sign, u, v } = FACES[direction]!;
+  const shadeStep = shades.mode === ShadeMode.light ? sign * PADDED_STEP[axis] : 0;
   for (let slice = 0; slice < 32; slice += 1) {
     const rows = planes.subarray(32 * slice, 32 * slice + 32);
     for (let line = 0; line < 32; line += 1) {
@@ -175,7 +176,7 @@ function mergeDirection(
         const column = 31 - Math.clz32(rest & -rest);
         const index = base + column * PADDED_STEP[u];
         sliceKeys[32 * line + column] = voxels[index]! | (occlusionAt(occluders, index, direction) << 16)
-          | (shades[index]! << 24);
+          | (shades.values[index + shadeStep]! << 24);
       }
     }
     mergeSlice(quads, rows, slice, direction);

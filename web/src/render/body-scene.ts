@@ -5,11 +5,16 @@ import type { BodyCell } from "../mesh/body.ts";
 import { quadMesh } from "./chunk-scene.ts";
 import type { Materials } from "./materials.ts";
 
+/** The full light of the sky, as in a face's shade. */
+const DAYLIGHT = 0xf0;
+
 interface DrawnBody {
   readonly group: THREE.Group;
   readonly corner: Position;
   /** Voxels below its beginning. */
   drop: number;
+  /** The light on it, as in a face's shade; null for as bright as can be. */
+  light: number | null;
 }
 
 /** Draws bodies relative to the same origin as the chunks. */
@@ -21,13 +26,13 @@ export class BodyScene {
 
   /** Shows a body where it begins. */
   add(handle: number, corner: Position, cells: readonly BodyCell[]): void {
-    const body: DrawnBody = { group: new THREE.Group(), corner, drop: 0 };
+    const body: DrawnBody = { group: new THREE.Group(), corner, drop: 0, light: null };
     for (const { cell, mesh } of cells) {
       const { falling, fallingTranslucent } = this.materials;
       for (const part of [quadMesh(mesh.filled, falling), quadMesh(mesh.translucent, fallingTranslucent)]) {
         if (part !== null) {
           part.position.set(cell[0] * CHUNK_SIDE, cell[1] * CHUNK_SIDE, cell[2] * CHUNK_SIDE);
-          part.onBeforeRender = () => showDrop(part, body.drop);
+          part.onBeforeRender = () => showPlace(part, body);
           body.group.add(part);
         }
       }
@@ -36,11 +41,11 @@ export class BodyScene {
     this.group.add(body.group);
   }
 
-  /** Moves a body to so many voxels below its beginning. */
-  move(handle: number, drop: number): void {
+  /** Moves a body to so many voxels below its beginning, and into a light. */
+  move(handle: number, drop: number, light: number | null): void {
     const body = this.drawn.get(handle);
     if (body !== undefined) {
-      body.drop = drop;
+      [body.drop, body.light] = [drop, light];
     }
   }
 
@@ -62,9 +67,10 @@ export class BodyScene {
   }
 }
 
-/** The material is shared, so that the one value of each body's own has to be brought to it body by body. */
-function showDrop(part: THREE.Mesh, drop: number): void {
+/** The material is shared, so that the values of each body's own have to be brought to it body by body. */
+function showPlace(part: THREE.Mesh, { drop, light }: DrawnBody): void {
   const material = part.material as THREE.ShaderMaterial;
   material.uniforms["drop"]!.value = drop;
+  material.uniforms["bodyLight"]!.value = light ?? DAYLIGHT;
   material.uniformsNeedUpdate = true;
 }

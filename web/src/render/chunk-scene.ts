@@ -27,8 +27,9 @@ export class ChunkScene {
   /** Shows a chunk's new mesh in place of its old one. `mode`: see ShadeMode. */
   replace(position: Position, mesh: ChunkMesh, mode: number): void {
     this.remove(position);
-    const filled = this.show(mesh.filled, mode === ShadeMode.support ? this.materials.support : this.materials.filled);
-    const translucent = this.show(mesh.translucent, this.materials.translucent);
+    const [filledMaterial, translucentMaterial] = this.materialsOf(mode);
+    const filled = this.show(mesh.filled, filledMaterial);
+    const translucent = this.show(mesh.translucent, translucentMaterial);
     if (filled !== null || translucent !== null) {
       this.drawn.set(chunkKey(position), { position, filled, translucent });
     }
@@ -67,6 +68,15 @@ export class ChunkScene {
           mesh.renderOrder = mesh === translucent ? -distance : distance;
         }
       }
+    }
+  }
+
+  private materialsOf(mode: number): readonly [THREE.Material, THREE.Material] {
+    const { filled, translucent, support, lit, litTranslucent } = this.materials;
+    switch (mode) {
+      case ShadeMode.support: return [support, translucent];
+      case ShadeMode.light: return [lit, litTranslucent];
+      default: return [filled, translucent];
     }
   }
 

@@ -23,13 +23,18 @@ export class Materials {
   readonly filled = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, {});
   /** The same with the support of each voxel for a colour. */
   readonly support = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { SUPPORT: "" } });
+  /** The same by the light of the voxel before each face. */
+  readonly lit = this.material(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { LIGHT: "" } });
   readonly translucent = this.material(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
     transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "" },
   });
-  /** For bodies; each has its own `drop`. */
-  readonly falling = this.fallingMaterial(CHUNK_VERTEX, FILLED_FRAGMENT, {});
+  readonly litTranslucent = this.material(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
+    transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "", LIGHT: "" },
+  });
+  /** For bodies; each has its own `drop` and `bodyLight`. */
+  readonly falling = this.fallingMaterial(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { BODY_LIGHT: "" } });
   readonly fallingTranslucent = this.fallingMaterial(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
-    transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "" },
+    transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "", BODY_LIGHT: "" },
   });
   readonly sky = this.material(SKY_VERTEX, SKY_FRAGMENT, { side: THREE.BackSide, depthWrite: false });
 
@@ -56,7 +61,7 @@ export class Materials {
 
   private fallingMaterial(vertexShader: string, fragmentShader: string, extra: THREE.ShaderMaterialParameters): THREE.ShaderMaterial {
     const material = this.material(vertexShader, fragmentShader, extra);
-    material.uniforms = { ...this.uniforms, drop: { value: 0 } };
+    material.uniforms = { ...this.uniforms, drop: { value: 0 }, bodyLight: { value: 0 } };
     return material;
   }
 

@@ -170,6 +170,28 @@ flat in float shade;
 uniform float drop;
 out vec4 pixel;
 
+#if defined(LIGHT) || defined(BODY_LIGHT)
+uniform float bodyLight;
+
+/** What is left of the day at a face: of both lights the stronger; that of blocks is warm, and where none is one still sees. */
+vec3 brightness() {
+#ifdef BODY_LIGHT
+  float light = bodyLight;
+#else
+  float light = shade;
+#endif
+  float sky = floor(light / 16.0);
+  float block = light - 16.0 * sky;
+  float level = max(sky, block) / 15.0;
+  vec3 tint = mix(vec3(1.0), vec3(1.0, 0.85, 0.64), clamp((block - sky) / 8.0, 0.0, 1.0));
+  return tint * mix(0.08, 1.0, pow(level, 1.5));
+}
+#else
+vec3 brightness() {
+  return vec3(1.0);
+}
+#endif
+
 vec3 toLinear(vec3 encoded) {
   return pow(encoded, vec3(2.2));
 }
@@ -248,7 +270,7 @@ void main() {
 #ifdef SUPPORT
   base = mix(base * 0.35, supportColor(face) * (1.0 + 0.5 * variation), direction < 6 ? 1.0 : 0.0);
 #endif
-  vec3 lit = base * lightOn(faceNormal, occlusion);
+  vec3 lit = base * lightOn(faceNormal, occlusion) * brightness();
   lit = mix(lit, base * 1.9, color.a);
   pixel = vec4(encode(withFog(lit, place - cameraPosition)), 1.0);
 }
@@ -288,6 +310,6 @@ void main() {
     lit += vec3(1.0, 0.9, 0.7) * glint * 1.6;
     alpha = max(alpha, min(1.0, glint));
   }
-  pixel = vec4(encode(withFog(lit * open, fromCamera)), alpha);
+  pixel = vec4(encode(withFog(lit * open * brightness(), fromCamera)), alpha);
 }
 `;

@@ -30,6 +30,7 @@ export interface ToolValues {
   readonly isBombArmed: boolean;
   readonly bombPower: number;
   readonly isSupportShown: boolean;
+  readonly isLit: boolean;
 }
 
 const COMPASS = ["north −z", "north-east", "east +x", "south-east", "south +z", "south-west", "west −x", "north-west"];
@@ -38,7 +39,7 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["Wheel", "flying speed; the bomb's power"],
   ["Left / right click", "dig / place"], ["Middle click", "take the block looked at"], ["1 – 9", "choose a slot"],
   ["X", "bomb: a click bursts the block looked at"],
-  [",  .", "the bomb's power"], ["V", "what holds the blocks"], ["E", "all blocks"], ["B", "borders: chunk, region, column"], ["[  ]", "view distance"], ["H", "this help"],
+  [",  .", "the bomb's power"], ["V", "what holds the blocks"], ["L", "shade by light, or all bright"], ["E", "all blocks"], ["B", "borders: chunk, region, column"], ["[  ]", "view distance"], ["H", "this help"],
   ["Esc", "free the mouse"],
 ];
 
@@ -52,6 +53,7 @@ export class Hud {
   private readonly help = element("div", "panel help");
   private readonly bomb = element("button", "tool");
   private readonly support = element("button", "tool", "support", element("kbd", "", "V"));
+  private readonly light = element("button", "tool", "light", element("kbd", "", "L"));
   private readonly supportLegend = element("div", "panel support", element("div", "", "what holds a block"),
     element("div", "ramp"), element("div", "row", element("span", "", "next to nothing"), element("span", "", "most")),
     element("div", "", element("span", "swatch anchored"), "anchored"));
@@ -76,9 +78,10 @@ export class Hud {
     this.help.hidden = true;
     this.bomb.addEventListener("click", () => onCommand({ kind: "bomb" }));
     this.support.addEventListener("click", () => onCommand({ kind: "support" }));
+    this.light.addEventListener("click", () => onCommand({ kind: "light" }));
     // A key pressed after a click is for the view, not for the button.
-    [this.bomb, this.support].forEach((button) => button.addEventListener("mousedown", (event) => event.preventDefault()));
-    root.append(element("div", "tools", this.bomb, this.support), this.supportLegend);
+    [this.bomb, this.support, this.light].forEach((button) => button.addEventListener("mousedown", (event) => event.preventDefault()));
+    root.append(element("div", "tools", this.bomb, this.support, this.light), this.supportLegend);
     root.append(place, counts, this.legend, this.notice, this.help, this.hint, element("div", "crosshair"), this.hotbar);
   }
 
@@ -118,10 +121,11 @@ export class Hud {
   }
 
   /** Shows which tools are taken up. */
-  showTools({ isBombArmed, bombPower, isSupportShown }: ToolValues): void {
+  showTools({ isBombArmed, bombPower, isSupportShown, isLit }: ToolValues): void {
     this.bomb.classList.toggle("chosen", isBombArmed);
     this.bomb.replaceChildren(isBombArmed ? `bomb, power ${bombPower}` : "bomb", element("kbd", "", "X"));
     this.support.classList.toggle("chosen", isSupportShown);
+    this.light.classList.toggle("chosen", isLit);
     this.supportLegend.hidden = !isSupportShown;
   }
 

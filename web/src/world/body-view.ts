@@ -13,13 +13,16 @@ export interface BodySurrounding {
   isSolid(x: number, y: number, z: number): boolean;
   /** Whether the chunk is still drawn as it was before its last change. */
   isStale(chunk: Position): boolean;
+  /** The light of a voxel, of the sky and of blocks; null where none is known or shown. */
+  lightAt(x: number, y: number, z: number): { readonly sky: number; readonly block: number } | null;
 }
 
 interface ShownBody {
   readonly body: HeldBody;
   /** Its voxels with none of its own below them. */
   readonly feet: readonly Position[];
-  readonly height: number;
+  /** Of its box, along x, y, z. */
+  readonly size: Position;
   /** Where it is after `tick`. */
   fall: Fall;
   tick: bigint;
@@ -65,11 +68,12 @@ export class BodyView {
   }
 
   began(body: HeldBody): void {
-    const height = body.runs.reduce((most, run) => Math.max(most, run.first[1] + 1), 1);
+    const ends = body.runs.map(({ first: [x, y, z], length }) => [x + length, y + 1, z + 1]);
+    const size = [0, 1, 2].map((axis) => ends.reduce((most, end) => Math.max(most, end[axis]!), 1)) as unknown as Position;
     this.seen += 1;
     this.scene.add(body.handle, body.corner, meshBody(body.runs, this.around.drawClasses));
     this.shown.set(body.handle, {
-      body, feet: feetOf(body), height, fall: body.fall, tick: body.tick, drawn: body.fall.fallen, endedMs: null,
+      body, feet: feetOf(body), size, fall: body.fall, tick: body.tick, drawn: body.fall.fallen, endedMs: null,
     });
   }
 
@@ -100,7 +104,7 @@ export class BodyView {
           continue;
         }
       }
-      this.scene.move(handle, shown.drawn / FALL_PARTS);
+      this.scene.move(handle, shown.drawn / FALL_PARTS, this.lightOn(shown));
     }
   }
 
@@ -130,11 +134,24 @@ export class BodyView {
     return feet.every(([x, y, z]) => !this.around.isSolid(corner[0] + x, corner[1] + y - step, corner[2] + z));
   }
 
+  /** The light on a body, as in a face's shade: the best there is beside its box. Null where none is known. */
+  private lightOn({ body: { corner }, size, drawn }: ShownBody): number | null {
+    const low = [corner[0], corner[1] - Math.floor(drawn / FALL_PARTS), corner[2]];
+    const middle = low.map((part, axis) => part + (size[axis]! >> 1));
+    let [sky, block] = [-1, -1];
+    for (const axis of [0, 1, 2]) {
+      for (const beyond of [low[axis]! - 1, low[axis]! + size[axis]!]) {
+        const [x, y, z] = middle.map((part, other) => (other === axis ? beyond : part)) as [number, number, number];
+        const light = this.around.lightAt(x, y, z);
+        [sky, block] = [Math.max(sky, light?.sky ?? -1), Math.max(block, light?.block ?? -1)];
+      }
+    }
+    return sky < 0 ? null : (sky << 4) | block;
+  }
+
   /** The chunks in which a body has ended. */
-  private chunksOf({ body: { corner, runs, fall }, height }: ShownBody): Position[] {
+  private chunksOf({ body: { corner, fall }, size: [width, height, depth] }: ShownBody): Position[] {
     const down = Math.floor(fall.fallen / FALL_PARTS);
-    const [width, depth] = [0, 2].map((axis) =>
-      Math.max(...runs.map(({ first, length }) => first[axis]! + (axis === 0 ? length : 1)))) as [number, number];
     const low = chunkOfVoxel([corner[0], corner[1] - down, corner[2]]);
     const high = chunkOfVoxel([corner[0] + width - 1, corner[1] - down + height - 1, corner[2] + depth - 1]);
     const chunks: Position[] = [];

@@ -10,6 +10,7 @@ import { BodyScene } from "../render/body-scene.ts";
 import { ChunkScene } from "../render/chunk-scene.ts";
 import type { Materials } from "../render/materials.ts";
 import { drawClasses } from "./appearance.ts";
+import { LightStore } from "./light-store.ts";
 import { BodyView } from "./body-view.ts";
 import { MeshQueue, neighboursOf, neighboursTouched } from "./mesh-queue.ts";
 
@@ -40,6 +41,8 @@ export class WorldView {
   /** Support by chunk, of those for which it has come; null where the world knows none. */
   private readonly support = new Map<string, Uint8Array | null>();
   private isSupportShown = false;
+  private readonly light = new LightStore();
+  private isLit = true;
   private classes = new Uint8Array(1);
   private shape: Shape | null = null;
   private center: Position = [0, 0, 0];
@@ -53,6 +56,7 @@ export class WorldView {
       this.meshed(ticket, mesh, mode);
       this.pump();
     });
+    this.askForOverlays();
     this.connection = new Connection(url, this.client, (event) => this.handle(event), (state) => this.stateChanged(state));
   }
 
@@ -70,9 +74,10 @@ export class WorldView {
     return this.queue.meshedCount;
   }
 
-  /** Whether everything subscribed to has come and is drawn. */
+  /** Whether everything subscribed to has come, with its light, and is drawn. */
   get isSettled(): boolean {
-    return this.client.isLive && this.client.caughtUp && this.queue.isIdle;
+    const hasLight = !this.isLit || this.light.size === this.client.chunks.size;
+    return this.client.isLive && this.client.caughtUp && hasLight && this.queue.isIdle;
   }
 
   /** The drawing class of a voxel; null where its chunk is not held. */
@@ -111,13 +116,38 @@ export class WorldView {
   /** Shows the support of blocks in place of their colours, or no longer. */
   showSupport(isShown: boolean): void {
     this.isSupportShown = isShown;
-    this.client.wantOverlays(isShown ? 1 << OverlayKind.support : 0);
+    this.askForOverlays();
     this.connection.flush();
     if (!isShown) {
       const shown = [...this.support.keys()];
       this.support.clear();
       shown.forEach((key) => this.queue.mark(key.split(",").map(Number) as unknown as Position, false));
     }
+  }
+
+  /** Shades faces by the light that falls on them, or lets all of them be bright. */
+  showLight(isShown: boolean): void {
+    this.isLit = isShown;
+    this.askForOverlays();
+    this.connection.flush();
+    if (!isShown) {
+      this.light.clear().forEach((position) => this.queue.mark(position, false));
+    }
+  }
+
+  private askForOverlays(): void {
+    this.client.wantOverlays((this.isSupportShown ? 1 << OverlayKind.support : 0) | (this.isLit ? 1 << OverlayKind.light : 0));
+  }
+
+  /** Chunks whose light has come. */
+  get lightCount(): number {
+    return this.light.litCount;
+  }
+
+  /** The light of a voxel, of the sky and of blocks; null where it has not come. */
+  lightAt(x: number, y: number, z: number): { readonly sky: number; readonly block: number } | null {
+    const light = this.light.at(x, y, z);
+    return light === null ? null : { sky: light >> 4, block: light & 15 };
   }
 
   /** Chunks whose support has come. */
@@ -177,7 +207,7 @@ export class WorldView {
       case "bodyBegan": return this.bodies.began(event.body);
       case "bodyMoved": return this.bodies.moved(event.body);
       case "bodyEnded": return this.bodies.ended(event.body, performance.now());
-      case "overlay": return this.overlayCame(event.position, event.values);
+      case "overlay": return this.overlayCame(event.overlay, event.position, event.values);
       case "roundTrip":
         this.roundTripMs = event.milliseconds;
         return;
@@ -215,6 +245,7 @@ export class WorldView {
   }
 
   private chunkChanged(position: Position, runs: Uint16Array): void {
+    this.light.guess(position, runs, (block) => ((this.client.registry[block]?.flags ?? 0) & BlockFlag.opaque) !== 0);
     this.queue.mark(position, true);
     for (const neighbour of neighboursTouched(position, runs)) {
       if (this.client.chunkAt(neighbour) !== null) {
@@ -227,13 +258,22 @@ export class WorldView {
     this.queue.forget(position);
     this.scene.remove(position);
     this.support.delete(chunkKey(position));
+    this.light.forget(position);
     this.meshedWithout.delete(chunkKey(position));
   }
 
-  private overlayCame(position: Position, values: Uint8Array | null): void {
-    if (!this.isSupportShown || this.client.chunkAt(position) === null) {
+  private overlayCame(overlay: number, position: Position, values: Uint8Array | null): void {
+    if (this.client.chunkAt(position) === null) {
       return;
     }
+    if (overlay === OverlayKind.support && this.isSupportShown) {
+      this.supportCame(position, values);
+    } else if (overlay === OverlayKind.light && this.isLit) {
+      this.light.take(position, values).forEach((changed) => this.queue.mark(changed, false));
+    }
+  }
+
+  private supportCame(position: Position, values: Uint8Array | null): void {
     const key = chunkKey(position);
     const before = this.support.get(key) ?? null;
     const isSame = values === before || (values !== null && before !== null && values.every((value, at) => value === before[at]));
@@ -243,12 +283,15 @@ export class WorldView {
     }
   }
 
-  /** What the faces of a chunk carry: its support, if that is shown and has come. */
+  /** What the faces of a chunk carry: its support, if that is shown and has come, else the light around it. */
   private shadeOf(position: Position): Shade | null {
-    const values = this.isSupportShown ? this.support.get(chunkKey(position)) ?? null : null;
-    return values === null ? null : {
-      mode: ShadeMode.support, values: padBytes(Array.from({ length: 27 }, (_, place) => (place === 13 ? values : null)), 0),
-    };
+    const support = this.isSupportShown ? this.support.get(chunkKey(position)) ?? null : null;
+    if (support !== null) {
+      const values = padBytes(Array.from({ length: 27 }, (_, place) => (place === 13 ? support : null)), 0);
+      return { mode: ShadeMode.support, values };
+    }
+    const light = this.isLit ? this.light.padded(position) : null;
+    return light === null ? null : { mode: ShadeMode.light, values: light };
   }
 
   /** Returns whether a worker was needed. */

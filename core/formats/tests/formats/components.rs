@@ -25,7 +25,7 @@ fn which(world: &World, counts: impl Fn(&BlockRule) -> bool) -> Vec<bool> {
 fn components(world: &World, solid: &[bool], anchored: &[bool]) -> Components {
     let mut components = Components::new();
     for (pos, chunk) in &world.chunks {
-        components.set(*pos, &Bits::of(chunk, solid), &Bits::of(chunk, anchored));
+        components.set(*pos, Bits::of(chunk, solid), Bits::of(chunk, anchored));
     }
     components.settle();
     components

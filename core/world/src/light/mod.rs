@@ -45,6 +45,10 @@ const STALE_MAX: usize = 1 << 18;
 const _: () = assert!(AROUND * CHUNK_EDGE as i32 >= FULL as i32, "light ends within the chunks beside");
 const _: () = assert!(PREPARED_MAX >= 16, "the columns of a region can be lit at once");
 
+/// Changed voxels that are worked in at once where work is limited: under a high sky each may mean hundreds, and what is cut
+/// into smaller parts takes longer in all.
+const PART_VOXELS: usize = 128;
+
 /// A column of chunks: x and z.
 type Stack = [i32; 2];
 
@@ -188,9 +192,27 @@ impl Light {
     /// Works in what was noted.
     pub fn settle(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        if pending.is_empty() {
-            return;
+        if !pending.is_empty() {
+            self.work_in(&pending);
         }
+    }
+
+    /// Works in what was noted, in parts, until voxels have been looked at `visits` times. Gives whether that was all.
+    pub fn settle_some(&mut self, visits: u64) -> bool {
+        let pending = std::mem::take(&mut self.pending);
+        let (mut parts, mut visited) = (pending.chunks(PART_VOXELS), 0);
+        while visited < visits
+            && let Some(part) = parts.next()
+        {
+            visited += self.work_in(part);
+        }
+        self.pending = parts.flatten().copied().collect();
+        self.pending.is_empty()
+    }
+
+    /// Works in changes, and gives how often a voxel was looked at.
+    fn work_in(&mut self, pending: &[(VoxelPos, BlockId)]) -> u64 {
+        let mut visited = 0;
         let sky: BTreeMap<VoxelPos, u8> =
             pending.iter().map(|(pos, block)| (*pos, self.sky_rules.class(*pos, *block))).collect();
         let block: BTreeMap<VoxelPos, u8> =
@@ -198,10 +220,12 @@ impl Light {
         for (field, classes) in [(&mut self.sky, sky), (&mut self.block, block)] {
             let other = |(pos, class): &(VoxelPos, u8)| field.class(*pos).is_some_and(|held| held != *class);
             let changes: Vec<(VoxelPos, u8)> = classes.into_iter().filter(other).collect();
-            let changed = field.update(&changes).changed;
-            let chunks = changed.iter().map(|changed| changed.pos.chunk());
+            let updated = field.update(&changes);
+            visited += updated.visited;
+            let chunks = updated.changed.iter().map(|changed| changed.pos.chunk());
             self.changed.extend(chunks.filter(|pos| self.told.remove(pos)));
         }
+        visited
     }
 
     /// Chunks whose light was told and is another now, or may be; each is named once until it is told again. Ascending.
@@ -245,6 +269,23 @@ impl Light {
         if self.memory_bytes() > BYTES_MAX || self.chunk_count() > CHUNKS_MAX {
             self.forget();
         }
+        let Missing { bottoms, sky, block } = self.missing(centres);
+        self.load(tick, &sky, &block, chunks);
+        self.lowest.extend(bottoms);
+    }
+
+    /// The chunks that would have to be loaded to tell the light of a chunk, ascending.
+    pub fn needed(&self, pos: ChunkPos) -> Vec<ChunkPos> {
+        if self.told.contains(&pos) {
+            return Vec::new();
+        }
+        let Missing { sky, mut block, .. } = self.missing(&[pos]);
+        block.extend(sky);
+        block.into_iter().collect()
+    }
+
+    /// What lights some chunks and is not held.
+    fn missing(&self, centres: &[ChunkPos]) -> Missing {
         let mut bottoms: BTreeMap<Stack, i32> = BTreeMap::new();
         for centre in centres {
             let bottom = (centre.y() - AROUND).max(-TOP_CHUNK - 1);
@@ -257,11 +298,9 @@ impl Light {
             let ([x, z], heights) = (*at, *bottom..self.held_from(*at));
             heights.filter_map(move |y| ChunkPos::new(x, y, z).ok()).collect::<Vec<_>>()
         };
-        let sky: Vec<ChunkPos> = bottoms.iter().flat_map(column).collect();
-        let block: BTreeSet<ChunkPos> =
-            centres.iter().flat_map(|pos| cube(*pos)).filter(|pos| !self.block.holds(*pos)).collect();
-        self.load(tick, &sky, &block, chunks);
-        self.lowest.extend(bottoms);
+        let sky = bottoms.iter().flat_map(column).collect();
+        let block = centres.iter().flat_map(|pos| cube(*pos)).filter(|pos| !self.block.holds(*pos)).collect();
+        Missing { bottoms, sky, block }
     }
 
     /// The lowest chunk of a column that light of the sky is held of.
@@ -292,6 +331,16 @@ impl Light {
         self.replace(pos, &chunk);
         Ok(())
     }
+}
+
+/// What lights some chunks and is not held.
+struct Missing {
+    /// Columns that don't reach down far enough, each with the lowest chunk that it has to hold.
+    bottoms: BTreeMap<Stack, i32>,
+    /// Their chunks.
+    sky: Vec<ChunkPos>,
+    /// Chunks whose blocks may shine on it.
+    block: BTreeSet<ChunkPos>,
 }
 
 /// The columns that matter to a chunk's light, inside the world or not.

@@ -57,8 +57,8 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
             at,
             power
         }),
-        any::<bool>()
-            .prop_map(|wanted| ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, wanted) }),
+        (0u32..1 << OverlayKind::ALL.len())
+            .prop_map(|mask| ClientMessage::Overlay { kinds: OverlayKinds::from_mask(mask).unwrap() }),
     ]
 }
 
@@ -154,11 +154,9 @@ fn body_moves() -> impl Strategy<Value = ServerMessage> {
 
 fn overlay_data() -> impl Strategy<Value = ServerMessage> {
     let kinds = prop_oneof![Just(0u32), Just(1), Just(2), Just(16), Just(17), Just(256)];
-    (chunk_pos(), version(), kinds, 1u32..20).prop_map(|(pos, version, kinds, run)| ServerMessage::OverlayData {
-        pos,
-        kind: OverlayKind::Support,
-        version,
-        values: overlay_values(kinds, run),
+    let of = prop::sample::select(&OverlayKind::ALL[..]);
+    (chunk_pos(), of, version(), kinds, 1u32..20).prop_map(|(pos, kind, version, kinds, run)| {
+        ServerMessage::OverlayData { pos, kind, version, values: overlay_values(kinds, run) }
     })
 }
 
@@ -212,7 +210,7 @@ pub struct Client {
     pub kinds: Vec<terrane_protocol::Kind>,
     /// Bodies by handle: the voxels that have come of those there are, and the newest move.
     pub bodies: BTreeMap<u32, FallingBody>,
-    pub overlays: BTreeMap<ChunkPos, (Version, u8)>,
+    pub overlays: BTreeMap<(ChunkPos, OverlayKind), (Version, u8)>,
 }
 
 /// A body as the client holds it.
@@ -282,7 +280,7 @@ impl Client {
             }
             ServerMessage::Forget { pos, .. } => {
                 self.chunks.remove(pos).expect("what is forgotten was held");
-                self.overlays.remove(pos);
+                self.overlays.retain(|(held, _), _| held != pos);
             }
             ServerMessage::Body(part) => {
                 let body = self.bodies.entry(part.handle).or_default();
@@ -303,10 +301,10 @@ impl Client {
             ServerMessage::BodyEnds { handles } => handles.iter().for_each(|handle| {
                 self.bodies.remove(handle).expect("only what is known ends");
             }),
-            ServerMessage::OverlayData { pos, version, values, .. } => {
+            ServerMessage::OverlayData { pos, kind, version, values } => {
                 assert!(self.chunks.contains_key(pos), "overlays are for chunks that are held");
                 let value = values.as_ref().map_or(0, |values| values[0]);
-                let before = self.overlays.insert(*pos, (*version, value));
+                let before = self.overlays.insert((*pos, *kind), (*version, value));
                 assert!(before.is_none_or(|(before, _)| before <= *version), "a version went back");
             }
             ServerMessage::Acknowledge { sequence, refusals, .. } => {
