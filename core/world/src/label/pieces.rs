@@ -264,46 +264,79 @@ fn collect(scratch: &Scratch, count: u32, anchored: &Bits) -> Pieces {
 
 /// Which pieces of `low` touch which of `high`, the next chunk along `axis`: pairs in ascending order, each once.
 pub fn contacts(low: &Pieces, high: &Pieces, axis: Axis) -> Vec<(u16, u16)> {
-    let mut pairs = Vec::new();
-    let most = low.pieces.len() * high.pieces.len();
-    let rows = |pairs: &mut Vec<_>, rows: &mut dyn Iterator<Item = (usize, usize)>| {
-        for (row, next) in rows {
-            // Of two chunks with one piece each, the first touch tells all.
-            if most == pairs.len().min(1) {
-                break;
-            }
-            touches(low.row(row), high.row(next), axis, pairs);
-        }
-    };
+    let mut pairs = Pairs::new(low.pieces.len(), high.pieces.len());
     match axis {
-        Axis::X => rows(&mut pairs, &mut (0..ROWS).map(|row| (row, row))),
-        Axis::Y => rows(&mut pairs, &mut (0..CHUNK_EDGE).map(|z| (ROWS - CHUNK_EDGE + z, z))),
-        Axis::Z => rows(&mut pairs, &mut (0..ROWS).step_by(CHUNK_EDGE).map(|row| (row + CHUNK_EDGE - 1, row))),
+        Axis::X => touching(low, high, axis, (0..ROWS).map(|row| (row, row)), &mut pairs),
+        Axis::Y => touching(low, high, axis, (0..CHUNK_EDGE).map(|z| (ROWS - CHUNK_EDGE + z, z)), &mut pairs),
+        Axis::Z => {
+            let rows = (0..ROWS).step_by(CHUNK_EDGE).map(|row| (row + CHUNK_EDGE - 1, row));
+            touching(low, high, axis, rows, &mut pairs);
+        }
     }
-    pairs.sort_unstable();
-    pairs.dedup();
-    pairs
+    pairs.found.sort_unstable();
+    pairs.found.dedup();
+    pairs.found
 }
 
-/// Appends the pieces of a row that touch pieces of the next chunk's row, but not the same pair twice in a row.
+/// Goes over pairs of rows until there is nothing left to find.
 #[inline(always)]
-fn touches(
-    (runs, pieces): (&[Run], &[u16]),
-    (others, other_pieces): (&[Run], &[u16]),
+fn touching(
+    low: &Pieces,
+    high: &Pieces,
     axis: Axis,
-    pairs: &mut Vec<(u16, u16)>,
+    mut rows: impl Iterator<Item = (usize, usize)>,
+    pairs: &mut Pairs,
 ) {
-    let mut touch = |pair: (u16, u16)| {
-        if pairs.last() != Some(&pair) {
-            pairs.push(pair);
+    while pairs.found.len() < pairs.most
+        && let Some((row, next)) = rows.next()
+    {
+        touches(low.row(row), high.row(next), axis, pairs);
+    }
+}
+
+/// Pairs of pieces, each once where that can be seen cheaply: the same few touch row after row.
+struct Pairs {
+    found: Vec<(u16, u16)>,
+    /// How many there can be.
+    most: usize,
+    /// One bit for each, if there can't be more.
+    seen: [u64; 16],
+    others: usize,
+}
+
+impl Pairs {
+    fn new(pieces: usize, others: usize) -> Self {
+        let most = pieces * others;
+        // Where bits do not suffice, the same pair may be found again and again.
+        let most = if most > 1_024 { usize::MAX } else { most };
+        Self { found: Vec::new(), most, seen: [0; 16], others }
+    }
+
+    #[inline(always)]
+    fn touch(&mut self, one: u16, other: u16) {
+        if self.most < usize::MAX {
+            let at = usize::from(one) * self.others + usize::from(other);
+            let (word, bit) = (&mut self.seen[at / 64], 1 << (at % 64));
+            if *word & bit != 0 {
+                return;
+            }
+            *word |= bit;
+        } else if self.found.last() == Some(&(one, other)) {
+            return;
         }
-    };
+        self.found.push((one, other));
+    }
+}
+
+/// Adds the pieces of a row that touch pieces of the next chunk's row.
+#[inline(always)]
+fn touches((runs, pieces): (&[Run], &[u16]), (others, other_pieces): (&[Run], &[u16]), axis: Axis, pairs: &mut Pairs) {
     if axis != Axis::X {
-        overlaps(runs, others, |n, m| touch((pieces[n], other_pieces[m])));
+        overlaps(runs, others, |n, m| pairs.touch(pieces[n], other_pieces[m]));
     } else if let ([.., last], [next, ..]) = (runs, others)
         && usize::from(last.end) == CHUNK_EDGE
         && next.start == 0
     {
-        touch((pieces[runs.len() - 1], other_pieces[0]));
+        pairs.touch(pieces[runs.len() - 1], other_pieces[0]);
     }
 }
