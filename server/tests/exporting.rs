@@ -108,7 +108,7 @@ fn a_bridge_has_the_support_that_its_rules_say_whether_or_not_its_pier_is_in_the
     assert!(whole.side["solid"].as_array().unwrap().len() > 10 && whole.side["digest"] == facts["digest"]);
     assert_eq!((whole.at(0, 60, 0), whole.at(2, 60, -2), whole.at(1, 61, 0)), (255, 255, 0), "bedrock, and air");
     assert!(
-        (61..70).all(|y| whole.at(0, y, 0) == 128),
+        (61..70).all(|y| whole.at(0, y, 0) == 252),
         "what is below hands on everything, up to the strength of stone"
     );
     for x in -40..41_i32 {

@@ -146,3 +146,167 @@ test.skipIf(process.env["HALL"] === undefined)("a hall under the ground, by the 
     await server.dispose();
   }
 });
+
+/** Something that is built, what brings it down, and from where it is looked at: all relative to firm ground. */
+interface Scene {
+  readonly build: (readonly [number, number, number, string])[];
+  readonly blasts?: (readonly [number, number, number, number])[];
+  readonly cut?: (readonly [number, number, number])[];
+  readonly eye: readonly [number, number, number, number, number];
+  /** What there is to see: bodies, or only a change of the blocks. */
+  readonly waitsMs: readonly number[];
+}
+
+function range(first: number, end: number): number[] {
+  return Array.from({ length: end - first }, (_, step) => first + step);
+}
+
+const SCENES: Record<string, Scene> = {
+  // A deck on two piers; three props are taken away from under it, and what is too far from the piers comes down.
+  bridge: {
+    build: [
+      ...[-16, 16, -8, 0, 8].flatMap((x) => range(-12, 15).map((y) => [x, y, 0, "stone_bricks"] as const)),
+      ...range(1, 8).flatMap((d) => [-16, -8, 0, 8, 16].flatMap((x) =>
+        [x - d, x + d].filter((at) => Math.abs(at) < 16 && d <= 4).map((at) => [at, 14, 0, "oak_planks"] as const))),
+    ],
+    cut: [-8, 0, 8].flatMap((x) => range(-12, 15).map((y) => [x, y, 0] as const)),
+    eye: [0, 16, 34, 0, -12],
+    waitsMs: [300, 1_800],
+  },
+  // Charges in a row over the corner of four columns: each sets off the next.
+  chain: {
+    build: range(-6, 7).map((step) => [4 * step, 1, 0, "tnt"] as const),
+    blasts: [[-24, 1, 0, 100]],
+    eye: [0, 16, 30, 0, -26],
+    waitsMs: [1_500, 6_000],
+  },
+  // A hollow tower with floors, cut through near its foot.
+  tower: {
+    build: range(0, 25 * 25).flatMap((step) => {
+      const [x, y, z] = [(step % 5) - 2, Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2];
+      const isWall = Math.max(Math.abs(x), Math.abs(z)) === 2;
+      return isWall || y % 8 === 7 ? [[x, y, z, y % 8 === 7 ? "oak_planks" : "stone_bricks"] as const] : [];
+    }),
+    cut: range(0, 75).map((step) => [(step % 5) - 2, 5 + Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2] as const),
+    eye: [0, 18, 34, 0, -12],
+    waitsMs: [0, 1_600],
+  },
+};
+
+/** The trunk of a tree near a place: the voxels of its lowest logs. */
+async function trunkNear(page: Page, [x, , z]: Place): Promise<Place[]> {
+  return page.evaluate(([px, pz]) => {
+    const isLog = (at: readonly [number, number, number]) => window.terrane.block(...at)?.endsWith("_log") === true;
+    for (let ring = 4; ring < 48; ring += 1) {
+      for (let step = 0; step < 8 * ring; step += 1) {
+        const [side, along] = [Math.floor(step / (2 * ring)), (step % (2 * ring)) - ring];
+        const [dx, dz] = [[along, -ring], [along, ring], [-ring, along], [ring, along]][side]!;
+        for (let y = 250; y > 40; y -= 1) {
+          const at = [px! + dx!, y, pz! + dz!] as const;
+          const below = window.terrane.block(at[0], y - 1, at[2]);
+          if (isLog(at) && /^(dirt|grass_block|podzol)/.test(below ?? "") && [1, 2, 3, 4].every((up) => isLog([at[0], y + up, at[2]]))) {
+            const near = [-1, 0, 1].flatMap((ax) => [-1, 0, 1].map((az) => [at[0] + ax, y + 1, at[2] + az] as const));
+            return near.filter(isLog);
+          }
+        }
+      }
+    }
+    return [];
+  }, [x, z]);
+}
+
+/** Sends edits as a player would who is in a hurry, and waits until they are on disk. */
+async function build(page: Page, foot: Place, voxels: Scene["build"]): Promise<void> {
+  await page.evaluate(async ([place, list]) => {
+    for (const [index, [x, y, z, name]] of list.entries()) {
+      const at = [place[0] + x, place[1] + y, place[2] + z] as const;
+      // What the ground has of it already stays.
+      if (y > 0 || window.terrane.block(...at) === "air") {
+        window.terrane.edit(...at, name);
+      }
+      if (index % 200 === 199) {
+        await new Promise((resolve) => setTimeout(resolve, 2_000));
+      }
+    }
+  }, [foot, voxels] as const);
+  await page.waitForFunction(() => window.terrane.state().unacknowledged === 0, undefined, { timeout: 120_000 });
+}
+
+function canvasOf(page: Page): Promise<string> {
+  return page.evaluate(() => new Promise<string>((resolve) => {
+    requestAnimationFrame(() => resolve(document.querySelector<HTMLCanvasElement>("#view")!.toDataURL()));
+  }));
+}
+
+/** Four pictures as one, in reading order. */
+async function asSequence(page: Page, name: string, shots: string[]): Promise<void> {
+  const data = await page.evaluate(async (list) => {
+    const images = await Promise.all(list.map(async (source) => {
+      const image = new Image();
+      image.src = source;
+      await image.decode();
+      return image;
+    }));
+    const canvas = document.createElement("canvas");
+    const [width, height, gap] = [images[0]!.width, images[0]!.height, 6];
+    [canvas.width, canvas.height] = [2 * width + gap, 2 * height + gap];
+    const context = canvas.getContext("2d")!;
+    context.fillStyle = "white";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    images.forEach((image, index) => context.drawImage(image, (index % 2) * (width + gap), Math.floor(index / 2) * (height + gap)));
+    return canvas.toDataURL("image/jpeg", 0.86);
+  }, shots);
+  writeFileSync(join(RESULTS, `scene-${name}.jpg`), Buffer.from(data.split(",")[1]!, "base64"));
+}
+
+/** SCENES names some of them, and `tree`: one each in a sequence of four pictures, at a tenth of the usual speed. */
+test.skipIf(process.env["SCENES"] === undefined).each((process.env["SCENES"] ?? "").split(" "))("%s, before, on the way down and after", async (name) => {
+  const server = makeServer(7_797);
+  const browser = await openBrowser(640, 360);
+  const extra = process.env["TERRANE_ARGS"];
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=3`, []);
+    await settled(page);
+    const spawn = await page.evaluate(() => window.terrane.state().position);
+    const middle = [Math.floor(spawn[0]), 0, Math.floor(spawn[2])] as const;
+    const trunk = name === "tree" ? await trunkNear(page, middle) : [];
+    const foot = trunk[0] ?? await firmGroundNear(page, middle);
+    const scene = SCENES[name] ?? { build: [], eye: [0, 7, 16, 0, -14], waitsMs: [0, 1_200] };
+    await build(page, foot, scene.build);
+    const [x, y, z, yaw, pitch] = scene.eye;
+    await page.evaluate((at) => window.terrane.teleport(...at), [foot[0] + x + 0.5, foot[1] + y, foot[2] + z + 0.5, yaw, pitch] as const);
+    await settled(page);
+    await server.kill();
+    process.env["TERRANE_ARGS"] = `${extra ?? ""} --ticks 2`;
+    await server.start();
+    await page.waitForTimeout(8_000);
+    await settled(page);
+    const shots = [await canvasOf(page)];
+    await page.evaluate(([cut, blasts]) => {
+      cut.forEach((at) => window.terrane.edit(...at, "air"));
+      blasts.forEach((blast) => window.terrane.blast(...blast));
+    }, [
+      trunk.length > 0 ? trunk : (scene.cut ?? []).map(([dx, dy, dz]) => [foot[0] + dx, foot[1] + dy, foot[2] + dz] as const),
+      (scene.blasts ?? []).map(([dx, dy, dz, power]) => [foot[0] + dx, foot[1] + dy, foot[2] + dz, power] as const),
+    ] as const);
+    if (scene.blasts === undefined) {
+      await page.waitForFunction(() => window.terrane.state().bodies.falling > 0, undefined, { timeout: 60_000 });
+    }
+    for (const waitMs of scene.waitsMs) {
+      await page.waitForTimeout(2_000 + waitMs);
+      shots.push(await canvasOf(page));
+    }
+    for (let quiet = 0; quiet < 6;) {
+      await page.waitForTimeout(1_000);
+      quiet = (await page.evaluate(() => window.terrane.state().bodies.falling)) === 0 ? quiet + 1 : 0;
+    }
+    await settled(page);
+    shots.push(await canvasOf(page));
+    await asSequence(page, name, shots);
+  } finally {
+    process.env["TERRANE_ARGS"] = extra ?? "";
+    await browser.close();
+    await server.dispose();
+  }
+});
