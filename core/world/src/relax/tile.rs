@@ -99,7 +99,7 @@ impl Word for u32 {
     }
     #[inline(always)]
     fn widened(self) -> u32 {
-        self.into()
+        self
     }
 }
 
