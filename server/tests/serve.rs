@@ -19,7 +19,9 @@ fn http(port: u16, request: &str) -> String {
 fn two_clients_share_a_world_that_is_saved_by_sigterm() {
     let folder = tempfile::tempdir().unwrap();
     let world = folder.path().join("world");
-    let mut server = Server::start(&world, &["--seed", "5"]);
+    // What is put into the air stays there.
+    succeed(&["new", "--world", world.to_str().unwrap(), "--seed", "5", "--physics", "off"]);
+    let mut server = Server::start(&world, &[]);
     let (mut a, mut b) = (Client::connect(server.port, None).unwrap(), Client::connect(server.port, None).unwrap());
     a.subscribe(1, [0, 8, 0], [1, 9, 1]);
     b.subscribe(1, [0, 8, 0], [1, 9, 1]);

@@ -205,8 +205,15 @@ async function trunkNear(page: Page, [x, , z]: Place): Promise<Place[]> {
           const at = [px! + dx!, y, pz! + dz!] as const;
           const below = window.terrane.block(at[0], y - 1, at[2]);
           if (isLog(at) && /^(dirt|grass_block|podzol)/.test(below ?? "") && [1, 2, 3, 4].every((up) => isLog([at[0], y + up, at[2]]))) {
-            const near = [-1, 0, 1].flatMap((ax) => [-1, 0, 1].map((az) => [at[0] + ax, y + 1, at[2] + az] as const));
-            return near.filter(isLog);
+            const around = (reach: number, up: number) => {
+              const steps = Array.from({ length: 2 * reach + 1 }, (_, step) => step - reach);
+              return steps.flatMap((ax) => steps.map((az) => [at[0] + ax, y + up, at[2] + az] as const));
+            };
+            // One that stands alone: crowns that touch hold each other.
+            const others = [-4, -2, 0, 2, 4].flatMap((up) => around(7, up)).filter(isLog);
+            if (others.every((other) => Math.max(Math.abs(other[0] - at[0]), Math.abs(other[2] - at[2])) <= 1)) {
+              return around(1, 1).filter(isLog);
+            }
           }
         }
       }

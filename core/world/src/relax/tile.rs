@@ -241,11 +241,12 @@ impl Planes {
     }
 }
 
-/// Distances of one class by another. Most tiles have few classes, for which comparing beats looking up.
+/// Up to so many classes comparing with each beats looking up, and most tiles have fewer.
 const KINDS_COMPARED_MAX: usize = 12;
 /// Numbers that are worked on at a time where it is not rows.
 const WIDTH: usize = 64;
 
+/// Writes for each voxel what its class has.
 #[inline(always)]
 fn map_classes<T: Word>(classes: &Classes, kinds: &[Kind<T>], value: impl Fn(&Kind<T>) -> T, out: &mut Tile<T>) {
     let classes = match classes {
