@@ -93,6 +93,7 @@ impl Script {
 
 fn wishes(line: &Line, registry: &Registry) -> Result<Vec<Wish>, String> {
     match line {
+        Line { set: Some(set), .. } if set.is_empty() => Err("\"set\" names no voxel".into()),
         Line { set: Some(set), fill: None, block: None, blast: None, power: None, .. } => {
             let edit = |(x, y, z, name): &(i32, i32, i32, String)| {
                 let pos = VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?;
