@@ -80,7 +80,7 @@ fn sand(criterion: &mut Criterion) {
             world.step(1, &inputs).expect("ticks go up");
             let mut tick = 1;
             let mut landed = 0;
-            while !world.standing().columns.is_empty() {
+            while world.standing().columns.values().any(|state| !state.is_at_rest()) {
                 tick += 1;
                 landed += world.step(tick, &[]).expect("ticks go up").counts.landed;
             }

@@ -755,6 +755,7 @@ impl Ring {
             charges: state.charges.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, c)| (*p, *c)).collect(),
             bodies: state.bodies.iter().filter(|(id, b)| touches(id, b)).map(|(i, b)| (*i, b.clone())).collect(),
             debt: 0,
+            resting: Arc::default(),
         };
         Self {
             chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),

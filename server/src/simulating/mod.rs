@@ -96,7 +96,7 @@ impl Run {
 
     /// Whether something is under way.
     pub fn is_busy(&self) -> bool {
-        !self.world.standing().columns.is_empty()
+        self.world.standing().columns.values().any(|state| !state.is_at_rest())
     }
 
     /// One tick.

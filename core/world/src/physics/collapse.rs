@@ -30,7 +30,7 @@ pub fn leave(tick: &mut Tick<'_>) {
             continue;
         }
         for piece in pieces(cluster) {
-            let free = if rests(tick, &piece, &all) { loose_of(tick, &piece) } else { vec![piece] };
+            let free = if rests(tick, &piece, &all) { rest(tick, &piece, &falling) } else { vec![piece] };
             free.iter().for_each(|piece| fall(tick, piece, falling[&piece[0]].cause));
         }
     }
@@ -83,6 +83,18 @@ fn split(cluster: Vec<VoxelPos>, cell: impl Fn(&VoxelPos) -> [i32; 3]) -> Vec<Ve
 /// Whether something stands under a piece that does not leave with it: then it stays where it is, for it would land at once.
 fn rests(tick: &mut Tick<'_>, piece: &[VoxelPos], leaving: &BTreeSet<VoxelPos>) -> bool {
     piece.iter().any(|pos| below(*pos).is_none_or(|under| !leaving.contains(&under) && tick.is_solid(under)))
+}
+
+/// Lets a piece stay, and gives what is free of it all the same.
+fn rest(tick: &mut Tick<'_>, piece: &[VoxelPos], leaving: &BTreeMap<VoxelPos, Leaving>) -> Vec<Vec<VoxelPos>> {
+    let free = loose_of(tick, piece);
+    let falls: BTreeSet<VoxelPos> = free.iter().flatten().copied().collect();
+    for pos in piece.iter().filter(|pos| !falls.contains(pos)) {
+        if tick.owns(*pos) {
+            tick.next(*pos).rest(*pos, leaving[pos].cause);
+        }
+    }
+    free
 }
 
 /// The loose voxels of a piece that rests, as far as nothing holds them from below: in clusters.

@@ -17,17 +17,17 @@ pub mod support;
 
 use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
-use crate::relax::{Bulk, RulesError, TILES_MAX};
+use crate::relax::{Bulk, EXITS, RulesError, TILES_MAX};
 use crate::space::{ColumnPos, VoxelPos};
 use crate::step::Stage;
 use connectivity::Connectivity;
 use facts::Facts;
-use plan::Tick;
+use plan::{Tick, beside};
 use serde::{Deserialize, Serialize};
 use state::{ColumnState, Leaving, Mark};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use support::Support;
+use support::{Lost, Support};
 
 /// Which rules decide whether a solid voxel stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,6 +59,7 @@ pub fn begin(tick: &mut Tick<'_>, watch: &mut dyn FnMut(Stage)) {
     for (column, state) in tick.start.iter().filter(|(column, _)| tick.owned.has(**column)) {
         let next = tick.next.entry(*column).or_default();
         next.debt = state.debt;
+        next.resting = Arc::clone(&state.resting);
         next.marks = state.marks.iter().filter(|(_, mark)| !mark.ready).map(|(pos, mark)| (*pos, *mark)).collect();
         next.charges = state.charges.iter().filter(|(_, charge)| !charge.ready).map(|(p, c)| (*p, *c)).collect();
     }
@@ -77,7 +78,8 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
         Judge::Nobody => return budget(tick),
         Judge::Connectivity(connectivity) => (connectivity.judge(tick), loose::Slides::new()),
         Judge::Span(support) => {
-            let lost = support.judge(tick);
+            let mut lost = support.judge(tick);
+            rouse(tick, |pos| !support.stands(pos), &mut lost);
             let slides = loose::slides(tick, support, &lost);
             (lost, slides)
         }
@@ -90,6 +92,21 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
     }
     mark_changes(tick);
     budget(tick);
+}
+
+/// What rests beside a ready mark has lost what it lay on, maybe: if it still has no hold, it is about to leave again.
+fn rouse(tick: &mut Tick<'_>, has_no_hold: impl Fn(VoxelPos) -> bool, lost: &mut Lost) {
+    let start = tick.start;
+    for (pos, _) in start.values().flat_map(|state| &state.marks).filter(|(_, mark)| mark.ready) {
+        for there in EXITS[..6].iter().filter_map(|step| beside(*pos, *step)) {
+            if tick.owns(there)
+                && let Some(cause) = tick.next(there).resting.get(&there).copied()
+                && has_no_hold(there)
+            {
+                lost.entry(there).or_insert(cause);
+            }
+        }
+    }
 }
 
 /// Who decides what stands.
@@ -111,6 +128,7 @@ fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
 
 fn mark_changes(tick: &mut Tick<'_>) {
     for (pos, start, now, placed, cause) in tick.plan.changed() {
+        tick.next(pos).stir(pos);
         if !tick.facts.of(start).solid && !tick.facts.of(now).solid {
             continue;
         }

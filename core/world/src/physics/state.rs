@@ -143,11 +143,19 @@ pub struct ColumnState {
     pub bodies: BTreeMap<BodyId, Body>,
     /// Work units that earlier ticks took beyond their budget.
     pub debt: u64,
+    /// Voxels that have no support and stay only because their cluster lay on something when it was about to leave. They are
+    /// looked at again when something beside them changes. Each with why it was about to leave.
+    pub resting: Arc<BTreeMap<VoxelPos, Cause>>,
 }
 
 impl ColumnState {
-    /// Whether there is nothing to do and nothing moves.
+    /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
+        self.resting.is_empty() && self.is_at_rest()
+    }
+
+    /// Whether there is nothing to do and nothing moves.
+    pub fn is_at_rest(&self) -> bool {
         self.marks.is_empty()
             && self.leaving.is_empty()
             && self.charges.is_empty()
@@ -162,6 +170,18 @@ impl ColumnState {
         there.due = there.due.min(charge.due);
     }
 
+    /// Remembers a voxel that rests.
+    pub fn rest(&mut self, pos: VoxelPos, cause: Cause) {
+        Arc::make_mut(&mut self.resting).insert(pos, cause);
+    }
+
+    /// Forgets a voxel that rested, if it did.
+    pub fn stir(&mut self, pos: VoxelPos) {
+        if self.resting.contains_key(&pos) {
+            Arc::make_mut(&mut self.resting).remove(&pos);
+        }
+    }
+
     /// What it adds to the world's running digest.
     pub fn term(&self, column: ColumnPos) -> u64 {
         if self.is_empty() {
@@ -172,6 +192,7 @@ impl ColumnState {
         writer.i32(column.x());
         writer.i32(column.z());
         writer.state(self);
+        writer.resting(&self.resting);
         xxh3_64(&bytes)
     }
 
@@ -186,6 +207,7 @@ impl ColumnState {
             writer.body_id(*id);
             writer.voxels(&body.shape.voxels);
         }
+        writer.resting(&self.resting);
         bytes
     }
 
@@ -246,6 +268,17 @@ impl Writer<'_> {
             self.u16(voxel.block.0);
             self.u32(voxel.sparse.as_ref().map_or(u32::MAX, |data| data.len() as u32));
             self.0.extend_from_slice(voxel.sparse.as_deref().unwrap_or_default());
+        }
+    }
+
+    /// Nothing where nothing rests, as before there was such a thing.
+    fn resting(&mut self, resting: &BTreeMap<VoxelPos, Cause>) {
+        if !resting.is_empty() {
+            self.u32(resting.len() as u32);
+            for (pos, cause) in resting {
+                self.pos(*pos);
+                self.cause(*cause);
+            }
         }
     }
 
@@ -380,7 +413,9 @@ impl Reader<'_> {
         let moving = (0..self.count(54)?).map(|_| self.moving()).collect::<Option<Vec<_>>>()?;
         let fresh = (0..self.count(42)?).map(|_| Some((self.body_id()?, Arc::new(self.shape()?))));
         let fresh = fresh.collect::<Option<BTreeMap<_, _>>>()?;
-        let mut state = ColumnState { marks, leaving, charges, bodies: BTreeMap::new(), debt };
+        let resting = if self.0.is_empty() { 0 } else { self.count(29).filter(|count| *count > 0)? };
+        let resting = Arc::new((0..resting).map(|_| Some((self.pos()?, self.cause()?))).collect::<Option<_>>()?);
+        let mut state = ColumnState { marks, leaving, charges, bodies: BTreeMap::new(), debt, resting };
         let mut missing = 0;
         for (id, cause, fallen, velocity, phase, hash) in moving {
             let known = || Some(Arc::clone(&before?.bodies.get(&id)?.shape));
@@ -423,6 +458,7 @@ mod tests {
                 .map(|(n, phase)| (BodyId { tick: n as u64, origin: pos(0) }, body(phase)))
                 .collect(),
             debt: 77,
+            resting: Arc::new([(pos(8), cause), (pos(11), cause)].into()),
         }
     }
 
@@ -438,7 +474,8 @@ mod tests {
         assert_eq!(ColumnState::from_bytes(&short, None), Err(StateError), "the voxels are missing");
         let without = ColumnState { bodies: BTreeMap::new(), ..state.clone() };
         assert_eq!(ColumnState::salvage(&short, None), Ok((without, 3)));
-        for cut in 0..whole.len() {
+        let old = state.to_bytes(&all).len() - 4 - 2 * 29;
+        for cut in (0..whole.len()).filter(|cut| *cut != old) {
             assert_eq!(ColumnState::from_bytes(&whole[..cut], None), Err(StateError), "cut at {cut}");
         }
     }
@@ -447,7 +484,8 @@ mod tests {
     fn every_part_of_a_state_counts_in_its_digest() {
         let column = VoxelPos::new(0, 0, 0).unwrap().chunk().column();
         let state = sample();
-        let without: [fn(&mut ColumnState); 6] = [
+        let without: [fn(&mut ColumnState); 7] = [
+            |s| s.stir(VoxelPos::new(8, -7, 3).unwrap()),
             |s| s.marks.clear(),
             |s| s.leaving.clear(),
             |s| s.charges.clear(),

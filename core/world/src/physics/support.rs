@@ -111,6 +111,9 @@ impl Support {
         tick.counts.visited += updated.visited;
         let mut lost = Lost::new();
         let owned = tick.owned;
+        for changed in updated.changed.iter().filter(|changed| changed.new < ANCHORED && changed.old >= ANCHORED) {
+            gain(tick, &self.field, changed.pos, &mut lost);
+        }
         for changed in updated.changed.iter().filter(|changed| owned.has(changed.pos.chunk().column())) {
             tick.counts.support += 1;
             tick.work(changed.pos, 1);
@@ -218,6 +221,21 @@ impl Support {
             }
             let next = if next.is_empty() { std::mem::take(&mut sideways) } else { next };
             wave = next.into_iter().collect();
+        }
+    }
+}
+
+/// A voxel that has a hold now does not merely rest any more; what rested beside it and has none is on its own.
+fn gain(tick: &mut Tick<'_>, field: &Field, pos: VoxelPos, lost: &mut Lost) {
+    if tick.owns(pos) {
+        tick.next(pos).stir(pos);
+    }
+    for there in EXITS[..6].iter().filter_map(|step| beside(pos, *step)) {
+        if tick.owns(there)
+            && let Some(cause) = tick.next(there).resting.get(&there).copied()
+            && field.distance(there) >= ANCHORED
+        {
+            lost.entry(there).or_insert(cause);
         }
     }
 }

@@ -39,6 +39,40 @@ fn a_tower_that_is_cut_falls_whole_and_stands_on_its_stump() {
 }
 
 #[test]
+fn what_stayed_because_its_cluster_rested_comes_down_when_the_others_have_a_hold_of_their_own() {
+    let mut rig = Rig::new(&[], 2, RuleSet::Span);
+    // A beam in the air, and one tick later, when it is about to fall, a pier of soil under one end, which holds half of it.
+    let beam = rig.edits(&of("bricks", boxed(-12..12, 2..3, 5..6)));
+    rig.step(&beam);
+    let pier = rig.edits(&of("dirt", boxed(-12..-11, 0..2, 5..6)));
+    rig.step(&pier);
+    rig.settle(200);
+    assert_eq!(rig.hanging(pos(-12, 0, 5), pos(11, 2, 5)), []);
+    let held = rig.count(pos(-12, 2, 5), pos(11, 2, 5), "bricks");
+    assert!((8..20).contains(&held), "{held} are held by the pier");
+    assert_eq!(rig.count(pos(-12, 0, 5), pos(11, 2, 5), "bricks"), 24, "the others lie below");
+    // Without the pier nothing holds the rest.
+    let cut = rig.edits(&of("air", boxed(-12..-11, 0..2, 5..6)));
+    rig.step(&cut);
+    rig.settle(200);
+    assert_eq!(rig.hanging(pos(-12, 0, 5), pos(11, 2, 5)), []);
+}
+
+#[test]
+fn what_lands_on_what_still_moves_does_not_stay_in_the_air() {
+    let mut rig = Rig::new(&[], 2, RuleSet::Span);
+    let gravel = rig.edits(&of("gravel", boxed(0..2, 5..15, -5..5)));
+    rig.step(&gravel);
+    for _ in 0..29 {
+        rig.step(&[]);
+    }
+    let bricks = rig.edits(&of("bricks", boxed(-9..5, 16..22, -8..2)));
+    rig.step(&bricks);
+    rig.settle(600);
+    assert_eq!(rig.hanging(pos(-30, 0, -30), pos(30, 30, 30)), []);
+}
+
+#[test]
 fn a_bridge_of_thirty_that_spans_eight_loses_its_middle() {
     let mut scene = of("stone", boxed(-16..-15, 0..10, 0..1));
     scene.extend(of("stone", boxed(15..16, 0..10, 0..1)));

@@ -108,6 +108,13 @@ impl Rig {
         Input::Edit { actor: ActorId(1), sequence: self.sequence, voxels: voxels.iter().map(edit).collect() }
     }
 
+    /// The same over several columns: an input for each.
+    pub fn edits(&mut self, voxels: &[(VoxelPos, &str)]) -> Vec<Input> {
+        let mut by_column: BTreeMap<ColumnPos, Vec<(VoxelPos, &str)>> = BTreeMap::new();
+        voxels.iter().for_each(|voxel| by_column.entry(voxel.0.chunk().column()).or_default().push(*voxel));
+        by_column.values().map(|voxels| self.edit(voxels)).collect()
+    }
+
     pub fn blast(&mut self, at: VoxelPos, power: u8) -> Input {
         self.sequence += 1;
         Input::Blast { actor: ActorId(1), sequence: self.sequence, at, power }
@@ -138,7 +145,7 @@ impl Rig {
     /// Steps without inputs until nothing is under way, at most `most` ticks; gives all deltas.
     pub fn settle(&mut self, most: u64) -> Vec<Deltas> {
         let mut all = Vec::new();
-        while !self.one.standing().columns.is_empty() {
+        while self.one.standing().columns.values().any(|state| !state.is_at_rest()) {
             assert!((all.len() as u64) < most, "still under way after {most} ticks: {:?}", self.one.standing().columns);
             all.push(self.step(&[]));
         }
@@ -179,6 +186,29 @@ impl Rig {
     pub fn name(&mut self, at: VoxelPos) -> String {
         let block = self.one.chunk(at.chunk()).unwrap().chunk.get(at.local());
         self.registry.name(block).unwrap().to_owned()
+    }
+
+    /// Solid voxels of a box that have no support and nothing solid below them.
+    pub fn hanging(&mut self, from: VoxelPos, to: VoxelPos) -> Vec<VoxelPos> {
+        let mut hanging = Vec::new();
+        for y in from.y()..=to.y() {
+            for z in from.z()..=to.z() {
+                for x in from.x()..=to.x() {
+                    let (at, under) = (pos(x, y, z), pos(x, y - 1, z));
+                    let is_solid = |rig: &mut Self, at: VoxelPos| {
+                        let block = rig.one.chunk(at.chunk()).unwrap().chunk.get(at.local());
+                        rig.registry.rule(block).is_some_and(|rule| rule.solid)
+                    };
+                    if is_solid(self, at) && !is_solid(self, under) {
+                        let support = self.one.support(at.chunk()).expect("there are rules")[at.local().index()];
+                        if support == 0 {
+                            hanging.push(at);
+                        }
+                    }
+                }
+            }
+        }
+        hanging
     }
 
     /// How many voxels of a box have this block.
