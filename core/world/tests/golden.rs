@@ -48,6 +48,7 @@ const FALLEN: &[(&str, u64, u64, &str)] = &[
     ("falls", 45, 0xcb3b_1726_45df_c26f, "216c90f51b9ba841998e00d6396a4068"),
     ("falls", 60, 0x453f_a5c7_7577_5830, "86a7b7d53240a84695a29c5f16557c57"),
     ("falls", 100, 0x2787_4e71_7eb2_d8f7, "bbb989071c1c90b7f9b271a06d0c7312"),
+    ("falls", 160, 0x7f41_3a06_ca7e_a52d, "bbb989071c1c90b7f9b271a06d0c7312"),
 ];
 
 fn printing() -> bool {
@@ -228,7 +229,7 @@ fn falling_script(tick: u64, registry: &Registry) -> Vec<Input> {
 
 #[test]
 fn what_falls_and_bursts_ends_where_it_always_ended() {
-    let counts = check_script(FALLEN, ("falls", falling_script, 100), &|pool, registry| {
+    let counts = check_script(FALLEN, ("falls", falling_script, 160), &|pool, registry| {
         let source = Box::new(OnBedrock(Arc::clone(&registry)));
         let world = World::new(pool, source, registry, Standing { epoch: 1, ..Standing::default() });
         world.with_physics(RuleSet::Span).unwrap()
