@@ -96,6 +96,10 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
 
 /// What rests beside a ready mark has lost what it lay on, maybe: if it still has no hold, it is about to leave again.
 fn rouse(tick: &mut Tick<'_>, has_no_hold: impl Fn(VoxelPos) -> bool, lost: &mut Lost) {
+    // Mostly nothing rests, and marks may be many.
+    if tick.next.values().all(|state| state.resting.is_empty()) {
+        return;
+    }
     let start = tick.start;
     for (pos, _) in start.values().flat_map(|state| &state.marks).filter(|(_, mark)| mark.ready) {
         for there in EXITS[..6].iter().filter_map(|step| beside(*pos, *step)) {
