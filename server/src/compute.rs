@@ -156,15 +156,13 @@ impl terrane_world::relax::Bulk for Bulk {
     fn solve(
         &self,
         rules: &terrane_world::relax::Rules,
-        chunks: &[(terrane_world::space::ChunkPos, terrane_world::relax::Classes)],
+        chunks: &[terrane_world::relax::Given],
     ) -> Option<Vec<terrane_world::relax::Values>> {
         use std::sync::atomic::Ordering;
         if self.failed.load(Ordering::Relaxed) {
             return None;
         }
-        let given: Vec<terrane_gpu::Given> =
-            chunks.iter().map(|(pos, classes)| (*pos, classes.clone(), None)).collect();
-        match self.relaxer.solve(rules, &given) {
+        match self.relaxer.solve(rules, chunks) {
             Ok(values) => Some(values.into_iter().map(|(_, values)| values).collect()),
             Err(error) => {
                 // The same values come from the CPU, only later.

@@ -20,7 +20,12 @@ impl Part {
         let mut name = path.clone().into_os_string();
         name.push(".part");
         let part = (!is_special).then(|| PathBuf::from(name));
-        let file = fs::File::create(part.as_ref().unwrap_or(&path))?;
+        let file = fs::File::create(part.as_ref().unwrap_or(&path)).map_err(|error| {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+            folder.map_or(error, |folder| {
+                io::Error::other(format!("there is no folder {}: make it first", folder.display()))
+            })
+        })?;
         Ok((Self { path, part }, BufWriter::new(file)))
     }
 

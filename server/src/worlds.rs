@@ -35,7 +35,7 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: Rul
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
     let generator = GeneratorSetting::listed(name, version);
-    let settings = Settings { id, seed, generator, physics, rules: BTreeMap::new() };
+    let settings = Settings { id, seed, generator, physics, rules: BTreeMap::new(), modes: BTreeMap::new() };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
     Ok(())

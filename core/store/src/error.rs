@@ -25,7 +25,7 @@ pub enum StoreError {
         folder: String,
     },
     /// Another process writes this world.
-    #[error("{folder} is being written by another process: stop that one, or open the world read-only")]
+    #[error("{folder} is being written by another process: stop that one first; what only reads can go on beside it")]
     Locked {
         /// The folder.
         folder: String,

@@ -24,7 +24,7 @@ struct Line {
     fill: Option<String>,
     block: Option<String>,
     blast: Option<[i32; 3]>,
-    power: Option<u8>,
+    power: Option<i64>,
 }
 
 const fn first_actor() -> u64 {
@@ -47,7 +47,11 @@ pub struct Script {
 
 impl Script {
     /// Reads a list. `path` only names it in errors.
-    pub fn parse(path: &Path, text: &str, registry: &Registry) -> Result<Self, Failure> {
+    pub fn parse(path: &Path, bytes: &[u8], registry: &Registry) -> Result<Self, Failure> {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+            Failure::new(format!("{}:{line}: this is not UTF-8 text; {FORMS}", path.display()))
+        })?;
         let mut script = Self::default();
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let wrong = |what: String| Failure::new(format!("{}:{}: {what}; {FORMS}", path.display(), number + 1));
@@ -106,7 +110,8 @@ fn wishes(line: &Line, registry: &Registry) -> Result<Vec<Wish>, String> {
             filled(within, block(registry, name)?)
         }
         Line { set: None, fill: None, block: None, blast: Some([x, y, z]), power: Some(power), .. } => {
-            Ok(vec![Wish::Blast(VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?, *power)])
+            let at = VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?;
+            Ok(vec![Wish::Blast(at, self::power(&power.to_string())?)])
         }
         _ => Err("it has to be one of three forms, with all of its keys and no others".into()),
     }
@@ -118,9 +123,23 @@ pub fn block(registry: &Registry, name: &str) -> Result<BlockId, String> {
         let base = terrane_world::block::base_name(name);
         let like = registry.names().iter().filter(|known| known.contains(base)).take(5).map(AsRef::as_ref);
         let like: Vec<&str> = like.collect();
-        let hint = if like.is_empty() { String::new() } else { format!(" (there is {})", like.join(", ")) };
-        format!("{name:?} is no block of this world{hint}")
+        let like = if like.is_empty() { nearest(registry, base) } else { like };
+        format!("{name:?} is no block of this world (there is {})", like.join(", "))
     })
+}
+
+/// The five names that read most like one.
+fn nearest<'a>(registry: &'a Registry, name: &str) -> Vec<&'a str> {
+    let mut names: Vec<&str> = registry.names().iter().map(AsRef::as_ref).collect();
+    names.sort_by(|a, b| strsim::jaro_winkler(b, name).total_cmp(&strsim::jaro_winkler(a, name)));
+    names.truncate(5);
+    names
+}
+
+/// The power of a blast, or what is wrong with it.
+pub fn power(text: &str) -> Result<u8, String> {
+    let power = text.parse().ok().filter(|power| *power > 0);
+    power.ok_or_else(|| format!("{text} is no power of a blast: 1 to 255 is accepted"))
 }
 
 /// A box of one block, in as many edits as it takes.
@@ -149,7 +168,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Script, Failure> {
-        Script::parse(Path::new("edits.jsonl"), text, &Registry::built_in())
+        Script::parse(Path::new("edits.jsonl"), text.as_bytes(), &Registry::built_in())
     }
 
     #[test]
@@ -181,12 +200,16 @@ mod tests {
             ("{\"tick\":1,\"fill\":\"0,0,0\",\"block\":\"air\"}", "X0,Y0,Z0:X1,Y1,Z1"),
             ("{\"tick\":1,\"fill\":\"0,0,0:1024,1024,1024\",\"block\":\"air\"}", "at most"),
             ("{\"tick\":0,\"blast\":[0,0,0],\"power\":3}", "counted from 1"),
-            ("{\"tick\":1,\"blast\":[0,0,0],\"power\":300}", "edits.jsonl:1"),
+            ("{\"tick\":1,\"blast\":[0,0,0],\"power\":300}", "edits.jsonl:1: 300 is no power of a blast: 1 to 255"),
+            ("{\"tick\":1,\"blast\":[0,0,0],\"power\":0}", "1 to 255"),
+            ("{\"tick\":1,\"set\":[[0,0,0,\"stnoe\"]]}", "(there is stone"),
             ("{\"tick\":1,\"blast\":[0,0,0],\"power\":3,\"colour\":1}", "unknown field"),
             ("no json", "edits.jsonl:1"),
         ] {
             let error = parse(text).err().unwrap_or_else(|| panic!("{text} passed")).to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
+        let error = Script::parse(Path::new("edits.jsonl"), b"\n\n{\xff}", &Registry::built_in()).err().unwrap();
+        assert!(error.to_string().starts_with("edits.jsonl:3: this is not UTF-8"), "{error}");
     }
 }

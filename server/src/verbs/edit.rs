@@ -33,7 +33,7 @@ pub struct Edit {
     #[arg(long, default_value_t = 1, value_name = "N")]
     actor: u64,
     /// Most ticks that the world is run for; what is under way then goes on when it is next run or served
-    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     ticks: u64,
 }
 
@@ -101,8 +101,7 @@ impl Edit {
         }
         script::split(voxels).into_iter().for_each(|wish| script.push(1, self.actor, wish));
         for Placed { place, what } in &self.blast {
-            let power =
-                what.parse().map_err(|_| Failure::new(format!("{what:?} is no power: 1 to 255 is accepted")))?;
+            let power = script::power(what).map_err(Failure::new)?;
             script.push(1, self.actor, Wish::Blast(*place, power));
         }
         Ok(script)

@@ -13,6 +13,9 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use terrane_world::step::ActorId;
 
+/// More threads than any machine has use for.
+const THREADS_MAX: i64 = 1024;
+
 /// Run a world under a list of inputs, without a network: with the digest, counts and stage times of every tick
 ///
 /// The list has a JSON object a line; ticks are counted from 1, the first of this run:
@@ -43,8 +46,8 @@ pub struct Simulate {
     #[arg(long)]
     dry_run: bool,
     /// Threads; 0 for one per core
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    threads: usize,
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=THREADS_MAX))]
+    threads: u16,
     /// Memory for chunks
     #[arg(long, default_value = "1G", value_name = "BYTES")]
     memory: Bytes,
@@ -61,13 +64,13 @@ impl Simulate {
         let bulk = compute::bulk(self.compute, self.device.as_deref())?;
         let options = Options {
             world: self.world.clone(),
-            threads: self.threads,
+            threads: self.threads.into(),
             memory_bytes: self.memory.0,
             dry_run: self.dry_run,
         };
         let mut run = Run::open(options, bulk.as_ref().map(compute::Bulk::shared))?;
         let mut script = match &self.edits {
-            Some(path) => Script::parse(path, &fs::read_to_string(path).about(path)?, run.world().registry())?,
+            Some(path) => Script::parse(path, &fs::read(path).about(path)?, run.world().registry())?,
             None => Script::default(),
         };
         if script.last_tick() > self.ticks {

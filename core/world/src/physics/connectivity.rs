@@ -5,6 +5,7 @@
 //! first, so over ordinary ground it ends after a few chunks; only what really hangs in the air is followed to its end.
 
 use super::plan::{Tick, beside};
+use super::roused;
 use super::state::Mark;
 use super::support::{Lost, all_marks};
 use crate::label::bits::Bits;
@@ -73,6 +74,13 @@ impl Connectivity {
             for at in touched {
                 let asked = Asked { at, placed: at == *pos && mark.placed, cause: mark.cause };
                 self.judge_voxel(tick, &asked, &marks, (&mut before, &mut after), &mut lost);
+            }
+        }
+        for (pos, cause) in roused(tick) {
+            if let Some(place) = self.place(tick, &after, pos, &marks)
+                && !self.hangs(tick, &mut after, place, &marks)
+            {
+                lost.entry(pos).or_insert(cause);
             }
         }
         lost

@@ -78,8 +78,7 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
         Judge::Nobody => return budget(tick),
         Judge::Connectivity(connectivity) => (connectivity.judge(tick), loose::Slides::new()),
         Judge::Span(support) => {
-            let mut lost = support.judge(tick);
-            rouse(tick, |pos| !support.stands(pos), &mut lost);
+            let lost = support.judge(tick);
             let slides = loose::slides(tick, support, &lost);
             (lost, slides)
         }
@@ -94,23 +93,18 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
     budget(tick);
 }
 
-/// What rests beside a ready mark has lost what it lay on, maybe: if it still has no hold, it is about to leave again.
-fn rouse(tick: &mut Tick<'_>, has_no_hold: impl Fn(VoxelPos) -> bool, lost: &mut Lost) {
+/// What rests beside a ready mark, with why it was about to leave: it has lost what it lay on, maybe, and if it still has no
+/// hold, it is about to leave again.
+fn roused(tick: &Tick<'_>) -> Lost {
     // Mostly nothing rests, and marks may be many.
     if tick.next.values().all(|state| state.resting.is_empty()) {
-        return;
+        return Lost::new();
     }
     let start = tick.start;
-    for (pos, _) in start.values().flat_map(|state| &state.marks).filter(|(_, mark)| mark.ready) {
-        for there in EXITS[..6].iter().filter_map(|step| beside(*pos, *step)) {
-            if tick.owns(there)
-                && let Some(cause) = tick.next(there).resting.get(&there).copied()
-                && has_no_hold(there)
-            {
-                lost.entry(there).or_insert(cause);
-            }
-        }
-    }
+    let ready = start.values().flat_map(|state| &state.marks).filter(|(_, mark)| mark.ready);
+    let beside_ready = ready.flat_map(|(pos, _)| EXITS[..6].iter().filter_map(|step| beside(*pos, *step)));
+    let resting = |there: VoxelPos| Some((there, *tick.next.get(&there.chunk().column())?.resting.get(&there)?));
+    beside_ready.filter(|there| tick.owns(*there)).filter_map(resting).collect()
 }
 
 /// Who decides what stands.
@@ -125,7 +119,7 @@ pub enum Judge {
 
 /// A voxel leaves in the next tick, unless this one has changed it.
 fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
-    if !tick.plan.touches(pos) {
+    if !tick.plan.disturbs(pos) {
         tick.next(pos).leaving.insert(pos, leaving);
     }
 }

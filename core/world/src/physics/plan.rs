@@ -65,6 +65,8 @@ pub struct Planned {
 struct Change {
     start: BlockId,
     now: BlockId,
+    /// It was another block at some point of the tick, even if it is the same again.
+    disturbed: bool,
     placed: bool,
     cause: Cause,
 }
@@ -91,8 +93,11 @@ impl Plan {
     pub fn set(&mut self, pos: VoxelPos, start: BlockId, block: BlockId, sparse: Option<Sparse>, placed: bool) {
         let group = self.groups.len() - 1;
         let cause = self.groups[group].cause;
-        let change = self.changes.entry(pos).or_insert(Change { start, now: start, placed, cause });
-        (change.now, change.placed, change.cause) = (block, placed, cause);
+        let fresh = Change { start, now: start, disturbed: false, placed, cause };
+        let change = self.changes.entry(pos).or_insert(fresh);
+        if change.now != block {
+            *change = Change { now: block, disturbed: true, placed, cause, ..*change };
+        }
         let planned = Planned { group, local: pos.local(), block, sparse };
         self.chunks.entry(pos.chunk()).or_default().push(planned);
     }
@@ -102,17 +107,18 @@ impl Plan {
         self.changes.get(&pos).map(|change| change.now)
     }
 
-    /// Whether anything is planned for a voxel.
-    pub fn touches(&self, pos: VoxelPos) -> bool {
-        self.changes.contains_key(&pos)
+    /// Whether a voxel was another block at some point of the tick.
+    pub fn disturbs(&self, pos: VoxelPos) -> bool {
+        self.changes.get(&pos).is_some_and(|change| change.disturbed)
     }
 
-    /// Voxels whose block is another than at the start, ascending: place, block then, block now, whether it was placed, why.
+    /// Voxels whose block is another than at the start, or is the same but has been put there anew (gravel left, gravel
+    /// landed), ascending: place, block then, block now, whether it was placed, why.
     pub fn changed(&self) -> Vec<(VoxelPos, BlockId, BlockId, bool, Cause)> {
         let mut all: Vec<_> = self
             .changes
             .iter()
-            .filter(|(_, change)| change.start != change.now)
+            .filter(|(_, change)| change.disturbed && (change.placed || change.start != change.now))
             .map(|(pos, change)| (*pos, change.start, change.now, change.placed, change.cause))
             .collect();
         all.sort_unstable_by_key(|(pos, ..)| *pos);

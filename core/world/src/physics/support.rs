@@ -1,6 +1,7 @@
 //! Support: how much of what anchored blocks give arrives at each solid voxel. What gets none falls.
 
 use super::plan::{Tick, beside};
+use super::roused;
 use super::state::{ColumnState, Mark};
 use crate::block::{BlockRule, Registry};
 use crate::chunk::{Chunk, zeroed};
@@ -126,6 +127,11 @@ impl Support {
             tick.counts.marks += u64::from(tick.owns(*pos));
             tick.work(*pos, 1);
             self.judge_mark(tick, *pos, mark, &mut lost);
+        }
+        for (pos, cause) in roused(tick) {
+            if !self.stands(pos) {
+                lost.entry(pos).or_insert(cause);
+            }
         }
         lost
     }

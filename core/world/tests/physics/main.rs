@@ -73,6 +73,40 @@ fn what_lands_on_what_still_moves_does_not_stay_in_the_air() {
 }
 
 #[test]
+fn gravel_that_lands_where_gravel_just_left_is_looked_at_anew() {
+    let mut rig = Rig::new(&[], 1, RuleSet::Span);
+    let gravel = rig.edits(&of("gravel", boxed(13..22, 18..32, 8..9)));
+    rig.step(&gravel);
+    rig.settle(600);
+    assert_eq!(rig.hanging(pos(0, 0, -10), pos(40, 33, 30)), []);
+}
+
+#[test]
+fn an_edit_that_changes_nothing_does_not_hold_what_is_about_to_fall() {
+    let mut rig = Rig::new(&of("stone", boxed(0..1, 0..6, 0..1)), 1, RuleSet::Span);
+    let cut = rig.edit(&[(pos(0, 2, 0), "air")]);
+    rig.step(&[cut]);
+    let same = rig.edit(&[(pos(0, 4, 0), "stone")]);
+    rig.step(&[same]);
+    rig.settle(60);
+    assert_eq!(rig.count(pos(0, 0, 0), pos(0, 4, 0), "stone"), 5, "the upper three stand on the lower two");
+}
+
+#[test]
+fn under_connectivity_what_rested_on_what_is_taken_away_falls() {
+    let mut rig = Rig::new(&of("beam", boxed(0..3, 5..6, 0..1)), 1, RuleSet::Connectivity);
+    // Nothing holds the beam, and nobody took its hold away: it stays, and what is put on it rests there.
+    let on_it = rig.edit(&of("stone", boxed(0..3, 6..8, 0..1)));
+    rig.step(&[on_it]);
+    rig.settle(60);
+    assert_eq!(rig.count(pos(0, 6, 0), pos(2, 7, 0), "stone"), 6);
+    let cut = rig.edit(&of("air", boxed(0..3, 5..6, 0..1)));
+    rig.step(&[cut]);
+    rig.settle(60);
+    assert_eq!(rig.count(pos(0, 0, 0), pos(2, 1, 0), "stone"), 6, "on the ground");
+}
+
+#[test]
 fn a_bridge_of_thirty_that_spans_eight_loses_its_middle() {
     let mut scene = of("stone", boxed(-16..-15, 0..10, 0..1));
     scene.extend(of("stone", boxed(15..16, 0..10, 0..1)));
@@ -211,6 +245,13 @@ fn stick() -> impl Strategy<Value = Vec<(VoxelPos, &'static str)>> {
         .prop_map(|(x, z, from, length, block)| of(BLOCKS[block], boxed(x..x + 1, from..from + length, z..z + 1)))
 }
 
+/// A block to fill a box with, and the box, over the place where four columns meet.
+fn fill() -> impl Strategy<Value = Vec<(VoxelPos, &'static str)>> {
+    let blocks = prop::sample::select(&["air", "air", "stone", "beam", "sand", "gravel", "bricks", "dirt"][..]);
+    (blocks, -12..8i32, 0..20i32, -12..8i32, 1..12i32, 1..8i32, 1..12i32)
+        .prop_map(|(block, x, y, z, dx, dy, dz)| of(block, boxed(x..x + dx, y..y + dy, z..z + dz)))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
@@ -234,5 +275,21 @@ proptest! {
             (0..pause).for_each(|_| drop(rig.step(&[])));
         }
         rig.settle(2_000);
+    }
+
+    /// Whatever was built and cut, in whatever haste: when all is at rest nothing without support has air below it.
+    #[test]
+    fn at_rest_nothing_that_was_put_there_hangs(
+        fills in prop::collection::vec((fill(), 0..40u64), 2..8),
+        threads in 1..3usize,
+    ) {
+        let mut rig = Rig::new(&[], threads, RuleSet::Span);
+        for (voxels, pause) in fills {
+            let inputs = rig.edits(&voxels);
+            rig.step(&inputs);
+            (0..pause).for_each(|_| drop(rig.step(&[])));
+        }
+        rig.settle(3_000);
+        prop_assert_eq!(rig.hanging(pos(-40, 0, -40), pos(40, 40, 40)), []);
     }
 }
