@@ -35,6 +35,7 @@ pub fn create(folder: &Path) {
         generator: GeneratorSetting::plain("void", 1),
         physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
+        modes: BTreeMap::new(),
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("the folder is empty");
 }

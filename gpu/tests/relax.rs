@@ -45,7 +45,7 @@ fn walked(shape: &Shape, exits: bool) -> Vec<Given> {
         true => 1 + (hash(n as i32, 0, 0, 3) % 3) as u8,
     };
     let masks = shape.chunks(|n| if n % 5 == 0 { hash(n as i32, 1, 1, 4) } else { u32::MAX });
-    let given = |(pos, classes)| (pos, Classes::Each(classes), exits.then(|| masks[&pos].clone()));
+    let given = |(pos, classes)| (pos, Classes::Each(classes), exits.then(|| masks[&pos].clone().into()));
     shape.chunks(class).into_iter().map(given).collect()
 }
 
@@ -142,8 +142,9 @@ fn any_rules_end_where_the_field_ends() {
             other => u8::from(shape.open[n]) * (2 + other as u8 % 7),
         };
         let masks = shape.chunks(|n| hash(n as i32, seed, 1, 4) | hash(n as i32, seed, 2, 4));
-        let mask =
-            |pos: &ChunkPos| hash(pos.x(), pos.y(), pos.z(), seed as u32).is_multiple_of(2).then(|| masks[pos].clone());
+        let mask = |pos: &ChunkPos| {
+            hash(pos.x(), pos.y(), pos.z(), seed as u32).is_multiple_of(2).then(|| masks[pos].clone().into())
+        };
         let given = |(pos, classes)| (pos, Classes::Each(classes), mask(&pos));
         let given: Vec<Given> = shape.chunks(class).into_iter().map(given).collect();
         reached += check_relaxation(&relaxer, "any rules", &rules, &given).0;

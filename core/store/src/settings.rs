@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use terrane_world::block::{BlockRule, Registry, parse_rules};
 use terrane_world::generate::stage::StageSource;
 use terrane_world::generate::{Generator, GeneratorSetting, PluginFile, StageSetting};
+use terrane_world::path::mode::{Mode, parse_modes};
 use terrane_world::physics::RuleSet;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -37,6 +38,8 @@ pub struct Settings {
     pub physics: RuleSet,
     /// The world's own block rules, on top of the built-in ones.
     pub rules: BTreeMap<String, BlockRule>,
+    /// The world's own movement modes, on top of the built-in ones.
+    pub modes: BTreeMap<String, Mode>,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +57,9 @@ struct Raw {
     #[serde(default)]
     #[allow(dead_code, reason = "parsed again by the registry's own parser, which knows lines and accepted values")]
     rules: toml::Table,
+    #[serde(default)]
+    #[allow(dead_code, reason = "parsed again by the modes' own parser")]
+    modes: toml::Table,
 }
 
 #[derive(Deserialize)]
@@ -86,12 +92,13 @@ impl Settings {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
-            "# A Terrane world. Physics and [rules] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
+            "# A Terrane world. Physics, [rules] and [modes] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
              # chunks are made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
              format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\
              # What falls: \"span\" (by strength and losses), \"connectivity\" (what is not connected to bedrock) or \"off\".\n\
              physics = \"{}\"\n\n{stages}{}\n\
-             # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n",
+             # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n\n\
+             # The world's own movement modes, for example:\n# [modes.giant]\n# cost = \"walk\"\n# height = 5\n# width = 3\n",
             self.seed,
             self.physics.name(),
             self.generator.to_toml()
@@ -117,7 +124,8 @@ impl Settings {
             seed,
             physics: raw.physics,
             generator: raw.generator.with_plugins(raw.plugins),
-            rules: parse_own_rules(text)?,
+            rules: parse_rules(SETTINGS_FILE, &tables_of(text, "rules"))?,
+            modes: parse_modes(SETTINGS_FILE, &tables_of(text, "modes"))?,
         })
     }
 
@@ -147,22 +155,23 @@ fn parse_id(text: &str) -> Option<[u8; 16]> {
     Some(id)
 }
 
-/// Cuts `[rules.NAME]` tables out of the text, keeping line numbers, and gives them to the rules' own parser.
-fn parse_own_rules(text: &str) -> Result<BTreeMap<String, BlockRule>, StoreError> {
-    let mut only_rules = String::with_capacity(text.len());
+/// Cuts the `[PART.NAME]` tables of one part out of the text, as `[NAME]` for the part's own parser, keeping lines and columns.
+fn tables_of(text: &str, part: &str) -> String {
+    let head = format!("[{part}.");
+    let mut tables = String::with_capacity(text.len());
     let mut inside = false;
     for line in text.lines() {
-        let head = line.trim_start();
-        if head.starts_with('[') {
-            inside = head.starts_with("[rules.");
+        let start = line.trim_start();
+        if start.starts_with('[') {
+            inside = start.starts_with(&head);
         }
         if inside {
-            // Seven spaces for "rules." and its bracket keep the columns.
-            only_rules.push_str(&line.replacen("[rules.", "      [", usize::from(head.starts_with("[rules."))));
+            let bare = format!("{:>width$}", "[", width = head.len());
+            tables.push_str(&line.replacen(&head, &bare, usize::from(start.starts_with(&head))));
         }
-        only_rules.push('\n');
+        tables.push('\n');
     }
-    Ok(parse_rules(SETTINGS_FILE, &only_rules)?)
+    tables
 }
 
 /// Writes a file whole, or leaves the one that was there.
@@ -270,11 +279,17 @@ mod tests {
             generator: GeneratorSetting::plain("hills", 1),
             physics: RuleSet::Connectivity,
             rules: BTreeMap::new(),
+            modes: BTreeMap::new(),
         };
         let text = settings.to_toml();
         assert_eq!(Settings::parse(&text).unwrap(), settings);
         let own = Settings::parse(&format!("{text}[rules.stone]\nstrength = 8\ncolour = \"#010203\"\n")).unwrap();
         assert_eq!(own.rules["stone"].strength, 8);
+        let own = Settings::parse(&format!("{text}[modes.giant]\ncost = \"walk\"\nheight = 5\n")).unwrap();
+        assert_eq!((own.modes["giant"].height, own.rules.len()), (5, 0));
+        let error = Settings::parse(&format!("{text}[modes.giant]\ncost = \"crawl\"\n")).unwrap_err().to_string();
+        let line = text.lines().count() + 2;
+        assert!(error.contains(&format!("world.toml:{line}:8")), "{error}");
         let wrong =
             Settings::parse(&format!("{text}[rules.stone]\nstrength = -8\ncolour = \"#010203\"\n")).unwrap_err();
         let line = text.lines().count() + 2;
@@ -290,7 +305,14 @@ mod tests {
         generator.stages[4].settings = table;
         generator.plugins.insert("lanterns".into(), "00".repeat(32));
         assert!(!generator.is_plain());
-        let settings = Settings { id: [7; 16], seed: 1, generator, physics: RuleSet::Span, rules: BTreeMap::new() };
+        let settings = Settings {
+            id: [7; 16],
+            seed: 1,
+            generator,
+            physics: RuleSet::Span,
+            rules: BTreeMap::new(),
+            modes: BTreeMap::new(),
+        };
         let text = settings.to_toml();
         assert!(text.contains("docs/generation.md"), "{text}");
         assert_eq!(Settings::parse(&text).unwrap(), settings);

@@ -35,18 +35,21 @@ pub struct BlockId(pub u16);
 /// Air, in every world.
 pub const AIR: BlockId = BlockId(0);
 
-/// What a movement mode pays to enter a voxel; 255 stands for "blocked".
+/// What a movement mode pays for a voxel; 255 stands for "blocked".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MovementCost {
-    /// On foot.
+    /// To stand on it, if it is solid; else to walk through it.
     pub walk: u8,
-    /// In the air.
+    /// To fly through it.
     pub fly: u8,
-    /// In liquid.
+    /// To swim through it.
     pub swim: u8,
-    /// Through the ground.
+    /// To dig into it.
     pub dig: u8,
 }
+
+/// What a step onto plain ground costs on foot: there is room below it for roads.
+pub const GROUND_COST: u8 = 2;
 
 /// Entering is impossible.
 pub const BLOCKED: u8 = 255;
@@ -76,8 +79,10 @@ pub struct BlockRule {
     pub blast_loss: u8,
     /// Power of its own blast when it is set off; 0 for what doesn't explode.
     pub explosive: u8,
-    /// Costs to move into it.
+    /// What bodies on the move pay for it.
     pub cost: MovementCost,
+    /// Can be climbed, up and down.
+    pub climb: bool,
     /// Light given off, 0..=15.
     pub light: u8,
     /// Light lost in it, 1..=15.
@@ -98,6 +103,16 @@ pub struct RulesError {
     pub column: usize,
     /// What is wrong and what would be accepted.
     pub message: String,
+}
+
+impl RulesError {
+    /// A problem with its place in the text.
+    pub(crate) fn at(file: &str, text: &str, (span, message): Problem) -> Self {
+        let before = &text[..text.floor_char_boundary(span.start)];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        Self { file: file.to_owned(), line, column, message }
+    }
 }
 
 /// Why a name can't be registered.
@@ -180,6 +195,8 @@ struct RawRule {
     explosive: Option<Spanned<i64>>,
     #[serde(default)]
     cost: RawCost,
+    #[serde(default)]
+    climb: bool,
     light: Option<Spanned<i64>>,
     light_loss: Option<Spanned<i64>>,
     colour: Spanned<String>,
@@ -202,9 +219,10 @@ enum Cost {
 }
 
 /// A problem at a byte span of the text.
-type Problem = (std::ops::Range<usize>, String);
+pub(crate) type Problem = (std::ops::Range<usize>, String);
 
-fn number(value: Option<Spanned<i64>>, default: i64, min: i64, max: i64, key: &str) -> Result<i64, Problem> {
+/// A whole number of a rules file, or what it is if it is left out.
+pub(crate) fn number(value: Option<Spanned<i64>>, default: i64, min: i64, max: i64, key: &str) -> Result<i64, Problem> {
     let Some(value) = value else { return Ok(default) };
     let given = *value.get_ref();
     if (min..=max).contains(&given) {
@@ -233,7 +251,7 @@ fn colour(value: &Spanned<String>) -> Result<[u8; 3], Problem> {
 
 fn rule(raw: Spanned<RawRule>) -> Result<BlockRule, Problem> {
     let raw = raw.into_inner();
-    let (on_foot, in_air) = if raw.solid { (BLOCKED, BLOCKED) } else { (1, 1) };
+    let (on_foot, in_air) = if raw.solid { (GROUND_COST, BLOCKED) } else { (1, 1) };
     Ok(BlockRule {
         solid: raw.solid,
         opaque: raw.opaque.unwrap_or(raw.solid),
@@ -252,6 +270,7 @@ fn rule(raw: Spanned<RawRule>) -> Result<BlockRule, Problem> {
             swim: cost(raw.cost.swim, if raw.liquid { 2 } else { BLOCKED }, "swim")?,
             dig: cost(raw.cost.dig, if raw.solid { 10 } else { 1 }, "dig")?,
         },
+        climb: raw.climb,
         light: number(raw.light, 0, 0, 15, "light")? as u8,
         light_loss: number(raw.light_loss, if raw.opaque.unwrap_or(raw.solid) { 15 } else { 1 }, 1, 15, "light_loss")?
             as u8,
@@ -261,12 +280,7 @@ fn rule(raw: Spanned<RawRule>) -> Result<BlockRule, Problem> {
 
 /// Parses rules; `file` only names the text in errors. The keys are block names without states.
 pub fn parse_rules(file: &str, text: &str) -> Result<BTreeMap<String, BlockRule>, RulesError> {
-    let at = |(span, message): Problem| {
-        let before = &text[..text.floor_char_boundary(span.start)];
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        RulesError { file: file.to_owned(), line, column, message }
-    };
+    let at = |problem: Problem| RulesError::at(file, text, problem);
     let raw: BTreeMap<Spanned<String>, Spanned<RawRule>> =
         toml::from_str(text).map_err(|e| at((e.span().unwrap_or(0..0), e.message().to_owned())))?;
     let mut rules = BTreeMap::new();

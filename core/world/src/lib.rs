@@ -11,6 +11,7 @@ pub mod generate;
 pub mod label;
 pub mod light;
 pub mod limits;
+pub mod path;
 pub mod physics;
 pub mod relax;
 pub mod resident;

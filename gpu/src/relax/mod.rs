@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use terrane_world::limits::CHUNK_VOXELS;
-use terrane_world::relax::{Classes, Exits, Rules, Values};
+use terrane_world::relax::{Rules, Values};
 use terrane_world::space::ChunkPos;
 
 const STEM: &str = "relax";
@@ -44,8 +44,7 @@ const WORKGROUP_BYTES: u32 = 5 * TILE_VOXELS as u32 + 64;
 /// Most bytes that come down at once.
 const DOWNLOAD_BYTES: u64 = 64 << 20;
 
-/// A chunk to be solved: its classes, and masks that limit the exits of each voxel beyond its class.
-pub type Given = (ChunkPos, Classes, Option<Exits>);
+pub use terrane_world::relax::Given;
 
 /// How a relaxer works.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +137,7 @@ impl Relaxer {
     /// [`GpuError::TooLarge`] if the chunks need more memory than is allowed, and what the device says.
     ///
     /// # Panics
-    /// If a chunk is given twice, or a voxel has a class without a rule.
+    /// If a chunk is given twice, a voxel has a class without a rule, or the giver pays.
     pub fn solve(&self, rules: &Rules, chunks: &[Given]) -> Result<Vec<(ChunkPos, Values)>, GpuError> {
         Ok(self.measure(rules, chunks, &|| Duration::ZERO)?.0)
     }
@@ -156,6 +155,7 @@ impl Relaxer {
         chunks: &[Given],
         now: &dyn Fn() -> Duration,
     ) -> Result<(Vec<(ChunkPos, Values)>, Phases), GpuError> {
+        assert!(!rules.giver_pays(), "the CPU relaxes such rules");
         let begun = now();
         let scene = Scene::new(rules, chunks);
         let mut pages = self.upload(&scene)?;

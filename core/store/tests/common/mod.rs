@@ -18,6 +18,7 @@ pub fn settings(generator: &str) -> Settings {
         generator: GeneratorSetting::plain(generator, 1),
         physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
+        modes: BTreeMap::new(),
     }
 }
 

@@ -270,7 +270,7 @@ fn least(field: &Field, tables: &LossTables, number: u32) -> u32 {
         Values::Wide(values) => values.iter().copied().min().unwrap_or(limit),
     };
     let around = tile.beside.iter().flatten().map(|other| of(&field.tiles[*other as usize].values));
-    let own = tables.own.iter().copied().min().unwrap_or(NONE);
+    let own = tile.kinds.iter().map(|class| tables.own[usize::from(class)]).min().unwrap_or(NONE);
     around.chain([of(&tile.values), own.min(limit)]).min().unwrap_or(limit)
 }
 

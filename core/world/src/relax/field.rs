@@ -1,7 +1,8 @@
 //! The values of many chunks, kept true while voxels change.
 
 use super::{Class, EXITS, FACES, Rules, bulk, opposite};
-use crate::chunk::zeroed;
+use crate::block::BlockId;
+use crate::chunk::{Chunk, Form, zeroed};
 use crate::generate::simd::Level;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelPos};
@@ -20,6 +21,36 @@ pub enum Classes {
 }
 
 impl Classes {
+    /// What `class` says of each voxel's block.
+    pub fn of(chunk: &Chunk, class: impl Fn(BlockId) -> u8) -> Self {
+        let table: Vec<u8> = chunk.table().iter().map(|block| class(*block)).collect();
+        if let Some(first) = table.first()
+            && table.iter().all(|class| class == first)
+        {
+            return Self::One(*first);
+        }
+        let data = chunk.data();
+        let mut classes = zeroed::<u8, CHUNK_VOXELS>();
+        let entry = |entry: usize| table.get(entry).copied().unwrap_or_default();
+        match chunk.form() {
+            Form::Uniform => unreachable!("its only entry is all of them"),
+            Form::U4 => {
+                let pairs: [[u8; 2]; 256] = std::array::from_fn(|byte| [entry(byte & 15), entry(byte >> 4)]);
+                let all = classes.chunks_exact_mut(2).zip(data.iter());
+                all.for_each(|(pair, byte)| pair.copy_from_slice(&pairs[usize::from(*byte)]));
+            }
+            Form::U8 => {
+                let entries: [u8; 256] = std::array::from_fn(entry);
+                classes.iter_mut().zip(data.iter()).for_each(|(class, byte)| *class = entries[usize::from(*byte)]);
+            }
+            Form::U16 => {
+                let ids = data.chunks_exact(2).map(|id| BlockId(u16::from_le_bytes([id[0], id[1]])));
+                classes.iter_mut().zip(ids).for_each(|(at, block)| *at = class(block));
+            }
+        }
+        Self::Each(classes)
+    }
+
     /// The class of a voxel.
     pub fn get(&self, local: LocalIndex) -> u8 {
         match self {
@@ -76,6 +107,17 @@ impl Values {
         }
     }
 
+    /// The greatest distance there is in the tile; none if no voxel has one. `limit` stands for none.
+    pub fn most(&self, limit: u32) -> Option<u32> {
+        match self {
+            Self::One(value) => (*value < limit).then_some(*value),
+            Self::Narrow { base, values } => {
+                values.iter().filter(|value| **value != u16::MAX).max().map(|value| base + u32::from(*value))
+            }
+            Self::Wide(values) => values.iter().filter(|value| **value < limit).max().copied(),
+        }
+    }
+
     fn set(&mut self, local: LocalIndex, distance: u32, limit: u32) {
         if let Self::One(all) = *self {
             if all == distance {
@@ -125,7 +167,7 @@ fn narrow(distance: u32, base: u32, limit: u32) -> Option<u16> {
 }
 
 /// For each voxel of a tile the exits that are open to it, as a mask.
-pub type Exits = Box<[u32; CHUNK_VOXELS]>;
+pub type Exits = Arc<[u32; CHUNK_VOXELS]>;
 
 /// A set of classes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -174,6 +216,17 @@ pub(super) struct Tile {
     pub(super) values: Values,
     /// The tiles behind the six faces, in the order of [`EXITS`].
     pub(super) beside: [Option<u32>; 6],
+}
+
+impl Tile {
+    fn change(&mut self, local: LocalIndex, change: Change) {
+        self.classes.set(local, change.class);
+        self.kinds.add(change.class);
+        if let Some(mask) = change.exits.filter(|mask| self.exits.is_some() || *mask != u32::MAX) {
+            let exits = self.exits.get_or_insert_with(|| Arc::new([u32::MAX; CHUNK_VOXELS]));
+            Arc::make_mut(exits)[local.index()] = mask;
+        }
+    }
 }
 
 /// A voxel whose distance is another than before.
@@ -238,10 +291,13 @@ pub struct Field {
     bulk: Option<Arc<dyn Bulk>>,
 }
 
+/// A chunk that is to be loaded: where, its classes, and masks that limit the exits of each voxel beyond its class.
+pub type Given = (ChunkPos, Classes, Option<Exits>);
+
 /// Something that solves many chunks at once: a graphics device.
 pub trait Bulk: Send + Sync {
     /// The values of chunks that know nothing but each other, in their order; none to leave them to the CPU.
-    fn solve(&self, rules: &Rules, chunks: &[(ChunkPos, Classes)]) -> Option<Vec<Values>>;
+    fn solve(&self, rules: &Rules, chunks: &[Given]) -> Option<Vec<Values>>;
 }
 
 /// Chunks from which on a load is worth handing over.
@@ -290,6 +346,12 @@ impl Field {
         self.numbers.get(&pos).map(|tile| &self.tiles[*tile as usize].values)
     }
 
+    /// What a chunk is solved from: its classes, and what limits the exits of its voxels.
+    pub fn given(&self, pos: ChunkPos) -> Option<(&Classes, Option<&Exits>)> {
+        let tile = &self.tiles[*self.numbers.get(&pos)? as usize];
+        Some((&tile.classes, tile.exits.as_ref()))
+    }
+
     /// The class of a voxel, if its chunk is loaded.
     pub fn class(&self, pos: VoxelPos) -> Option<u8> {
         self.address(pos).map(|at| self.tiles[at.tile()].classes.get(at.local()))
@@ -315,19 +377,15 @@ impl Field {
     /// # Panics
     /// If a chunk is loaded already, or there are more than [`TILES_MAX`].
     pub fn load(&mut self, chunks: Vec<(ChunkPos, Classes)>) -> u64 {
-        let bulk = self.bulk.clone().filter(|_| chunks.len() >= BULK_CHUNKS_LEAST);
-        if let Some(values) = bulk.and_then(|bulk| bulk.solve(&self.rules, &chunks)) {
-            return self.load_solved(chunks, values);
-        }
         self.load_limited(chunks.into_iter().map(|(pos, classes)| (pos, classes, None)).collect())
     }
 
     /// Adds chunks that are solved among themselves, and works out what they and the others mean to each other.
-    fn load_solved(&mut self, chunks: Vec<(ChunkPos, Classes)>, values: Vec<Values>) -> u64 {
+    fn load_solved(&mut self, chunks: Vec<Given>, values: Vec<Values>) -> u64 {
         let first = self.tiles.len() as u32;
-        let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes)| Kinds::of(classes)).collect();
-        for (((pos, classes), values), kinds) in chunks.into_iter().zip(values).zip(kinds) {
-            self.push_tile(pos, classes, kinds, None);
+        let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes, _)| Kinds::of(classes)).collect();
+        for (((pos, classes, exits), values), kinds) in chunks.into_iter().zip(values).zip(kinds) {
+            self.push_tile(pos, classes, kinds, exits);
             let tile = self.tiles.last_mut().expect("just pushed");
             (tile.values, tile.is_settled) = (values, true);
         }
@@ -340,13 +398,18 @@ impl Field {
     }
 
     /// The same, with masks that limit the exits of each voxel beyond its class.
-    pub fn load_limited(&mut self, chunks: Vec<(ChunkPos, Classes, Option<Exits>)>) -> u64 {
+    pub fn load_limited(&mut self, chunks: Vec<Given>) -> u64 {
+        let is_by_tiles = self.rules.exits() & !FACES == 0;
+        let bulk = self.bulk.clone().filter(|_| is_by_tiles && chunks.len() >= BULK_CHUNKS_LEAST);
+        if let Some(values) = bulk.and_then(|bulk| bulk.solve(&self.rules, &chunks)) {
+            return self.load_solved(chunks, values);
+        }
         let first = self.tiles.len() as u32;
         let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes, _)| Kinds::of(classes)).collect();
         for ((pos, classes, exits), kinds) in chunks.into_iter().zip(kinds) {
             self.push_tile(pos, classes, kinds, exits);
         }
-        if self.rules.exits() & !FACES == 0 {
+        if is_by_tiles {
             return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect());
         }
         let mut queue = BinaryHeap::new();
@@ -384,16 +447,34 @@ impl Field {
     /// it the same (steps that lose 0 are followed at equal values); then what borders on the cleared settles anew. After
     /// Ramalingam and Reps, *An incremental algorithm for a generalization of the shortest-path problem* (1996).
     pub fn update(&mut self, changes: &[(VoxelPos, u8)]) -> Updated {
+        self.update_by(changes.iter().map(|(pos, class)| Change { pos: *pos, class: *class, exits: None }))
+    }
+
+    /// The same with other limits on exits too, in chunks that were loaded with such.
+    pub fn update_limited(&mut self, changes: &[(VoxelPos, u8, u32)]) -> Updated {
+        self.update_by(changes.iter().map(|(pos, class, exits)| Change {
+            pos: *pos,
+            class: *class,
+            exits: Some(*exits),
+        }))
+    }
+
+    fn update_by(&mut self, changes: impl Iterator<Item = Change>) -> Updated {
         let mut run = Run { field: self, before: Vec::new(), visited: 0 };
         let mut queue = BinaryHeap::new();
         let mut seeds = Vec::new();
-        for (origin, (pos, class)) in changes.iter().enumerate() {
-            let Some(at) = run.field.address(*pos) else { continue };
-            let tile = &mut run.field.tiles[at.tile()];
-            tile.classes.set(at.local(), *class);
-            tile.kinds.add(*class);
+        for (origin, change) in changes.enumerate() {
+            let Some(at) = run.field.address(change.pos) else { continue };
+            run.field.tiles[at.tile()].change(at.local(), change);
             seeds.push(at);
             queue.push(run.waiting(at, run.field.distance_at(at), origin as u32));
+            if run.field.rules.giver_pays() {
+                // What took from it has paid by its old class.
+                run.followers(at, |run, to, _, _| {
+                    seeds.push(to);
+                    queue.push(run.waiting(to, run.field.distance_at(to), origin as u32));
+                });
+            }
         }
         let cleared = run.clear(queue);
         seeds.extend(cleared.iter().map(|(at, _)| *at));
@@ -470,6 +551,13 @@ impl Field {
     }
 }
 
+/// A voxel that becomes another.
+struct Change {
+    pos: VoxelPos,
+    class: u8,
+    exits: Option<u32>,
+}
+
 /// One run of work on a field.
 struct Run<'a> {
     field: &'a mut Field,
@@ -500,7 +588,8 @@ impl Run<'_> {
             let Some(from) = self.field.beside(at, exit) else { continue };
             let distance = self.field.distance_at(from);
             if rank.is_none_or(|rank| rules.rank(distance, self.field.pos(from).y()) < rank) {
-                best = best.min(rules.step(class, exit, distance));
+                let payer = if rules.giver_pays() { self.field.class_at(from).0 } else { class };
+                best = best.min(rules.step(payer, exit, distance));
             }
         }
         best
@@ -531,7 +620,8 @@ impl Run<'_> {
         cleared
     }
 
-    /// Calls `each` for every voxel that may take its value from `at`, with its class and the exit through which it does.
+    /// Calls `each` for every voxel that may take its value from `at`, with the class of who pays and the exit through which
+    /// it does.
     fn followers(&mut self, at: Address, mut each: impl FnMut(&mut Self, Address, Class, usize)) {
         let exits = self.field.rules.exits();
         for exit in bits(exits) {
@@ -539,7 +629,7 @@ impl Run<'_> {
             self.visited += 1;
             let (class, open) = self.field.class_at(to);
             if open >> exit & 1 == 1 {
-                let class = *class;
+                let class = if self.field.rules.giver_pays() { *self.field.class_at(at).0 } else { *class };
                 each(self, to, class, exit);
             }
         }

@@ -15,7 +15,7 @@ pub mod reference;
 mod table;
 mod tile;
 
-pub use field::{Bulk, Changed, Classes, Exits, Field, TILES_MAX, Updated, Values};
+pub use field::{Bulk, Changed, Classes, Exits, Field, Given, TILES_MAX, Updated, Values};
 pub use table::Table;
 
 use crate::limits::REACH;
@@ -129,6 +129,7 @@ pub struct Rules {
     classes: Vec<Class>,
     exits: u32,
     free: Option<usize>,
+    giver_pays: bool,
 }
 
 impl Rules {
@@ -150,7 +151,24 @@ impl Rules {
             }
         }
         let exits = classes.iter().fold(0, |all, class| all | class.exits);
-        Ok(Self { operator, limit, classes, exits, free })
+        Ok(Self { operator, limit, classes, exits, free, giver_pays: false })
+    }
+
+    /// The same, but what a step adds is told by the class of the voxel that the value comes from: for steps over edges and
+    /// corners, whose lengths differ, it matters who pays. Only the CPU, voxel by voxel, relaxes such rules.
+    ///
+    /// # Panics
+    /// If all exits are over faces, or some class has a floor or an exit without loss.
+    #[must_use]
+    pub fn with_giver_paying(self) -> Self {
+        assert!(self.exits & !FACES != 0, "over faces alone, who pays is a matter of naming");
+        assert!(self.free.is_none() && self.classes.iter().all(|class| class.floor == 0), "these belong to who takes");
+        Self { giver_pays: true, ..self }
+    }
+
+    /// Whether the class that a value comes from tells what a step adds.
+    pub const fn giver_pays(&self) -> bool {
+        self.giver_pays
     }
 
     /// The operator.

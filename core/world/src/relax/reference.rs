@@ -36,7 +36,8 @@ fn best(
     let mut best = rules.own(class);
     for (exit, step) in EXITS.iter().enumerate().filter(|(exit, _)| open >> exit & 1 == 1) {
         if let Some(from) = neighbour(size, index, *step) {
-            best = best.min(rules.step(class, exit, distances[from]));
+            let payer = if rules.giver_pays() { &rules.classes()[usize::from(classes[from])] } else { class };
+            best = best.min(rules.step(payer, exit, distances[from]));
         }
     }
     best

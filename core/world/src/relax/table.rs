@@ -2,7 +2,7 @@
 
 use super::{Class, Classes, Operator, Rules, RulesError};
 use crate::block::{AIR, BlockId, BlockRule, Registry};
-use crate::chunk::{Chunk, new_blocks, zeroed};
+use crate::chunk::Chunk;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -75,18 +75,6 @@ impl Table {
 
     /// The classes of a chunk's voxels.
     pub fn classes(&self, chunk: &Chunk) -> Classes {
-        let mut table = chunk.table().iter().map(|block| self.class(*block));
-        if let Some(first) = table.next()
-            && table.all(|class| class == first)
-        {
-            return Classes::One(first);
-        }
-        let mut blocks = new_blocks();
-        chunk.copy_to(&mut blocks);
-        let mut classes = zeroed();
-        for (class, block) in classes.iter_mut().zip(blocks.iter()) {
-            *class = self.class(*block);
-        }
-        Classes::Each(classes)
+        Classes::of(chunk, |block| self.class(block))
     }
 }
