@@ -152,7 +152,7 @@ fn a_list_that_is_wrong_is_refused_before_anything_happens() {
     let edits = script(folder.path(), "{\"tick\": 1, \"blast\": [0, 70, 0], \"power\": 0}\n");
     let output = terrane(&["simulate", "--world", world, "--edits", &edits, "--ticks", "2"]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(1) && text.contains("a power of 1 to"), "{text}");
+    assert!(output.status.code() == Some(1) && text.contains("edits.jsonl:1: 0 is no power"), "{text}");
 }
 
 #[test]
