@@ -46,9 +46,9 @@ const FALLEN: &[(&str, u64, u64, &str)] = &[
     ("falls", 3, 0xc60d_1439_39b5_520e, "00134bc3c5ee1286bea11415986b068d"),
     ("falls", 20, 0x07f0_2858_57c9_acb2, "062d811be23970c69991b28d60d3534a"),
     ("falls", 45, 0xcb3b_1726_45df_c26f, "216c90f51b9ba841998e00d6396a4068"),
-    ("falls", 60, 0x453f_a5c7_7577_5830, "86a7b7d53240a84695a29c5f16557c57"),
-    ("falls", 100, 0x2787_4e71_7eb2_d8f7, "bbb989071c1c90b7f9b271a06d0c7312"),
-    ("falls", 160, 0x7f41_3a06_ca7e_a52d, "bbb989071c1c90b7f9b271a06d0c7312"),
+    ("falls", 60, 0x77e9_0a00_bdbd_eefe, "7d4d606577eee895a44ae8c26071d248"),
+    ("falls", 100, 0xb294_29a5_c59d_30a2, "bbb989071c1c90b7f9b271a06d0c7312"),
+    ("falls", 160, 0xac06_f16e_c24b_4375, "bbb989071c1c90b7f9b271a06d0c7312"),
 ];
 
 fn printing() -> bool {
