@@ -749,13 +749,19 @@ impl Ring {
         let is_near = |pos: VoxelPos| columns.is_near(pos.chunk());
         let touches =
             |id: &BodyId, body: &Body| is_near(id.origin) || body.shape.voxels().iter().any(|voxel| is_near(voxel.pos));
+        let near_resting = |resting: &Arc<BTreeMap<VoxelPos, Cause>>| {
+            if resting.keys().all(|pos| is_near(*pos)) {
+                return Arc::clone(resting);
+            }
+            Arc::new(resting.iter().filter(|(pos, _)| is_near(**pos)).map(|(pos, cause)| (*pos, *cause)).collect())
+        };
         let near = |state: &ColumnState| ColumnState {
             marks: state.marks.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, m)| (*p, *m)).collect(),
             leaving: state.leaving.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, l)| (*p, *l)).collect(),
             charges: state.charges.iter().filter(|(pos, _)| is_near(**pos)).map(|(p, c)| (*p, *c)).collect(),
             bodies: state.bodies.iter().filter(|(id, b)| touches(id, b)).map(|(i, b)| (*i, b.clone())).collect(),
             debt: 0,
-            resting: Arc::default(),
+            resting: near_resting(&state.resting),
         };
         Self {
             chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),

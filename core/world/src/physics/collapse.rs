@@ -24,6 +24,7 @@ pub fn leave(tick: &mut Tick<'_>) {
         if leaving.slide.is_some() { &mut sliding } else { &mut falling }.insert(*pos, *leaving);
     }
     sliding.iter().for_each(|(pos, leaving)| slide(tick, *pos, *leaving));
+    take_along(tick, &sliding, &mut falling);
     let all: BTreeSet<VoxelPos> = falling.keys().copied().collect();
     for cluster in clusters(&all) {
         if !cluster.iter().any(|pos| tick.owns(*pos)) {
@@ -32,6 +33,24 @@ pub fn leave(tick: &mut Tick<'_>) {
         for piece in pieces(cluster) {
             let free = if rests(tick, &piece, &all) { rest(tick, &piece, &falling) } else { vec![piece] };
             free.iter().for_each(|piece| fall(tick, piece, falling[&piece[0]].cause));
+        }
+    }
+}
+
+/// Adds what rests and hangs together with what is about to leave: it has no hold either, so neither can lie on the other.
+/// What slides goes its own way.
+fn take_along(tick: &Tick<'_>, sliding: &BTreeMap<VoxelPos, Leaving>, falling: &mut BTreeMap<VoxelPos, Leaving>) {
+    if tick.start.values().all(|state| state.resting.is_empty()) {
+        return;
+    }
+    let mut waiting: Vec<VoxelPos> = falling.keys().copied().collect();
+    while let Some(pos) = waiting.pop() {
+        for there in EXITS[..6].iter().filter_map(|step| beside(pos, *step)) {
+            let resting = tick.start.get(&there.chunk().column()).and_then(|state| state.resting.get(&there));
+            if let Some(cause) = resting.filter(|_| !falling.contains_key(&there) && !sliding.contains_key(&there)) {
+                falling.insert(there, Leaving { cause: *cause, slide: None });
+                waiting.push(there);
+            }
         }
     }
 }

@@ -82,6 +82,18 @@ fn gravel_that_lands_where_gravel_just_left_is_looked_at_anew() {
 }
 
 #[test]
+fn two_clusters_that_lie_on_each_other_come_down() {
+    let mut rig = Rig::new(&[], 1, RuleSet::Span);
+    let wall = rig.edits(&of("stone", boxed(6..7, 12..17, 0..6)));
+    rig.step(&wall);
+    // Through the wall, which is about to leave without it and then rests on it; and it rests on the wall.
+    let beam = rig.edits(&of("beam", boxed(4..7, 13..14, 0..1)));
+    rig.step(&beam);
+    rig.settle(600);
+    assert_eq!(rig.hanging(pos(-10, 0, -10), pos(20, 20, 20)), []);
+}
+
+#[test]
 fn an_edit_that_changes_nothing_does_not_hold_what_is_about_to_fall() {
     let mut rig = Rig::new(&of("stone", boxed(0..1, 0..6, 0..1)), 1, RuleSet::Span);
     let cut = rig.edit(&[(pos(0, 2, 0), "air")]);
