@@ -29,7 +29,6 @@ pub const MATERIALS: u16 = 16;
 
 /// Voxels along x and z of the world that is repeated.
 const WIDTH: usize = 512;
-const LAYER: usize = WIDTH * WIDTH;
 const SLAB: usize = CHUNK_EDGE;
 /// Chunks along x and z, and along y.
 const CHUNKS_WIDE: usize = WIDTH / CHUNK_EDGE;
@@ -39,6 +38,8 @@ pub const BASE_CHUNKS: usize = CHUNKS_WIDE * CHUNKS_WIDE * CHUNKS_HIGH;
 
 /// What a generated world looks like.
 struct Land {
+    /// Voxels along x and z.
+    width: usize,
     /// Voxels along y.
     height: usize,
     seed: u32,
@@ -47,9 +48,9 @@ struct Land {
 }
 
 /// The world that is repeated.
-const STORED: Land = Land { height: 256, seed: 2, rocks: false };
+const STORED: Land = Land { width: WIDTH, height: 256, seed: 2, rocks: false };
 /// The world whose components are labelled as one array.
-const ROCKY: Land = Land { height: 512, seed: 1, rocks: true };
+const ROCKY: Land = Land { width: WIDTH, height: 512, seed: 1, rocks: true };
 
 /// A hash of lattice coordinates (the finaliser of MurmurHash3, Appleby 2011).
 const fn hash3(x: u32, y: u32, z: u32, seed: u32) -> u32 {
@@ -91,12 +92,13 @@ const fn lerp(a: i32, b: i32, weight: i32) -> i32 {
 }
 
 /// Adds value noise in 0..65536, shifted right by `octave`, to layers `y0..` of the field.
-fn add_noise(field: &mut [i32], y0: usize, period: usize, seed: u32, octave: usize) {
-    let side = Axis::new(0, WIDTH, period);
-    let up = Axis::new(y0, field.len() / LAYER, period);
+fn add_noise(field: &mut [i32], width: usize, y0: usize, period: usize, seed: u32, octave: usize) {
+    let layer = width * width;
+    let side = Axis::new(0, width, period);
+    let up = Axis::new(y0, field.len() / layer, period);
     let planes: Vec<Vec<i32>> = (0..up.points()).map(|y| noise_plane(&side, (up.first + y) as u32, seed)).collect();
-    for (layer, &(cell, weight)) in field.chunks_exact_mut(LAYER).zip(&up.cells) {
-        for ((sum, &a), &b) in layer.iter_mut().zip(&planes[cell]).zip(&planes[cell + 1]) {
+    for (values, &(cell, weight)) in field.chunks_exact_mut(layer).zip(&up.cells) {
+        for ((sum, &a), &b) in values.iter_mut().zip(&planes[cell]).zip(&planes[cell + 1]) {
             *sum += lerp(a, b, weight) >> octave;
         }
     }
@@ -109,19 +111,19 @@ fn noise_plane(side: &Axis, y: u32, seed: u32) -> Vec<i32> {
         side.cells.iter().map(|&(cell, weight)| lerp(points[cell], points[cell + 1], weight)).collect()
     };
     let rows: Vec<Vec<i32>> = (0..side.points()).map(row).collect();
-    let mut plane = Vec::with_capacity(LAYER);
+    let mut plane = Vec::with_capacity(side.cells.len() * side.cells.len());
     for &(cell, weight) in &side.cells {
         plane.extend(rows[cell].iter().zip(&rows[cell + 1]).map(|(&a, &b)| lerp(a, b, weight)));
     }
     plane
 }
 
-/// Octaves of noise, normalised to 0..65536.
-fn fractal(y0: usize, layers: usize, period: usize, octaves: usize, seed: u32) -> Vec<i32> {
-    let mut field = vec![0i32; layers * LAYER];
+/// Octaves of noise over layers of `width`², normalised to 0..65536.
+fn fractal(width: usize, y0: usize, layers: usize, period: usize, octaves: usize, seed: u32) -> Vec<i32> {
+    let mut field = vec![0i32; layers * width * width];
     let mut total = 0i64;
     for octave in 0..octaves {
-        add_noise(&mut field, y0, (period >> octave).max(1), seed + octave as u32, octave);
+        add_noise(&mut field, width, y0, (period >> octave).max(1), seed + octave as u32, octave);
         total += 65_535 >> octave;
     }
     field.iter_mut().for_each(|value| *value = (i64::from(*value) * 65_535 / total) as i32);
@@ -131,19 +133,20 @@ fn fractal(y0: usize, layers: usize, period: usize, octaves: usize, seed: u32) -
 impl Land {
     /// All layers, in slabs from the lowest up.
     fn slabs(&self) -> Vec<Vec<u16>> {
-        let noise = fractal(0, 1, 128, 6, self.seed);
+        let noise = fractal(self.width, 0, 1, 128, 6, self.seed);
         let (base, range) = ((self.height * 30 / 100) as i32, (self.height * 45 / 100) as i32);
         let heights: Vec<i32> = noise.iter().map(|value| base + (value * range >> 16)).collect();
         (0..self.height / SLAB).into_par_iter().map(|n| self.slab(n * SLAB, &heights)).collect()
     }
 
-    /// Layers `y0..y0 + SLAB` of the world, index `(y·WIDTH + z)·WIDTH + x`.
+    /// Layers `y0..y0 + SLAB` of the world, index `(y·width + z)·width + x`.
     fn slab(&self, y0: usize, heights: &[i32]) -> Vec<u16> {
         let sea = (self.height * 45 / 100) as i32;
-        let mut blocks = vec![AIR; SLAB * LAYER];
-        let depth = |at: usize| heights[at % LAYER] - (y0 + at / LAYER) as i32;
-        let layer = |at: usize| y0 + at / LAYER;
-        let rock = fractal(y0, SLAB, 32, 2, self.seed + 100);
+        let area = self.width * self.width;
+        let mut blocks = vec![AIR; SLAB * area];
+        let depth = |at: usize| heights[at % area] - (y0 + at / area) as i32;
+        let layer = |at: usize| y0 + at / area;
+        let rock = fractal(self.width, y0, SLAB, 32, 2, self.seed + 100);
         for (at, block) in blocks.iter_mut().enumerate().filter(|(at, _)| depth(*at) > 0) {
             *block = match rock[at] {
                 44_001.. => GRANITE,
@@ -158,15 +161,18 @@ impl Land {
             (GOLD, 6, 59_500, self.height * 3 / 10, 220),
             (DIAMOND, 5, 61_000, self.height / 6, 230),
         ] {
-            let noise = fractal(y0, SLAB, period, 1, self.seed + seed);
+            let noise = fractal(self.width, y0, SLAB, period, 1, self.seed + seed);
             for (at, block) in blocks.iter_mut().enumerate() {
                 if noise[at] > threshold && depth(at) > 4 && layer(at) < below {
                     *block = ore;
                 }
             }
         }
-        let caverns = fractal(y0, SLAB, 48, 3, self.seed + 300);
-        let (tunnels, others) = (fractal(y0, SLAB, 32, 2, self.seed + 310), fractal(y0, SLAB, 32, 2, self.seed + 320));
+        let caverns = fractal(self.width, y0, SLAB, 48, 3, self.seed + 300);
+        let (tunnels, others) = (
+            fractal(self.width, y0, SLAB, 32, 2, self.seed + 310),
+            fractal(self.width, y0, SLAB, 32, 2, self.seed + 320),
+        );
         let near = |value: i32| (value - 32_768).abs() < 2_300;
         for (at, block) in blocks.iter_mut().enumerate() {
             let depth = depth(at);
@@ -174,7 +180,7 @@ impl Land {
                 *block = AIR;
             } else if (1..=4).contains(&depth) {
                 *block = match depth {
-                    _ if heights[at % LAYER] <= sea + 2 => SAND,
+                    _ if heights[at % area] <= sea + 2 => SAND,
                     1 => GRASS,
                     _ => DIRT,
                 };
@@ -183,33 +189,34 @@ impl Land {
             }
         }
         if self.rocks {
-            let noise = fractal(y0, SLAB, 16, 2, self.seed + 400);
+            let noise = fractal(self.width, y0, SLAB, 16, 2, self.seed + 400);
             let high = |at: &usize| depth(*at) < -12 && noise[*at] > 53_000;
             (0..blocks.len()).filter(high).for_each(|at| blocks[at] = STONE);
         }
         self.plant(&mut blocks, y0, heights, sea);
         if y0 == 0 {
-            blocks[..LAYER].fill(BEDROCK);
+            blocks[..area].fill(BEDROCK);
         }
         blocks
     }
 
     /// Trees, in order of z and x.
     fn plant(&self, blocks: &mut [u16], y0: usize, heights: &[i32], sea: i32) {
-        for at in 0..LAYER {
-            let (x, z, ground) = (at % WIDTH, at / WIDTH, heights[at]);
+        let (width, area) = (self.width, self.width * self.width);
+        for at in 0..area {
+            let (x, z, ground) = (at % width, at / width, heights[at]);
             if ground <= sea + 2 || !hash3(x as u32, 0, z as u32, self.seed + 500).is_multiple_of(97) {
                 continue;
             }
             let top = ground as usize + 4 + (hash3(x as u32, 1, z as u32, self.seed + 501) % 4) as usize;
             for y in (ground as usize).max(y0)..top.min(y0 + SLAB) {
-                blocks[(y - y0) * LAYER + at] = LOG;
+                blocks[(y - y0) * area + at] = LOG;
             }
             for y in (top - 2).max(y0)..(top + 2).min(y0 + SLAB) {
                 let reach = if y < top { 2 } else { 1 };
-                for z in z.saturating_sub(reach)..(z + reach + 1).min(WIDTH) {
-                    let row = (y - y0) * LAYER + z * WIDTH;
-                    let leaves = &mut blocks[row + x.saturating_sub(reach)..row + (x + reach + 1).min(WIDTH)];
+                for z in z.saturating_sub(reach)..(z + reach + 1).min(width) {
+                    let row = (y - y0) * area + z * width;
+                    let leaves = &mut blocks[row + x.saturating_sub(reach)..row + (x + reach + 1).min(width)];
                     leaves.iter_mut().filter(|block| **block == AIR).for_each(|block| *block = LEAF);
                 }
             }
@@ -312,6 +319,68 @@ pub const ROCKY_SIZE: [usize; 3] = [WIDTH, ROCKY.height, WIDTH];
 pub fn rocky_terrain() -> Vec<u8> {
     let solid = |slab: Vec<u16>| slab.into_par_iter().map(|material| u8::from(is_solid(material)));
     ROCKY.slabs().into_par_iter().flat_map(solid).collect()
+}
+
+/// A terrain with caves and floating rocks, `edge` voxels along each axis: materials, index `(y·edge + z)·edge + x`.
+pub fn cube(edge: usize) -> Vec<u16> {
+    Land { width: edge, height: edge, seed: 1, rocks: true }.slabs().concat()
+}
+
+/// What digging into each material costs.
+pub const TUNNEL_COSTS: [u8; MATERIALS as usize] = [1, 10, 16, 4, 4, 3, 6, 5, 60, 12, 14, 15, 20, 6, 2, 11];
+
+/// What flying through each material costs; 255 is blocked.
+pub const FLY_COSTS: [u8; MATERIALS as usize] = {
+    let mut costs = [255; MATERIALS as usize];
+    (costs[AIR as usize], costs[LEAF as usize], costs[WATER as usize]) = (2, 8, 12);
+    costs
+};
+
+/// Voxels along each axis of [`maze`].
+pub const MAZE_EDGE: usize = 128;
+
+/// A perfect maze, a random spanning tree over every other voxel, with corridors one voxel wide: which voxels are open.
+pub fn maze() -> Vec<bool> {
+    const CELLS: usize = MAZE_EDGE / 2;
+    let number = |x: usize, z: usize, y: usize| (y * CELLS + z) * CELLS + x;
+    let mut walls: Vec<(u32, usize, [usize; 3])> = Vec::new();
+    for (axis, step) in [(0, [0, 0, 1]), (1, [0, 1, 0]), (2, [1, 0, 0])] {
+        let end = |n: usize| CELLS - step[n];
+        for y in 0..end(2) {
+            for z in 0..end(1) {
+                walls.extend(
+                    (0..end(0)).map(|x| (hash3(x as u32, y as u32, z as u32, 900 + axis as u32), axis, [x, z, y])),
+                );
+            }
+        }
+    }
+    walls.sort_unstable();
+    let mut parents: Vec<u32> = (0..(CELLS * CELLS * CELLS) as u32).collect();
+    let mut open = vec![false; MAZE_EDGE * MAZE_EDGE * MAZE_EDGE];
+    let at = |x: usize, z: usize, y: usize| (y * MAZE_EDGE + z) * MAZE_EDGE + x;
+    for y in 0..CELLS {
+        for z in 0..CELLS {
+            (0..CELLS).for_each(|x| open[at(2 * x, 2 * z, 2 * y)] = true);
+        }
+    }
+    for (_, axis, [x, z, y]) in walls {
+        let step = [[0, 0, 1], [0, 1, 0], [1, 0, 0]][axis];
+        let ends = [number(x, z, y), number(x + step[0], z + step[1], y + step[2])]
+            .map(|cell| root(&mut parents, cell as u32));
+        if ends[0] != ends[1] {
+            parents[ends[0] as usize] = ends[1];
+            open[at(2 * x + step[0], 2 * z + step[1], 2 * y + step[2])] = true;
+        }
+    }
+    open
+}
+
+fn root(parents: &mut [u32], mut cell: u32) -> u32 {
+    while parents[cell as usize] != cell {
+        parents[cell as usize] = parents[parents[cell as usize] as usize];
+        cell = parents[cell as usize];
+    }
+    cell
 }
 
 /// One voxel of the generated world that an explosion changed.

@@ -7,12 +7,14 @@
 
 pub mod cc3d;
 pub mod content;
+pub mod dijkstra;
 pub mod files;
 pub mod goals;
 pub mod lmdb;
 pub mod luanti;
 pub mod mapped;
 pub mod ours;
+pub mod python;
 pub mod record;
 pub mod rounds;
 pub mod sqlite;

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use md5::{Digest, Md5};
-use terrane_benches::content::{BASE_CHUNKS, Content, explosions, position, rocky_terrain};
+use terrane_benches::content::{
+    BASE_CHUNKS, Content, FLY_COSTS, TUNNEL_COSTS, cube, explosions, maze, position, rocky_terrain,
+};
 use terrane_world::chunk::{Form, new_blocks};
 
 /// MD5 of all voxels as little-endian u16, chunks in order (y, z, x), as the first generator (gen.py) wrote them.
@@ -14,6 +16,23 @@ const FIRST_EDITS: &str = "072a3d35c6cac24842ab805fd5f46e51";
 
 fn hex(digest: Md5) -> String {
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn inputs_of_fields_are_those_first_measured() {
+    let md5 = |bytes: &[u8]| {
+        let mut digest = Md5::new();
+        digest.update(bytes);
+        hex(digest)
+    };
+    let costs = |cube: &[u16], table: &[u8; 16]| md5(&cube.iter().map(|m| table[usize::from(*m)]).collect::<Vec<_>>());
+    let (small, large) = (cube(128), cube(256));
+    assert_eq!(costs(&small, &TUNNEL_COSTS), "615f6337e5f5cf3fc2d67071d6b95775");
+    assert_eq!(costs(&small, &FLY_COSTS), "9f8eac52c9cfd91e0de240a6b5b0dd6e");
+    assert_eq!(costs(&large, &TUNNEL_COSTS), "fe1a498b29e15501720095e2756b8b40");
+    assert_eq!(costs(&large, &FLY_COSTS), "77c1988b2cf7cf25f5d8a08fe0aeddbc");
+    let maze: Vec<u8> = maze().into_iter().map(|open| if open { 1 } else { 255 }).collect();
+    assert_eq!(md5(&maze), "e555c5bcca662d992d289e8188468066");
 }
 
 #[test]

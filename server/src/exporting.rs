@@ -1,16 +1,18 @@
 //! What `terrane export --what` computes of the voxels of a box: on the world as it stands, not cut at the box.
 
+pub mod paths;
+
 use crate::bars::bar;
 use crate::compute::{self, Bulk, Labelling, Wanted};
 use crate::failure::{About, Failure};
+use crate::pathing::Watched;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use terrane_formats::npy::{ChunkValues, Computed};
+use std::sync::Arc;
+use terrane_formats::npy::{ChunkValues, Computed, Element};
 use terrane_formats::volume::SourceError as NoValues;
 use terrane_store::Store;
-use terrane_store::store::StoreSource;
 use terrane_world::label::outwards::{Answer, OUTSIDE_MAX, OutwardsError, Question, outwards};
 use terrane_world::light::Light;
 use terrane_world::physics::RuleSet;
@@ -30,6 +32,12 @@ pub enum What {
     Light,
     /// Which solid voxels hang together: components count from 1 in the order of their first voxels in the box (y, z, x).
     Components,
+    /// The least cost from each voxel to the nearest --goal, for a --mode, inside the box.
+    Cost,
+    /// What entering each voxel costs a --mode.
+    Enter,
+    /// The move that leads on to the nearest --goal: the number of an exit.
+    Flow,
 }
 
 impl What {
@@ -39,12 +47,15 @@ impl What {
             Self::Support => "support",
             Self::Light => "light",
             Self::Components => "components",
+            Self::Cost => "cost",
+            Self::Enter => "enter",
+            Self::Flow => "flow",
         }
     }
 
-    /// Whether elements have four bytes.
-    pub const fn is_wide(self) -> bool {
-        matches!(self, Self::Components)
+    /// Whether it is about paths.
+    pub const fn is_about_paths(self) -> bool {
+        matches!(self, Self::Cost | Self::Enter | Self::Flow)
     }
 }
 
@@ -55,6 +66,8 @@ pub struct Wish<'a> {
     pub what: What,
     /// Other rules than the world's.
     pub rules: Option<RuleSet>,
+    /// The mode and the goals, if it is about paths.
+    pub paths: Option<paths::Asked<'a>>,
     pub compute: Wanted,
     pub device: Option<&'a str>,
 }
@@ -76,6 +89,7 @@ enum Engine {
     /// By what hangs on something anchored.
     Anchored(Answer),
     Components(Answer, Option<Labelling>),
+    Paths(Box<paths::Engine>),
 }
 
 impl Computing {
@@ -108,6 +122,13 @@ impl Computing {
                 (Engine::Anchored(search(Question::Anchored)?), None)
             }
             (What::Support, _) => return Err(NO_SUPPORT).about(wish.world),
+            (What::Cost | What::Enter | What::Flow, _) => {
+                let asked = wish.paths.as_ref().ok_or_else(|| Failure::new(NO_MODE))?;
+                let bulk = if wish.what == What::Enter { None } else { bulk()? };
+                let shared = bulk.as_ref().map(Bulk::shared);
+                let about = (wish.what, within);
+                (Engine::Paths(Box::new(paths::Engine::new(store, &source, wish.world, about, asked, shared)?)), bulk)
+            }
         };
         Ok(Self { what: wish.what, rules, engine, bulk, source })
     }
@@ -123,9 +144,19 @@ impl Computing {
             }
             Engine::Anchored(answer) => chunks.iter().map(|pos| hanging(answer, *pos)).collect(),
             Engine::Components(answer, labelling) => labels(answer, labelling, chunks),
+            Engine::Paths(engine) => engine.values(chunks),
         };
         self.source.check()?;
         Ok(values)
+    }
+
+    /// What an element of the array is.
+    pub fn element(&self) -> Element {
+        match &self.engine {
+            Engine::Components(..) => Element::U32,
+            Engine::Paths(engine) => engine.element(),
+            _ => Element::U8,
+        }
     }
 
     /// What was computed and how, for the `.json`.
@@ -139,9 +170,14 @@ impl Computing {
             Engine::Components(answer, _) => Some(answer.count),
             _ => None,
         };
+        let paths = match &self.engine {
+            Engine::Paths(engine) => Some(engine.told()),
+            _ => None,
+        };
         Computed {
             what: self.what.name(),
-            dtype: if self.what.is_wide() { "uint32" } else { "uint8" },
+            dtype: self.element().name(),
+            paths,
             rules: self.rules.map(RuleSet::name),
             components,
             compute: device.unwrap_or("cpu"),
@@ -152,6 +188,9 @@ impl Computing {
 
 const NO_SUPPORT: &str = "support can't be computed by the rules `off`, under which everything stands: give --rules span \
                           or --rules connectivity";
+
+const NO_MODE: &str =
+    "what a path costs depends on who goes it: give --mode, one of those in docs/paths.md or of the world";
 
 /// Connectivity is a search over pieces of chunks, which no device does.
 fn check_connectivity(wish: &Wish<'_>) -> Result<(), Failure> {
@@ -231,37 +270,6 @@ fn labels_of(device: &Labelling, answer: &Answer, chunks: &[ChunkPos]) -> Result
     }
     labels.iter_mut().for_each(|labels| labels.iter_mut().for_each(|label| *label = numbers[*label as usize]));
     Ok(labels.into_iter().map(ChunkValues::Words).collect())
-}
-
-/// A store that remembers what it could not read: what is computed around the box depends on it as well.
-#[derive(Clone)]
-struct Watched {
-    store: Arc<StoreSource>,
-    failed: Arc<Mutex<Option<(ChunkPos, SourceError)>>>,
-}
-
-impl Watched {
-    fn new(store: &Arc<Store>) -> Self {
-        Self { store: Arc::new(StoreSource(Arc::clone(store))), failed: Arc::default() }
-    }
-
-    /// Fails if anything could not be read so far.
-    fn check(&self) -> Result<(), NoValues> {
-        match &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((pos, error)) => {
-                Err(format!("chunk {pos}, which the values depend on, can't be read: {error}").into())
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-impl ChunkSource for Watched {
-    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
-        self.store.load(pos).inspect_err(|error| {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((pos, error.clone()));
-        })
-    }
 }
 
 /// A store with a bar over what is read of it.

@@ -19,6 +19,7 @@ mod failure;
 mod logs;
 mod memory;
 mod parts;
+mod pathing;
 mod serving;
 mod simulating;
 mod stages;
@@ -54,6 +55,8 @@ const EXAMPLES: &str = "Examples:
       a Minecraft world, 1.13 or later
   terrane map --world home --out home.png
       a picture of it from above
+  terrane path --world home --from 0,70,0 --to 90,66,40 --mode ground --map way.png
+      the way for somebody on foot, and a picture of it
   terrane export --world home --box -64,0,-64:64,128,64 --out part.npy
       a part of it as a numpy array
 
@@ -71,6 +74,7 @@ enum Verb {
     Simulate(verbs::simulate::Simulate),
     Edit(verbs::edit::Edit),
     Map(verbs::map::Map),
+    Path(verbs::path::Path),
     Digest(verbs::digest::Digest),
     Info(verbs::info::Info),
     Check(verbs::check::Check),
@@ -96,6 +100,7 @@ fn main() -> ExitCode {
         Verb::Simulate(verb) => verb.run(json),
         Verb::Edit(verb) => verb.run(json),
         Verb::Map(verb) => verb.run(json),
+        Verb::Path(verb) => verb.run(json),
         Verb::Digest(verb) => verb.run(json),
         Verb::Info(verb) => verb.run(json),
         Verb::Check(verb) => verb.run(json),

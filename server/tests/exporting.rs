@@ -30,6 +30,7 @@ impl Array {
         let shape: [usize; 3] = shape.collect::<Vec<_>>().try_into().unwrap();
         let (descr, width) = match side.get("dtype").map(|dtype| dtype.as_str().unwrap()) {
             Some("uint8") => ("'|u1'", 1),
+            Some("uint16") => ("'<u2'", 2),
             Some("uint32") => ("'<u4'", 4),
             None => ("'<u2'", 2),
             Some(other) => panic!("{other}"),
@@ -281,6 +282,110 @@ fn components_of_the_real_forest_are_those_of_a_flood_of_it_in_all_of_it_and_in_
     assert!(solid.iter().zip(&held.values).all(|(solid, held)| *solid || *held == 0));
 }
 
+/// What an independent reader says of a field, if there is one.
+fn compared_with_dijkstra3d(enter: &Path, cost: &Path) -> Option<Value> {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let own = || workspace.join("target/python/bin/python");
+    let interpreter = std::env::var_os("TERRANE_PYTHON").map_or_else(own, PathBuf::from);
+    let script = workspace.join("core/formats/tests/independent/compare_fields.py");
+    let Ok(run) = std::process::Command::new(&interpreter).args([&script, enter, cost]).output() else {
+        eprintln!("{}: dijkstra3d is not asked", interpreter.display());
+        return None;
+    };
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    Some(serde_json::from_slice(&run.stdout).unwrap())
+}
+
+/// The voxel of a box nearest to its middle that a mode can enter.
+fn middle(enter: &Array) -> [i32; 3] {
+    let [height, depth, width] = enter.shape.map(|size| size as i32);
+    let blocked = enter.side["blocked"].as_u64().unwrap() as u32;
+    let all = (0..height).flat_map(|y| (0..depth).flat_map(move |z| (0..width).map(move |x| [x, y, z])));
+    let open = all
+        .map(|[x, y, z]| [enter.min[0] + x, enter.min[1] + y, enter.min[2] + z])
+        .filter(|[x, y, z]| enter.at(*x, *y, *z) != blocked);
+    let far = |at: &[i32; 3]| {
+        let offset = [0, 1, 2].map(|n| at[n] - enter.min[n] - [width, height, depth][n] / 2);
+        offset.iter().map(|part| part * part).sum::<i32>()
+    };
+    open.min_by_key(far).unwrap()
+}
+
+/// Exports what entering costs and a field to the middle; gives what dijkstra3d says of them, and the field.
+fn field_to_the_middle(world: &Path, mode: &str, within: &str) -> (Option<Value>, Array) {
+    let (enter, _) = export(world, "enter", within, &["--mode", mode]);
+    let goal = middle(&enter).map(|part| part.to_string()).join(",");
+    let (cost, facts) = export(world, "cost", within, &["--mode", mode, "--goal", &goal, "--compute", "cpu"]);
+    assert_eq!((&facts["mode"], facts["goals"].as_array().unwrap().len()), (&Value::from(mode), 1));
+    let file = |what: &str| world.with_extension(format!("{what}.npy"));
+    (compared_with_dijkstra3d(&file("enter"), &file("cost")), cost)
+}
+
+#[test]
+fn fields_of_the_real_forest_and_of_random_blocks_are_those_of_dijkstra3d() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some((world, _, all)) = forest(folder.path()) {
+        let [x, y, z] = all.min;
+        let part = text_of([[x + 9, y + 3, z + 17], [x + 140, y + 90, z + 150]]);
+        for mode in ["fly", "tunnel"] {
+            let (theirs, _) = field_to_the_middle(&world, mode, &part);
+            let theirs = theirs.unwrap_or_else(|| serde_json::json!({ "equal": true, "reached": 1_000_000 }));
+            assert!(theirs["equal"] == true && theirs["reached"].as_u64() > Some(100_000), "{mode}: {theirs}");
+        }
+    }
+    // Half of the voxels are walls, over borders of chunks: many ways end, and others are long.
+    let world = folder.path().join("random");
+    let path = world.to_str().unwrap();
+    succeed(&["new", "--world", path, "--generator", "void", "--physics", "off"]);
+    let mut state = 7u64;
+    let mut lines = String::new();
+    for y in 0..48 {
+        let mut voxels = Vec::new();
+        for n in 0..48 * 48 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let block = ["stone", "cobweb", "dirt"][(state >> 40) as usize % 3];
+            if state >> 33 & 1 == 0 {
+                voxels.push(format!("[{},{},{},\"{block}\"]", n % 48 - 20, y - 20, n / 48 - 20));
+            }
+        }
+        lines += &format!("{{\"tick\":1,\"set\":[{}]}}\n", voxels.join(","));
+    }
+    let list = folder.path().join("random.jsonl");
+    fs::write(&list, lines).unwrap();
+    succeed(&["simulate", "--world", path, "--edits", list.to_str().unwrap(), "--ticks", "1"]);
+    for mode in ["fly", "tunnel"] {
+        let (theirs, cost) = field_to_the_middle(&world, mode, "-20,-20,-20:28,28,28");
+        assert!(theirs.is_none_or(|theirs| theirs["equal"] == true), "{mode}");
+        assert!(cost.values.iter().filter(|cost| **cost < 60_000).count() > 30_000, "{mode}");
+    }
+}
+
+#[test]
+fn moves_lead_to_the_goal_at_the_cost_that_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = built(folder.path(), &["-20,0,-20:20,1,20=stone", "-20,1,0:15,3,1=stone", "0,1,5:1,2,6=lava"]);
+    let (within, goal) = ("-20,0,-20:20,6,20", ["--mode", "ground", "--goal", "0,1,10", "--compute", "cpu"]);
+    let (enter, _) = export(&world, "enter", within, &["--mode", "ground"]);
+    let (cost, _) = export(&world, "cost", within, &goal);
+    let (flow, _) = export(&world, "flow", within, &goal);
+    let number = |array: &Array, key: &str| array.side[key].as_u64().unwrap() as u32;
+    assert_eq!(
+        (number(&cost, "blocked"), number(&cost, "unreachable"), number(&cost, "too_far")),
+        (65535, 65534, 65533)
+    );
+    assert_eq!((flow.at(0, 1, 10), flow.at(0, 1, 5)), (number(&flow, "goal"), number(&flow, "blocked")));
+    let steps = [[0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1], [-1, 0, 0], [1, 0, 0]];
+    let (mut at, mut paid) = ([0, 1, -10], 0);
+    let begun = cost.at(0, 1, -10);
+    while at != [0, 1, 10] {
+        let step = steps[flow.at(at[0], at[1], at[2]) as usize];
+        at = [0, 1, 2].map(|n| at[n] + step[n]);
+        paid += enter.at(at[0], at[1], at[2]);
+    }
+    assert_eq!(paid, begun);
+    assert_eq!(begun, 2 * (20 + 2 * 15), "around the wall, whose end is 15 away");
+}
+
 #[cfg(feature = "gpu")]
 #[test]
 fn a_device_computes_the_bytes_of_the_cpu_and_says_how_often_it_was_asked() {
@@ -293,10 +398,19 @@ fn a_device_computes_the_bytes_of_the_cpu_and_says_how_often_it_was_asked() {
         "-2,2012,-2:3,2015,3=glowstone",
     ];
     let world = built(folder.path(), &fills);
-    for what in ["support", "light", "components"] {
+    let walking = ["--mode", "ground", "--goal", "-10,1991,0"];
+    let flying = ["--mode", "fly", "--goal", "-10,1991,0"];
+    for (what, more) in [
+        ("support", &["--rules", "span"][..]),
+        ("light", &[]),
+        ("components", &[]),
+        ("cost", &walking),
+        ("flow", &walking),
+        ("cost", &flying),
+    ] {
         let compute = |compute: &str| {
-            let (array, facts) =
-                export(&world, what, "-33,1988,-40:20,2020,9", &["--rules", "span", "--compute", compute]);
+            let more = [more, &["--compute", compute]].concat();
+            let (array, facts) = export(&world, what, "-33,1988,-40:20,2020,9", &more);
             (array, facts, fs::read(world.with_extension(format!("{what}.npy"))).unwrap())
         };
         let ((_, on_cpu, cpu), (array, on_gpu, gpu)) = (compute("cpu"), compute("gpu"));
@@ -330,6 +444,12 @@ fn what_can_not_be_computed_is_refused_with_the_way_out_and_leaves_no_file() {
             &["--what", "support", "--rules", "connectivity", "--compute", "gpu"],
             &["CPU only", "leave --compute"],
         ),
+        (1, out, &["--what", "cost"], &["depends on who goes", "--mode"]),
+        (1, out, &["--what", "light", "--mode", "fly"], &["light", "leave --mode"]),
+        (1, out, &["--what", "cost", "--mode", "crawl", "--goal", "0,0,0"], &["crawl", "fly, ground, tunnel"]),
+        (1, out, &["--what", "cost", "--mode", "fly"], &["at least one goal"]),
+        (1, out, &["--what", "flow", "--mode", "fly", "--goal", "0,0,0"], &["0,0,0", "stone is in the way"]),
+        (1, out, &["--what", "flow", "--mode", "fly", "--goal", "9,9,9"], &["outside the box"]),
         (2, out, &["--rules", "span"], &["--what"]),
         (2, out, &["--compute", "cpu"], &["--what"]),
         (2, out, &["--device", "any"], &["--what"]),

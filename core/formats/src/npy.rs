@@ -131,9 +131,9 @@ pub struct SparseEntry {
 /// What was computed of the voxels, for the `.json` of an array that does not hold their ids.
 #[derive(Debug, Clone, Serialize)]
 pub struct Computed<'a> {
-    /// `support`, `light` or `components`.
+    /// `support`, `light`, `components`, `cost`, `enter` or `flow`.
     pub what: &'a str,
-    /// `uint8` or `uint32`: what an element is, by NumPy's name.
+    /// What an element is, by NumPy's name.
     pub dtype: &'a str,
     /// The rules of physics, if it depends on them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,11 +141,35 @@ pub struct Computed<'a> {
     /// How many components there are, if they were asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub components: Option<u32>,
+    /// The mode, the goals and the numbers that are no costs, if it is about paths.
+    #[serde(flatten)]
+    pub paths: Option<Paths<'a>>,
     /// `cpu`, or the name of the device.
     pub compute: &'a str,
     /// How often a kernel ran on the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dispatches: Option<u64>,
+}
+
+/// What an array about paths needs to be understood.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Paths<'a> {
+    /// The movement mode.
+    pub mode: &'a str,
+    /// `[x, y, z]` of the goals, if there are any.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub goals: &'a [[i32; 3]],
+    /// The element where the mode can't be.
+    pub blocked: u32,
+    /// Where no way leads to a goal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<u32>,
+    /// Where one does, at a cost that can't be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub too_far: Option<u32>,
+    /// At a goal, where elements are moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goal: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -272,39 +296,77 @@ fn slabs(within: VoxelBox) -> Result<Vec<VoxelBox>, NpyError> {
 pub enum ChunkValues {
     /// One byte each.
     Bytes(Box<[u8; CHUNK_VOXELS]>),
+    /// Two bytes each.
+    Shorts(Box<[u16; CHUNK_VOXELS]>),
     /// Four bytes each.
     Words(Box<[u32; CHUNK_VOXELS]>),
+}
+
+/// What an element of an array is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// `|u1`
+    U8,
+    /// `<u2`
+    U16,
+    /// `<u4`
+    U32,
+}
+
+impl Element {
+    /// Its name in NumPy.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::U8 => "uint8",
+            Self::U16 => "uint16",
+            Self::U32 => "uint32",
+        }
+    }
+
+    const fn descr(self) -> &'static str {
+        match self {
+            Self::U8 => "|u1",
+            Self::U16 => "<u2",
+            Self::U32 => "<u4",
+        }
+    }
+
+    const fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
 }
 
 /// Gives the values of some chunks, in their order, or says why there are none. It is asked for chunks that lie close
 /// together, 16 at most.
 pub type Values<'a> = dyn FnMut(&[ChunkPos]) -> Result<Vec<ChunkValues>, SourceError> + 'a;
 
-/// Writes values of the voxels of a box as a `.npy` array with the shape (Y, Z, X): of `|u1`, or of `<u4` with
-/// `is_wide`. Takes memory for as many voxels at once as [`write_array`]: 512 MiB at most.
+/// Writes values of the voxels of a box as a `.npy` array with the shape (Y, Z, X). Takes memory for as many voxels at once as [`write_array`]: 512 MiB at most.
 ///
 /// # Panics
 /// If `values` gives too few, or those of the other width.
 pub fn write_values(
     within: VoxelBox,
-    is_wide: bool,
+    element: Element,
     values: &mut Values<'_>,
     out: &mut impl Write,
 ) -> Result<(), NpyError> {
     let [x, y, z] = within.size();
     let slabs = slabs(within)?;
-    out.write_all(&header_of(if is_wide { "<u4" } else { "|u1" }, [y, z, x]))?;
+    out.write_all(&header_of(element.descr(), [y, z, x]))?;
     for slab in slabs {
-        out.write_all(&slab_values(slab, is_wide, values)?)?;
+        out.write_all(&slab_values(slab, element, values)?)?;
     }
     out.flush()?;
     Ok(())
 }
 
-fn slab_values(slab: VoxelBox, is_wide: bool, values: &mut Values<'_>) -> Result<Vec<u8>, NpyError> {
+fn slab_values(slab: VoxelBox, element: Element, values: &mut Values<'_>) -> Result<Vec<u8>, NpyError> {
     let [width, height, depth] = slab.size();
-    let bytes_each = if is_wide { 4 } else { 1 };
-    let mut bytes = vec![0; width * height * depth * bytes_each];
+    let mut bytes = vec![0; width * height * depth * element.bytes()];
     let mut groups: BTreeMap<_, Vec<ChunkPos>> = BTreeMap::new();
     slab.chunks().for_each(|pos| groups.entry(pos.column()).or_default().push(pos));
     for group in groups.into_values() {
@@ -326,6 +388,10 @@ fn put_values(slab: VoxelBox, pos: ChunkPos, values: &ChunkValues, bytes: &mut [
         let from = LocalIndex::from_xyz(x.1, y.1 + row_y, z.1 + row_z).index();
         match values {
             ChunkValues::Bytes(values) => bytes[to..to + x.2].copy_from_slice(&values[from..from + x.2]),
+            ChunkValues::Shorts(values) => {
+                let row = bytes[to * 2..(to + x.2) * 2].chunks_exact_mut(2);
+                row.zip(&values[from..from + x.2]).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+            }
             ChunkValues::Words(values) => {
                 let row = bytes[to * 4..(to + x.2) * 4].chunks_exact_mut(4);
                 row.zip(&values[from..from + x.2]).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));

@@ -164,7 +164,8 @@ fn set_nibble(indexes: &mut [u8], index: usize, value: usize) {
     *byte = *byte & !(15 << shift) | (value as u8) << shift;
 }
 
-pub(crate) fn zeroed<T: bytemuck::Zeroable + Copy, const N: usize>() -> Box<[T; N]> {
+/// An array of zeros on the heap.
+pub fn zeroed<T: bytemuck::Zeroable + Copy, const N: usize>() -> Box<[T; N]> {
     vec![T::zeroed(); N].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is N"))
 }
 

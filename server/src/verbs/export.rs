@@ -3,6 +3,7 @@
 use super::new::Physics;
 use crate::bars::bar;
 use crate::compute::Wanted;
+use crate::exporting::paths::Asked;
 use crate::exporting::{Computing, What, Wish};
 use crate::failure::{About, Failure};
 use crate::parts::Part;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use terrane_formats::{anvil, npy, vox};
 use terrane_store::{Access, Store};
 use terrane_world::chunk::Chunk;
-use terrane_world::space::{ChunkPos, VoxelBox};
+use terrane_world::space::{ChunkPos, VoxelBox, VoxelPos};
 
 /// Chunks of a box that becomes one file: past this the file has 16 GiB, and no program opens it.
 const FILE_CHUNKS_MAX: u64 = 262_144;
@@ -31,7 +32,8 @@ const FILE_CHUNKS_MAX: u64 = 262_144;
 ///
 /// With --what the array has something computed of each voxel instead: u8 for support and light, u32 for components. It
 /// is computed on the world and not cut at the box: what bears on the box, lights it or joins its components from
-/// outside counts. The bytes are the same on every device.
+/// outside counts. Costs of paths and moves are those of ways inside the box, u16, or u32 where a cost needs it. The bytes
+/// are the same on every device.
 #[derive(Args)]
 pub struct Export {
     /// The world's folder
@@ -52,6 +54,12 @@ pub struct Export {
     /// The rules of support, if not those of the world; light and components depend on none
     #[arg(long, value_enum, requires = "what")]
     rules: Option<Physics>,
+    /// Who goes, by name of the movement mode; for cost, enter and flow
+    #[arg(long, value_name = "MODE", requires = "what")]
+    mode: Option<String>,
+    /// Where to, X,Y,Z; may be given more than once; for cost and flow
+    #[arg(long, value_name = "X,Y,Z", requires = "mode", allow_hyphen_values = true)]
+    goal: Vec<VoxelPos>,
     /// What computes it: a real graphics device if there is one, the CPU, or any device
     #[arg(long, value_enum, default_value = "auto", requires = "what")]
     compute: Wanted,
@@ -157,8 +165,14 @@ impl Export {
     fn computed(&self, what: What, store: &Arc<Store>) -> Result<Value, Failure> {
         let rules = self.rules.map(Into::into);
         let device = self.device.as_deref();
-        let wish = Wish { world: &self.world, what, rules, compute: self.compute, device };
+        if !what.is_about_paths() && self.mode.is_some() {
+            let what = what.name();
+            return Err(Failure::new(format!("{what} is the same for every mode: leave --mode and --goal out")));
+        }
+        let paths = self.mode.as_deref().map(|mode| Asked { mode, goals: &self.goal });
+        let wish = Wish { world: &self.world, what, rules, paths, compute: self.compute, device };
         let mut computing = Computing::new(store, self.within, &wish)?;
+        let element = computing.element();
         let (part, mut out) = Part::create(&self.out).about(&self.out)?;
         let progress = bar(self.within.chunk_count(), what.name(), "chunks");
         progress.tick();
@@ -170,7 +184,7 @@ impl Export {
             progress.set_position(asked.len() as u64);
             values
         };
-        let written = npy::write_values(self.within, what.is_wide(), &mut values, &mut out);
+        let written = npy::write_values(self.within, element, &mut values, &mut out);
         progress.finish_and_clear();
         written.about(&self.out)?;
         out.flush().about(&self.out)?;

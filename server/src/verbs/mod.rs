@@ -10,5 +10,6 @@ pub mod import;
 pub mod info;
 pub mod map;
 pub mod new;
+pub mod path;
 pub mod serve;
 pub mod simulate;

@@ -4,15 +4,15 @@
 //! a voxel shows is that less its own cost. Where steps differ in length (`Mode::diagonal`) the giver pays, and the two are
 //! the same.
 
-use super::PathError;
 use super::navigation::{Blocks, Navigation};
 use super::ways::{CLOSED, Costs, Ways};
+use super::{PathError, flow};
 use crate::block::Registry;
 use crate::chunk::zeroed;
 use crate::label::bits::Bits;
-use crate::limits::CHUNK_VOXELS;
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::physics::plan::beside;
-use crate::relax::{Bulk, Classes, EXITS, Field, Given, TILES_MAX, opposite};
+use crate::relax::{Bulk, Classes, EXITS, Exits, Field, Given, TILES_MAX, opposite};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelBox, VoxelPos};
 use std::sync::Arc;
 
@@ -157,6 +157,91 @@ impl FlowField {
         (0..26).filter(|exit| open >> exit & 1 == 1).filter_map(offer).min().map(|(_, exit)| exit)
     }
 
+    /// What the field says of all voxels of a chunk, as [`FlowField::reach`] does.
+    pub fn reaches(&self, pos: ChunkPos) -> Vec<Reach> {
+        let inside = self.within.intersection(pos.voxel_box());
+        let (Some((classes, _)), Some(values), Some(inside)) = (self.field.given(pos), self.field.values(pos), inside)
+        else {
+            return vec![Reach::Outside; CHUNK_VOXELS];
+        };
+        let (limit, far, origin) = (self.limit(), self.far.get(&pos), pos.origin().to_array());
+        let goals: Vec<LocalIndex> =
+            self.goals.iter().filter(|goal| goal.chunk() == pos).map(|goal| goal.local()).collect();
+        let holds = |local: LocalIndex| {
+            let at = [local.x(), local.y(), local.z()];
+            (0..3).all(|n| (inside.min()[n]..inside.max()[n]).contains(&(origin[n] + at[n] as i32)))
+        };
+        let reach = |local: LocalIndex| {
+            let (class, total) = (classes.get(local), values.get(local, limit));
+            match class {
+                _ if !holds(local) => Reach::Outside,
+                CLOSED => Reach::Blocked,
+                _ if goals.contains(&local) => Reach::Goal,
+                _ if total < limit => Reach::Cost(u64::from(total - self.own(class))),
+                _ if far.is_some_and(|far| far.get(local)) => Reach::TooFar,
+                _ => Reach::Unreachable,
+            }
+        };
+        (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new).map(reach).collect()
+    }
+
+    /// The move of every voxel of a chunk, as [`FlowField::flow`] tells it, or one of the numbers in [`flow`].
+    pub fn flows(&self, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
+        let exits = self.field.given(pos).and_then(|(_, exits)| exits);
+        let mut moves = flow::directions(&self.around(pos), self.exits, exits.map(|exits| &**exits));
+        for (at, reach) in moves.iter_mut().zip(self.reaches(pos)) {
+            *at = match reach {
+                Reach::Cost(_) => *at,
+                Reach::Goal => flow::GOAL,
+                Reach::TooFar => flow::TOO_FAR,
+                Reach::Unreachable => flow::UNREACHABLE,
+                Reach::Blocked | Reach::Outside => flow::BLOCKED,
+            };
+        }
+        moves
+    }
+
+    /// A chunk's totals and those around it.
+    fn around(&self, pos: ChunkPos) -> flow::Around {
+        let limit = self.limit();
+        let size = flow::WIDE.pow(3);
+        let costs = if self.giver_pays() { vec![0; size] } else { Vec::new() };
+        let mut around = flow::Around { totals: vec![limit; size], costs, limit };
+        let edge = CHUNK_EDGE as i64;
+        for n in 0..27i64 {
+            let step = [n % 3 - 1, n / 9 - 1, n / 3 % 3 - 1];
+            let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + step[axis]);
+            let there = ChunkPos::from_i64(x, y, z).ok();
+            let Some((there, values)) = there.and_then(|there| Some((there, self.field.values(there)?))) else {
+                continue;
+            };
+            let (classes, _) = self.field.given(there).expect("it has values");
+            // Of a neighbour only the layer that touches.
+            let range = |axis: usize| match step[axis] {
+                0 => 0..edge,
+                -1 => edge - 1..edge,
+                _ => 0..1,
+            };
+            for (y, z) in range(1).flat_map(|y| range(2).map(move |z| (y, z))) {
+                for x in range(0) {
+                    let local = LocalIndex::from_xyz(x as usize, y as usize, z as usize);
+                    let [x, y, z] = [(x, 0), (y, 1), (z, 2)].map(|(at, axis)| (at + edge * step[axis] + 1) as usize);
+                    let place = x + flow::WIDE * (z + flow::WIDE * y);
+                    around.totals[place] = values.get(local, limit);
+                    if let Some(cost) = around.costs.get_mut(place) {
+                        *cost = self.costs.cost(classes.get(local));
+                    }
+                }
+            }
+        }
+        around
+    }
+
+    /// The greatest total in the field, with both ends of a way counted; none if nothing has one.
+    pub fn most(&self) -> Option<u32> {
+        self.field.chunks().filter_map(|pos| self.field.values(pos)?.most(self.limit())).max()
+    }
+
     /// The voxels from one to the nearest goal, both included; none where no goal can be reached.
     pub fn path(&self, from: VoxelPos) -> Option<Vec<VoxelPos>> {
         self.reach(from).cost()?;
@@ -186,17 +271,33 @@ impl FlowField {
         }
         let updated = self.field.update_limited(&changes);
         self.visited += updated.visited;
-        self.find_far();
+        let near_limit = self.limit().saturating_sub(STEP_MAX);
+        let is_near = |total: u32| (near_limit..self.limit()).contains(&total);
+        if !self.far.is_empty() || updated.changed.iter().any(|changed| is_near(changed.new)) {
+            self.find_far();
+        }
         updated.visited
     }
 
     fn differences(&self, pos: ChunkPos, classes: &Classes, ways: &Ways, changes: &mut Vec<(VoxelPos, u8, u32)>) {
         let (old_classes, old_exits) = self.field.given(pos).expect("it is held");
-        for local in (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new) {
-            let mask = |exits: Option<&crate::relax::Exits>| exits.map_or(u32::MAX, |exits| exits[local.index()]);
-            let new = (classes.get(local), mask(ways.exits.as_ref()));
-            if (old_classes.get(local), mask(old_exits)) != new {
-                changes.push((pos.voxel(local), new.0, new.1));
+        let new_exits = ways.exits.as_ref();
+        let same_exits = match (old_exits, new_exits) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        for first in (0..CHUNK_VOXELS).step_by(CHUNK_EDGE) {
+            let (old, new) = (row_of_classes(old_classes, first), row_of_classes(classes, first));
+            let exits = |exits| if same_exits { [u32::MAX; CHUNK_EDGE] } else { row_of_exits(exits, first) };
+            let masks = (exits(old_exits), exits(new_exits));
+            if old == new && masks.0 == masks.1 {
+                continue;
+            }
+            for n in (0..CHUNK_EDGE).filter(|n| old[*n] != new[*n] || masks.0[*n] != masks.1[*n]) {
+                let local = LocalIndex::new((first + n) as u16).expect("below a chunk's voxels");
+                let mask = new_exits.map_or(u32::MAX, |exits| exits[first + n]);
+                changes.push((pos.voxel(local), new[n], mask));
             }
         }
     }
@@ -262,6 +363,17 @@ impl FlowField {
     pub fn chunks(&self) -> impl Iterator<Item = ChunkPos> {
         self.within.chunks()
     }
+}
+
+fn row_of_classes(classes: &Classes, first: usize) -> [u8; CHUNK_EDGE] {
+    match classes {
+        Classes::One(class) => [*class; CHUNK_EDGE],
+        Classes::Each(classes) => *classes[first..].first_chunk().expect("a row"),
+    }
+}
+
+fn row_of_exits(exits: Option<&Exits>, first: usize) -> [u32; CHUNK_EDGE] {
+    exits.map_or([u32::MAX; CHUNK_EDGE], |exits| *exits[first..].first_chunk().expect("a row"))
 }
 
 fn sorted(goals: &[VoxelPos]) -> Vec<VoxelPos> {

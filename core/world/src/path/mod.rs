@@ -7,6 +7,7 @@
 //! A step costs what the voxel it leads into costs.
 
 pub mod field;
+pub mod flow;
 pub mod mode;
 pub mod navigation;
 pub mod search;

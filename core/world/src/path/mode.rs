@@ -113,7 +113,7 @@ impl Mode {
         registry.iter().map(|(_, _, rule)| self.footing(rule)).collect()
     }
 
-    /// What a voxel costs in which it neither stands nor swims nor climbs: a step up or down is a step.
+    /// What a voxel costs at least in which it has no ground under it: a step up or down is a step.
     pub const fn cost_in_air(&self) -> u8 {
         GROUND_COST
     }

@@ -20,6 +20,9 @@ pub const COSTS_MAX: usize = 127;
 
 /// The class of a voxel that nobody can be in.
 pub const CLOSED: u8 = 0;
+/// The bit that a goal's class has.
+const GOAL: u8 = 1 << 7;
+const _: () = assert!(COSTS_MAX < GOAL as usize, "a cost and a goal are told by one byte");
 
 /// The classes of a mode's costs: 0 is closed, then one for each cost, and behind them the same for goals.
 #[derive(Debug, Clone)]
@@ -27,7 +30,6 @@ pub struct Costs {
     rules: Arc<Rules>,
     class_of: [u8; 256],
     cost_of: [u8; 256],
-    goals_from: u8,
 }
 
 impl Costs {
@@ -47,22 +49,22 @@ impl Costs {
             return Err(RulesError::TooMany(paid.len()));
         }
         if paid.last().is_none_or(|most| usize::from(*most) <= COSTS_MAX) {
+            // Then a tile is filled without looking up.
             paid = (1..=COSTS_MAX as u8).collect();
         }
         let (mut class_of, mut cost_of) = ([CLOSED; 256], [0; 256]);
-        let goals_from = paid.len() as u8;
-        let mut classes = vec![Class::CLOSED; 2 * paid.len() + 1];
+        let mut classes = vec![Class::CLOSED; usize::from(GOAL) + paid.len() + 1];
         for (class, cost) in (1..).zip(&paid) {
             class_of[usize::from(*cost)] = class;
             let open = open_class(mode, *cost);
-            let goal = class + goals_from;
+            let goal = class | GOAL;
             let source = if mode.diagonal { 0 } else { (*cost).into() };
             (classes[usize::from(class)], classes[usize::from(goal)]) = (open, Class { source, ..open });
             (cost_of[usize::from(class)], cost_of[usize::from(goal)]) = (*cost, *cost);
         }
         let rules = Rules::new(Operator::MinPlus, limit.min(COST_LIMIT), classes)?;
         let rules = Arc::new(if mode.diagonal { rules.with_giver_paying() } else { rules });
-        Ok(Self { rules, class_of, cost_of, goals_from })
+        Ok(Self { rules, class_of, cost_of })
     }
 
     /// The rules of the classes.
@@ -98,7 +100,7 @@ impl Costs {
 
     /// The same class for a goal. A closed voxel is none.
     pub const fn goal(&self, class: u8) -> u8 {
-        if class == CLOSED || class > self.goals_from { class } else { class + self.goals_from }
+        if class == CLOSED { class } else { class | GOAL }
     }
 }
 
@@ -146,10 +148,8 @@ impl Ways {
 /// The least that a body could pay for entering a voxel of a chunk, going by the blocks in its table.
 pub fn least(mode: &Mode, chunk: &Chunk, footings: &[Footing]) -> u8 {
     let cost = |footing: &Footing| {
-        let standing = if footing.on > 0 { footing.on } else { u8::MAX };
-        let is_held = !mode.walks() || footing.floats || footing.holds;
-        let inside = if is_held && footing.through > 0 { footing.through } else { u8::MAX };
-        standing.min(inside)
+        let paid = if mode.walks() { footing.on } else { footing.through };
+        if paid > 0 { paid } else { u8::MAX }
     };
     let all = |footings: &mut dyn Iterator<Item = &Footing>| footings.map(cost).min().unwrap_or(u8::MAX);
     let least = if chunk.form() == Form::U16 {
@@ -433,10 +433,10 @@ impl Cost<'_> {
         if !self.mode.walks() {
             return body;
         }
-        if self.places.stands.row(y, z) >> (x + PAD as i32) & 1 == 0 {
-            return body.max(self.mode.cost_in_air());
-        }
-        under(y - 1).map(|(x, y, z)| self.footing(x, y, z).on).fold(body, u8::max)
+        // In the air it may hang over ground that it does not stand on.
+        let stands = self.places.stands.row(y, z) >> (x + PAD as i32) & 1 == 1;
+        let ground = under(y - 1).map(|(x, y, z)| self.footing(x, y, z).on).max().filter(|on| stands && *on > 0);
+        body.max(ground.unwrap_or(self.mode.cost_in_air()))
     }
 }
 

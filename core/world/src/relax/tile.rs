@@ -27,6 +27,8 @@ pub trait Word: Copy + Ord + Default + Send + Sync + 'static {
     fn or(self, other: Self) -> Self;
     /// From the narrow form of a field, in which `u16::MAX` is none.
     fn from_narrow(value: u16) -> Self;
+    /// A small number.
+    fn from_byte(value: u8) -> Self;
     /// The same number.
     fn widened(self) -> u32;
 }
@@ -48,6 +50,10 @@ impl Word for u8 {
     #[inline(always)]
     fn from_narrow(value: u16) -> Self {
         value.min(0xff) as Self
+    }
+    #[inline(always)]
+    fn from_byte(value: u8) -> Self {
+        value
     }
     #[inline(always)]
     fn widened(self) -> u32 {
@@ -74,6 +80,10 @@ impl Word for u16 {
         value
     }
     #[inline(always)]
+    fn from_byte(value: u8) -> Self {
+        value.into()
+    }
+    #[inline(always)]
     fn widened(self) -> u32 {
         self.into()
     }
@@ -96,6 +106,10 @@ impl Word for u32 {
     #[inline(always)]
     fn from_narrow(value: u16) -> Self {
         if value == u16::MAX { Self::NONE } else { Self::from(value) }
+    }
+    #[inline(always)]
+    fn from_byte(value: u8) -> Self {
+        value.into()
     }
     #[inline(always)]
     fn widened(self) -> u32 {
@@ -246,6 +260,13 @@ const KINDS_COMPARED_MAX: usize = 12;
 /// Numbers that are worked on at a time where it is not rows.
 const WIDTH: usize = 64;
 
+/// What a class has whose number says it, as those of costs do: class 0 none, then 1 to 127, and once more from 128 on. It
+/// takes no looking up.
+#[inline(always)]
+fn told_by_number<T: Word>(class: u8) -> T {
+    if class == 0 { T::NONE } else { T::from_byte(class & 0x7f) }
+}
+
 /// Writes for each voxel what its class has.
 #[inline(always)]
 fn map_classes<T: Word>(classes: &Classes, kinds: &[Kind<T>], value: impl Fn(&Kind<T>) -> T, out: &mut Tile<T>) {
@@ -255,6 +276,17 @@ fn map_classes<T: Word>(classes: &Classes, kinds: &[Kind<T>], value: impl Fn(&Ki
         }
         Classes::Each(classes) => classes,
     };
+    if let Some(first) = kinds.first().map(&value)
+        && kinds.iter().all(|kind| value(kind) == first)
+    {
+        return out.fill(first);
+    }
+    if kinds.iter().all(|kind| value(kind) == told_by_number(kind.class)) {
+        for (out, class) in out.iter_mut().zip(classes.iter()) {
+            *out = told_by_number(*class);
+        }
+        return;
+    }
     if kinds.len() > KINDS_COMPARED_MAX {
         let mut table = [T::NONE; 256];
         kinds.iter().for_each(|kind| table[usize::from(kind.class)] = value(kind));

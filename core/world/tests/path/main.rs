@@ -7,13 +7,15 @@ mod scene;
 use proptest::prelude::*;
 use reference::Reference;
 use scene::{Scene, pos};
+use std::collections::BTreeMap;
+use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::path::PathError;
 use terrane_world::path::field::{FlowField, Reach};
 use terrane_world::path::mode::{Mode, Modes, parse_modes};
 use terrane_world::path::navigation::Navigation;
 use terrane_world::path::search::{End, Searcher};
 use terrane_world::relax::EXITS;
-use terrane_world::space::{VoxelBox, VoxelPos};
+use terrane_world::space::{ChunkPos, VoxelBox, VoxelPos};
 
 /// Modes that differ in everything a mode can differ in.
 const OWN: &str = "
@@ -76,6 +78,11 @@ fn field(scene: &mut Scene, navigation: &mut Navigation, goals: &[VoxelPos]) -> 
 
 fn check_field(reference: &Reference<'_>, field: &FlowField) {
     let expected = reference.costs(field.goals());
+    let reaches: BTreeMap<ChunkPos, Vec<Reach>> = field.chunks().map(|pos| (pos, field.reaches(pos))).collect();
+    let flows: BTreeMap<ChunkPos, _> = field.chunks().map(|pos| (pos, field.flows(pos))).collect();
+    let told = |flows: &BTreeMap<ChunkPos, Box<[u8; CHUNK_VOXELS]>>, at: VoxelPos| {
+        Some(flows[&at.chunk()][at.local().index()].into()).filter(|flow: &usize| *flow < 26)
+    };
     for at in voxels(within()) {
         let reach = field.reach(at);
         let is_goal = field.goals().contains(&at);
@@ -87,6 +94,7 @@ fn check_field(reference: &Reference<'_>, field: &FlowField) {
         }
         assert_eq!(field.enter(at), reference.enter(at), "{at}");
         let flow = field.flow(at);
+        assert_eq!((reaches[&at.chunk()][at.local().index()], told(&flows, at)), (reach, flow), "{at}");
         assert_eq!(flow.is_some(), matches!(reach, Reach::Cost(_)), "{at}");
         if let Some(exit) = flow {
             let best = (0..26).filter_map(|exit| {

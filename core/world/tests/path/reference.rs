@@ -134,7 +134,7 @@ impl<'a> Reference<'a> {
         let height = height?;
         let body = self.body(at, 0, i32::from(self.mode.height)).iter().filter_map(|at| self.through(*at)).max()?;
         let ground = match height {
-            0 if self.walks() => self.body(at, -1, 0).iter().filter_map(|at| self.on(*at)).max().unwrap_or(0),
+            0 if self.walks() => self.body(at, -1, 0).iter().filter_map(|at| self.on(*at)).max().unwrap_or(2),
             0 => 0,
             _ => 2,
         };

@@ -7,11 +7,11 @@ mod biome;
 mod cave;
 mod height;
 mod layer;
-mod paint;
-mod picture;
-mod source;
+pub mod paint;
+pub mod picture;
+pub mod source;
 mod tiles;
-mod top;
+pub mod top;
 mod vein;
 
 use crate::failure::{About, Failure};
