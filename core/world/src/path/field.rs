@@ -269,14 +269,10 @@ impl FlowField {
         if changes.is_empty() {
             return 0;
         }
-        let updated = self.field.update_limited(&changes);
-        self.visited += updated.visited;
-        let near_limit = self.limit().saturating_sub(STEP_MAX);
-        let is_near = |total: u32| (near_limit..self.limit()).contains(&total);
-        if !self.far.is_empty() || updated.changed.iter().any(|changed| is_near(changed.new)) {
-            self.find_far();
-        }
-        updated.visited
+        let visited = self.field.follow(&changes);
+        self.visited += visited;
+        self.find_far();
+        visited
     }
 
     fn differences(&self, pos: ChunkPos, classes: &Classes, ways: &Ways, changes: &mut Vec<(VoxelPos, u8, u32)>) {
@@ -335,9 +331,10 @@ impl FlowField {
         self.far.clear();
         let limit = self.limit();
         let near_limit = limit.saturating_sub(STEP_MAX);
-        let rim = self.field.chunks().filter(|pos| {
-            self.field.values(*pos).is_some_and(|values| values.most(limit).is_some_and(|most| most >= near_limit))
-        });
+        let rim = self
+            .field
+            .chunks()
+            .filter(|pos| self.field.values(*pos).is_some_and(|values| values.at_most(limit) >= near_limit));
         let mut queue: Vec<VoxelPos> = Vec::new();
         for chunk in rim {
             let voxels = (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new).map(|local| chunk.voxel(local));

@@ -8,7 +8,7 @@ use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelPos};
 use rayon::prelude::*;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 /// The classes of a tile's voxels, in local-index order.
@@ -104,6 +104,21 @@ impl Values {
             Self::Narrow { values, .. } if values[index] == u16::MAX => limit,
             Self::Narrow { base, values } => base + u32::from(values[index]),
             Self::Wide(values) => values[index],
+        }
+    }
+
+    /// No distance in the tile is greater, unless it is none.
+    pub fn at_most(&self, limit: u32) -> u32 {
+        match self {
+            Self::One(value) => {
+                if *value < limit {
+                    *value
+                } else {
+                    0
+                }
+            }
+            Self::Narrow { base, .. } => base + u32::from(u16::MAX),
+            Self::Wide(_) => self.most(limit).unwrap_or(0),
         }
     }
 
@@ -300,6 +315,9 @@ pub trait Bulk: Send + Sync {
     fn solve(&self, rules: &Rules, chunks: &[Given]) -> Option<Vec<Values>>;
 }
 
+/// Looks at voxels after which what is still to be followed is done tile by tile: as many as a few tiles cost.
+const FOLLOWED_MAX: u64 = 4_096;
+
 /// Chunks from which on a load is worth handing over.
 const BULK_CHUNKS_LEAST: usize = 8;
 
@@ -417,7 +435,7 @@ impl Field {
         for tile in first..run.field.tiles.len() as u32 {
             run.seed_tile(tile, &mut queue);
         }
-        run.settle(queue);
+        run.settle(&mut queue, u64::MAX);
         let visited = run.visited;
         self.tiles[first as usize..].iter_mut().for_each(|tile| tile.is_settled = true);
         visited
@@ -450,38 +468,41 @@ impl Field {
         self.update_by(changes.iter().map(|(pos, class)| Change { pos: *pos, class: *class, exits: None }))
     }
 
-    /// The same with other limits on exits too, in chunks that were loaded with such.
-    pub fn update_limited(&mut self, changes: &[(VoxelPos, u8, u32)]) -> Updated {
-        self.update_by(changes.iter().map(|(pos, class, exits)| Change {
-            pos: *pos,
-            class: *class,
-            exits: Some(*exits),
-        }))
-    }
-
     fn update_by(&mut self, changes: impl Iterator<Item = Change>) -> Updated {
         let mut run = Run { field: self, before: Vec::new(), visited: 0 };
-        let mut queue = BinaryHeap::new();
-        let mut seeds = Vec::new();
-        for (origin, change) in changes.enumerate() {
-            let Some(at) = run.field.address(change.pos) else { continue };
-            run.field.tiles[at.tile()].change(at.local(), change);
-            seeds.push(at);
-            queue.push(run.waiting(at, run.field.distance_at(at), origin as u32));
-            if run.field.rules.giver_pays() {
-                // What took from it has paid by its old class.
-                run.followers(at, |run, to, _, _| {
-                    seeds.push(to);
-                    queue.push(run.waiting(to, run.field.distance_at(to), origin as u32));
-                });
-            }
-        }
-        let cleared = run.clear(queue);
-        seeds.extend(cleared.iter().map(|(at, _)| *at));
-        let queue = run.seeds(&seeds);
-        run.settle(queue);
+        let (cleared, mut queue) = run.take_in(changes);
+        run.settle(&mut queue, u64::MAX);
         let Run { before, visited, .. } = run;
         Updated { changed: self.changed(before, &cleared), visited }
+    }
+
+    /// Gives voxels other classes and other limits on their exits, and follows what changes by that without telling what it
+    /// is: so what goes far is done tile by tile. Gives how often a voxel was looked at.
+    pub fn follow(&mut self, changes: &[(VoxelPos, u8, u32)]) -> u64 {
+        let changes =
+            changes.iter().map(|(pos, class, exits)| Change { pos: *pos, class: *class, exits: Some(*exits) });
+        let mut run = Run { field: self, before: Vec::new(), visited: 0 };
+        let (_, mut queue) = run.take_in(changes);
+        let is_by_tiles = run.field.rules.exits() & !FACES == 0;
+        run.settle(&mut queue, if is_by_tiles { run.visited + FOLLOWED_MAX } else { u64::MAX });
+        let visited = run.visited;
+        let mut active = BTreeSet::new();
+        for Reverse((.., at)) in queue {
+            active.insert(at.tile() as u32);
+            // What has a value already changes no more, so its own tile would not tell the ones beside it.
+            active.extend(self.tiles_at(at));
+        }
+        active.iter().for_each(|tile| self.tiles[*tile as usize].is_settled = false);
+        visited + if active.is_empty() { 0 } else { bulk::solve(self, Level::best(), active) }
+    }
+
+    /// The tiles that a voxel at the border of its own lies beside.
+    fn tiles_at(&self, at: Address) -> impl Iterator<Item = u32> {
+        let (local, beside) = (at.local(), self.tiles[at.tile()].beside);
+        let edge = CHUNK_EDGE - 1;
+        let on =
+            [local.y() == 0, local.y() == edge, local.z() == 0, local.z() == edge, local.x() == 0, local.x() == edge];
+        (0..6).filter(move |face| on[*face]).filter_map(move |face| beside[face])
     }
 
     fn changed(&self, mut before: Vec<(Address, u32)>, cleared: &[(Address, u32)]) -> Vec<Changed> {
@@ -567,6 +588,29 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Makes changes, clears what is lost by them, and queues what gains. Gives the cleared as [`Run::clear`] does.
+    fn take_in(&mut self, changes: impl Iterator<Item = Change>) -> (Vec<(Address, u32)>, BinaryHeap<Waiting>) {
+        let mut queue = BinaryHeap::new();
+        let mut seeds = Vec::new();
+        for (origin, change) in changes.enumerate() {
+            let Some(at) = self.field.address(change.pos) else { continue };
+            self.field.tiles[at.tile()].change(at.local(), change);
+            seeds.push(at);
+            queue.push(self.waiting(at, self.field.distance_at(at), origin as u32));
+            if self.field.rules.giver_pays() {
+                // What took from it has paid by its old class.
+                self.followers(at, |run, to, _, _| {
+                    seeds.push(to);
+                    queue.push(run.waiting(to, run.field.distance_at(to), origin as u32));
+                });
+            }
+        }
+        let cleared = self.clear(queue);
+        seeds.extend(cleared.iter().map(|(at, _)| *at));
+        let queue = self.seeds(&seeds);
+        (cleared, queue)
+    }
+
     fn waiting(&self, at: Address, distance: u32, origin: u32) -> Waiting {
         let pos = self.field.pos(at);
         Reverse((self.field.rules.rank(distance, pos.y()), pos, origin, at))
@@ -655,9 +699,11 @@ impl Run<'_> {
         queue.extend(self.seeds(&voxels));
     }
 
-    /// Dijkstra's algorithm (1959) from what is queued.
-    fn settle(&mut self, mut queue: BinaryHeap<Waiting>) {
-        while let Some(Reverse(((distance, _), _, _, at))) = queue.pop() {
+    /// Dijkstra's algorithm (1959) from what is queued, until nothing is or so many voxels have been looked at.
+    fn settle(&mut self, queue: &mut BinaryHeap<Waiting>, visited_max: u64) {
+        while self.visited < visited_max
+            && let Some(Reverse(((distance, _), _, _, at))) = queue.pop()
+        {
             if self.field.distance_at(at) != distance {
                 continue;
             }

@@ -165,9 +165,11 @@ impl Drawn<'_> {
     fn lines(&self, canvas: &mut Canvas, scale: usize, place: impl Fn(VoxelPos) -> [usize; 2]) {
         let middle = |at: VoxelPos| place(at).map(|part| part * scale + scale / 2);
         let reach = (scale / 3).max(1);
-        for (way, (_, colour)) in self.ways.iter().zip(COLOURS.iter().cycle()) {
+        for (n, (way, (_, colour))) in self.ways.iter().zip(COLOURS.iter().cycle()).enumerate() {
+            // Beside each other where they are the same.
+            let aside = |at: VoxelPos| middle(at).map(|part| part + n * scale.div_ceil(4));
             for pair in way.windows(2) {
-                let ([x0, y0], [x1, y1]) = (middle(pair[0]), middle(pair[1]));
+                let ([x0, y0], [x1, y1]) = (aside(pair[0]), aside(pair[1]));
                 for n in 0..=scale {
                     let between = |from: usize, to: usize| (from * (scale - n) + to * n) / scale;
                     canvas.dot(between(x0, x1), between(y0, y1), reach, *colour);
