@@ -48,7 +48,7 @@ impl Blocks for Within<'_> {
     }
 }
 
-/// One mode's view of a world.
+/// One mode's view of a world. It remembers what it was told, so it is always asked with the same blocks.
 pub struct Navigation {
     mode: Mode,
     footings: Vec<Footing>,

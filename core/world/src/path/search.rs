@@ -88,37 +88,48 @@ pub struct Searcher {
     overflowed: bool,
 }
 
-/// Voxels that wait, by what a way through them would cost at least. Within one cost the newest comes first.
+/// Estimates that have a bucket of their own at a time: those further on wait aside.
+const BUCKETS: usize = 1 << 15;
+
+/// Voxels that wait, by what a way through them would cost at least. Within one estimate the newest comes first.
 #[derive(Default)]
 struct Buckets {
     base: u64,
     first: usize,
     buckets: Vec<Vec<(u32, u32)>>,
-    count: usize,
+    /// How many wait in buckets.
+    near: usize,
+    far: Vec<(u64, u32, u32)>,
 }
 
 impl Buckets {
     fn clear(&mut self, base: u64) {
+        self.buckets.resize_with(BUCKETS, Vec::new);
         self.buckets.iter_mut().for_each(Vec::clear);
-        (self.base, self.first, self.count) = (base, 0, 0);
+        self.far.clear();
+        (self.base, self.first, self.near) = (base, 0, 0);
     }
 
     /// Puts in a voxel with what it has cost so far.
     fn push(&mut self, estimate: u64, node: u32, cost: u32) {
         let bucket = estimate.saturating_sub(self.base) as usize;
-        if bucket >= self.buckets.len() {
-            self.buckets.resize_with(bucket + 1, Vec::new);
+        if bucket >= BUCKETS {
+            return self.far.push((estimate, node, cost));
         }
         self.buckets[bucket].push((node, cost));
         self.first = self.first.min(bucket);
-        self.count += 1;
+        self.near += 1;
     }
 
     fn pop(&mut self) -> Option<(u32, u32)> {
-        if self.count == 0 {
-            return None;
+        if self.near == 0 {
+            self.base = self.far.iter().map(|(estimate, ..)| *estimate).min()?;
+            self.first = BUCKETS;
+            std::mem::take(&mut self.far)
+                .into_iter()
+                .for_each(|(estimate, node, cost)| self.push(estimate, node, cost));
         }
-        self.count -= 1;
+        self.near -= 1;
         while self.buckets[self.first].is_empty() {
             self.first += 1;
         }

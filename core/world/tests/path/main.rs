@@ -267,6 +267,9 @@ fn costs_beyond_16_bits_are_told_exactly_and_beyond_the_limit_as_too_far() {
         assert_eq!(field.reach(pos(x, 0, 0)), Reach::Cost(20 * x as u64));
     }
     assert_eq!(field.path(pos(3_999, 0, 0)).unwrap().len(), 4_000);
+    let mut searcher = Searcher::default();
+    let route = searcher.route(&mut navigation, &mut scene, &registry, pos(0, 0, 0), pos(3_999, 0, 0)).unwrap();
+    assert_eq!((route.end, route.cost, route.voxels.len()), (End::Goal, 79_980, 4_000));
     assert_eq!(field.flow(pos(77, 0, 0)).map(|exit| EXITS[exit]), Some([-1, 0, 0]));
     let mut navigation = Navigation::new(&ground, &registry).unwrap().with_cost_limit(2_021);
     let mut near = FlowField::solve(&mut navigation, &mut scene, &registry, &[pos(0, 0, 0)], within, None).unwrap();
