@@ -282,4 +282,17 @@ fn costs_beyond_16_bits_are_told_exactly_and_beyond_the_limit_as_too_far() {
     navigation.changed(pos(2_000, 0, 0).chunk());
     near.repair(&mut navigation, &mut scene, &[pos(2_000, 0, 0).chunk()]);
     assert_eq!((near.reach(pos(1_999, 0, 0)), near.reach(pos(2_001, 0, 0))), (Reach::TooFar, Reach::Unreachable));
+    // Shut and opened again, half of the corridor is followed, which goes so far that it is done tile by tile.
+    let mut field = field;
+    field.repair(&mut navigation, &mut scene, &[pos(2_000, 0, 0).chunk()]);
+    assert_eq!(
+        (field.reach(pos(1_999, 0, 0)), field.reach(pos(2_001, 0, 0))),
+        (Reach::Cost(39_980), Reach::Unreachable)
+    );
+    (0..2).for_each(|y| scene.set(pos(2_000, y, 0), "cobweb"));
+    navigation.changed(pos(2_000, 0, 0).chunk());
+    field.repair(&mut navigation, &mut scene, &[pos(2_000, 0, 0).chunk()]);
+    for x in [1, 1_999, 2_000, 2_001, 3_277, 3_999] {
+        assert_eq!(field.reach(pos(x, 0, 0)), Reach::Cost(20 * x as u64));
+    }
 }
