@@ -35,5 +35,5 @@ fn states_to_start_from() {
     write("marks", &ColumnState { marks: [(pos(5), mark)].into(), ..empty.clone() });
     write("leaving", &ColumnState { leaving: leaving.into(), ..empty.clone() });
     write("charges", &ColumnState { charges: [(pos(4), charge)].into(), ..empty.clone() });
-    write("bodies", &ColumnState { bodies: bodies.into(), ..empty });
+    write("bodies", &ColumnState { bodies: bodies.into_iter().collect(), ..empty });
 }
