@@ -6,10 +6,12 @@
 //!
 //! A step costs what the voxel it leads into costs.
 
+pub mod coarse;
 pub mod field;
 pub mod flow;
 pub mod mode;
 pub mod navigation;
+pub mod patches;
 pub mod search;
 pub mod smooth;
 pub mod ways;

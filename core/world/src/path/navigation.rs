@@ -2,7 +2,8 @@
 
 use super::PathError;
 use super::mode::{Footing, Mode};
-use super::ways::{CLOSED, COST_LIMIT, Costs, Footholds, Ways, least, ways};
+use super::patches::{HERE, Links, Patches, links};
+use super::ways::{CLOSED, COST_LIMIT, Costs, Footholds, Ways, ways};
 use crate::block::Registry;
 use crate::chunk::Chunk;
 use crate::limits::CHUNK_EDGE;
@@ -55,7 +56,8 @@ pub struct Navigation {
     costs: Costs,
     footholds: PlaceMap<ChunkPos, Option<Arc<Footholds>>>,
     ways: PlaceMap<ChunkPos, Option<Arc<Ways>>>,
-    least: u8,
+    patches: PlaceMap<ChunkPos, Option<Arc<Patches>>>,
+    links: PlaceMap<ChunkPos, Option<Arc<Links>>>,
 }
 
 impl Navigation {
@@ -66,8 +68,8 @@ impl Navigation {
             let RulesError::TooMany(found) = error else { unreachable!("every step costs something: {error}") };
             PathError::Costs { mode: mode.name.clone(), found }
         })?;
-        let (footholds, ways) = Default::default();
-        Ok(Self { mode: mode.clone(), footings, costs, footholds, ways, least: u8::MAX })
+        let (footholds, ways, patches, links) = Default::default();
+        Ok(Self { mode: mode.clone(), footings, costs, footholds, ways, patches, links })
     }
 
     /// The same, for fields in which what costs `limit` or more is too far. Both ends of a way count for that.
@@ -87,16 +89,6 @@ impl Navigation {
         &self.costs
     }
 
-    /// The least that entering a voxel can cost, in the chunks that were looked at so far.
-    pub const fn least(&self) -> u8 {
-        self.least
-    }
-
-    /// Takes note of a chunk that a way could lead through: what nobody has looked at, no search counts on.
-    pub fn note(&mut self, chunk: &Chunk) {
-        self.least = self.least.min(least(&self.mode, chunk, &self.footings));
-    }
-
     /// Chunks whose ways are held.
     pub fn chunk_count(&self) -> usize {
         self.ways.len()
@@ -106,15 +98,18 @@ impl Navigation {
     pub fn forget(&mut self) {
         self.footholds.clear();
         self.ways.clear();
+        self.patches.clear();
+        self.links.clear();
     }
 
     /// Forgets what depends on the blocks of a chunk, in it and around it.
     pub fn changed(&mut self, pos: ChunkPos) {
         self.footholds.remove(&pos);
-        if self.mode.is_plain() {
+        let changed = if self.mode.is_plain() { vec![pos] } else { around(pos).into_iter().flatten().collect() };
+        for pos in changed {
             self.ways.remove(&pos);
-        } else {
-            around(pos).into_iter().flatten().for_each(|pos| drop(self.ways.remove(&pos)));
+            self.patches.remove(&pos);
+            around(pos).into_iter().flatten().for_each(|pos| drop(self.links.remove(&pos)));
         }
     }
 
@@ -156,7 +151,6 @@ impl Navigation {
         }
         if self.mode.is_plain() {
             let chunks = blocks.chunks(&missing);
-            chunks.iter().flatten().for_each(|chunk| self.note(chunk));
             let (costs, footings) = (&self.costs, &self.footings);
             let plain = |chunk: Option<Arc<Chunk>>| chunk.map(|chunk| Arc::new(Ways::plain(&chunk, costs, footings)));
             let made: Vec<_> = chunks.into_par_iter().map(plain).collect();
@@ -173,13 +167,58 @@ impl Navigation {
         self.ways.extend(missing.into_iter().zip(made));
     }
 
+    /// The patches of a chunk, made if need be; none if the chunk is not there.
+    pub fn patches(&mut self, blocks: &mut dyn Blocks, pos: ChunkPos) -> Option<Arc<Patches>> {
+        if let Some(known) = self.patches.get(&pos) {
+            return known.clone();
+        }
+        self.prepare_patches(blocks, &[pos]);
+        self.patches[&pos].clone()
+    }
+
+    fn prepare_patches(&mut self, blocks: &mut dyn Blocks, wanted: &[ChunkPos]) {
+        let missing: Vec<ChunkPos> = wanted.iter().filter(|pos| !self.patches.contains_key(pos)).copied().collect();
+        self.prepare(blocks, &missing);
+        let (mode, costs, ways) = (&self.mode, &self.costs, &self.ways);
+        let make = |pos: &ChunkPos| ways[pos].as_ref().map(|ways| Arc::new(Patches::new(ways, mode, costs)));
+        let made: Vec<_> = missing.par_iter().map(make).collect();
+        self.patches.extend(missing.into_iter().zip(made));
+    }
+
+    /// Where moves lead from the patches of a chunk, found out if need be; none if the chunk is not there.
+    pub fn links(&mut self, blocks: &mut dyn Blocks, pos: ChunkPos) -> Option<Arc<Links>> {
+        if let Some(known) = self.links.get(&pos) {
+            return known.clone();
+        }
+        let near: Vec<ChunkPos> = self.linked(pos).into_iter().flatten().collect();
+        self.prepare_patches(blocks, &near);
+        let near = self.linked(pos).map(|pos| {
+            let pos = pos?;
+            self.ways[&pos].as_deref().zip(self.patches[&pos].as_deref())
+        });
+        let made = near[HERE].is_some().then(|| Arc::new(links(&self.mode, &self.costs, &near)));
+        self.links.insert(pos, made.clone());
+        made
+    }
+
+    /// The chunks around one, and itself, into which moves lead from it.
+    fn linked(&self, pos: ChunkPos) -> [Option<ChunkPos>; 27] {
+        let mut near = around(pos);
+        for (at, pos) in near.iter_mut().enumerate() {
+            let axes = [at % 3, at / 9, at / 3 % 3].iter().filter(|part| **part != 1).count();
+            if axes > 1 && !self.mode.diagonal {
+                *pos = None;
+            }
+        }
+        near
+    }
+
     fn find_footholds(&mut self, blocks: &mut dyn Blocks, centres: &[ChunkPos]) {
         let mut seen = PlaceSet::default();
         let near = centres.iter().flat_map(|pos| around(*pos)).flatten();
         let missing: Vec<ChunkPos> =
             near.filter(|pos| !self.footholds.contains_key(pos) && seen.insert(*pos)).collect();
         let chunks = blocks.chunks(&missing);
-        chunks.iter().flatten().for_each(|chunk| self.note(chunk));
         let footings = &self.footings;
         let made: Vec<_> =
             chunks.into_par_iter().map(|chunk| chunk.map(|chunk| Arc::new(Footholds::new(chunk, footings)))).collect();
@@ -244,10 +283,13 @@ impl Navigation {
 }
 
 /// A chunk and the 26 around it, as far as they are inside the world, the step along x fastest, then z, then y.
-fn around(pos: ChunkPos) -> [Option<ChunkPos>; 27] {
-    std::array::from_fn(|at| {
-        let step = [at % 3, at / 9, at / 3 % 3].map(|part| part as i64 - 1);
-        let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + step[axis]);
-        ChunkPos::from_i64(x, y, z).ok()
-    })
+pub(super) fn around(pos: ChunkPos) -> [Option<ChunkPos>; 27] {
+    std::array::from_fn(|at| one_around(pos, at))
+}
+
+/// One of the 27.
+pub(super) fn one_around(pos: ChunkPos, at: usize) -> Option<ChunkPos> {
+    let step = [at % 3, at / 9, at / 3 % 3].map(|part| part as i64 - 1);
+    let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + step[axis]);
+    ChunkPos::from_i64(x, y, z).ok()
 }

@@ -5,7 +5,7 @@
 
 use super::mode::{DROP_MAX, Footing, HEIGHT_MAX, Mode, WIDTH_MAX};
 use crate::block::BlockId;
-use crate::chunk::{Chunk, Form, zeroed};
+use crate::chunk::{Chunk, zeroed};
 use crate::label::bits::Bits;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
@@ -122,12 +122,25 @@ pub struct Ways {
     pub classes: Classes,
     /// By voxel, the moves that are legal from it; none if all between open voxels are.
     pub exits: Option<Exits>,
+    /// The least that entering one of its voxels costs; [`u8::MAX`] if nobody gets in.
+    pub least: u8,
 }
 
 impl Ways {
+    fn new(classes: Classes, exits: Option<Exits>, costs: &Costs) -> Self {
+        let least = match &classes {
+            Classes::One(class) => *class,
+            // Classes are in order of costs, the closed one before them all.
+            Classes::Each(classes) => {
+                classes.iter().map(|class| class.wrapping_sub(1)).min().unwrap_or(0).wrapping_add(1)
+            }
+        };
+        Self { classes, exits, least: if least == CLOSED { u8::MAX } else { costs.cost(least) } }
+    }
+
     /// Nobody gets in.
     pub const fn closed() -> Self {
-        Self { classes: Classes::One(CLOSED), exits: None }
+        Self { classes: Classes::One(CLOSED), exits: None, least: u8::MAX }
     }
 
     /// Of a mode for which a voxel's block says everything.
@@ -136,28 +149,13 @@ impl Ways {
             let footing = footings.get(usize::from(block.0)).or_else(|| footings.first());
             costs.class(footing.map_or(0, |footing| footing.through))
         };
-        Self { classes: Classes::of(chunk, class), exits: None }
+        Self::new(Classes::of(chunk, class), None, costs)
     }
 
     /// Whether nobody can be anywhere in it.
     pub fn is_closed(&self) -> bool {
         self.classes == Classes::One(CLOSED)
     }
-}
-
-/// The least that a body could pay for entering a voxel of a chunk, going by the blocks in its table.
-pub fn least(mode: &Mode, chunk: &Chunk, footings: &[Footing]) -> u8 {
-    let cost = |footing: &Footing| {
-        let paid = if mode.walks() { footing.on } else { footing.through };
-        if paid > 0 { paid } else { u8::MAX }
-    };
-    let all = |footings: &mut dyn Iterator<Item = &Footing>| footings.map(cost).min().unwrap_or(u8::MAX);
-    let least = if chunk.form() == Form::U16 {
-        all(&mut footings.iter())
-    } else {
-        all(&mut chunk.table().iter().filter_map(|block| footings.get(usize::from(block.0))))
-    };
-    if mode.walks() { least.min(mode.cost_in_air()) } else { least }
 }
 
 /// A chunk, and which of its blocks are what to a mode.
@@ -404,7 +402,7 @@ pub fn ways(mode: &Mode, costs: &Costs, footings: &[Footing], around: &[Option<&
         let exits: Arc<[u32]> = exits.into();
         Exits::try_from(exits).unwrap_or_else(|_| unreachable!("one for each voxel"))
     });
-    Ways { classes: Classes::Each(classes), exits }
+    Ways::new(Classes::Each(classes), exits, costs)
 }
 
 /// What a place costs to enter.

@@ -3,6 +3,7 @@
 
 mod reference;
 mod scene;
+mod terrain;
 
 use proptest::prelude::*;
 use reference::Reference;

@@ -1,0 +1,453 @@
+//! The coarse graph of one mode: patches of voxels from each of which one gets to each other, and what it costs to get from the
+//! middle of one to the middle of the next.
+//!
+//! Cells with abstract costs between them go back to Botea, Müller and Schaeffer, *Near optimal hierarchical path-finding*
+//! (2004). Their gates lie between cells; here a node is a part of a cell itself, found as Tarjan, *Depth-first search and
+//! linear graph algorithms* (1972), finds them. So both sides of a wall, floors over each other, and a ledge from which
+//! nobody gets up again are nodes of their own, and the graph has a way exactly where the voxels have one. A voxel from which
+//! a body can only fall is no node: links lead on to where it comes down.
+
+use super::mode::Mode;
+use super::ways::{CLOSED, Costs, Ways};
+use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use crate::relax::{BELOW, Classes, EXITS};
+use crate::space::LocalIndex;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Voxels along an edge of a cell. Patches do not reach over its faces.
+pub const CELL: usize = 8;
+/// Cells along an edge of a chunk.
+const CELLS: usize = CHUNK_EDGE / CELL;
+
+/// No patch: nobody can be there.
+pub const NOBODY: u16 = u16::MAX;
+/// No patch: a body there falls, to the voxel below.
+pub const FALLING: u16 = u16::MAX - 1;
+
+/// Which patch each voxel of a chunk belongs to.
+enum Of {
+    /// All voxels are closed.
+    Nobody,
+    /// All are open, and each cell is one patch.
+    Cells,
+    /// By voxel.
+    Each(Box<[u16]>),
+}
+
+/// The patches of one chunk: open voxels of a cell that can all be reached from each other without leaving it, and that cost
+/// about the same: so a shaft in the rock is not taken for rock.
+pub struct Patches {
+    of: Of,
+    /// By patch, a voxel near the middle of its cell.
+    middles: Vec<LocalIndex>,
+}
+
+impl Patches {
+    /// Of a chunk's ways.
+    pub fn new(ways: &Ways, mode: &Mode, costs: &Costs) -> Self {
+        match (&ways.classes, &ways.exits) {
+            (Classes::One(CLOSED), _) => Self { of: Of::Nobody, middles: Vec::new() },
+            (Classes::One(_), None) => {
+                let middle = |cell: usize| at_cell(cell, [CELL / 2; 3]);
+                Self { of: Of::Cells, middles: (0..CELLS.pow(3)).map(middle).collect() }
+            }
+            (classes, _) => {
+                let (of, count) = Parts::find(ways, mode, |local| band(costs.cost(classes.get(local))));
+                Self { middles: middles(&of, count, classes), of: Of::Each(of.into()) }
+            }
+        }
+    }
+
+    /// The patch of a voxel, or [`NOBODY`].
+    pub fn of(&self, local: LocalIndex) -> u16 {
+        match &self.of {
+            Of::Nobody => NOBODY,
+            Of::Cells => cell_of(local.index()) as u16,
+            Of::Each(of) => of[local.index()],
+        }
+    }
+
+    /// By patch, its middle.
+    pub fn middles(&self) -> &[LocalIndex] {
+        &self.middles
+    }
+}
+
+/// Of each patch, among the voxels that cost least, the one nearest to the middle of its cell, going by x and z first.
+fn middles(of: &[u16], count: usize, classes: &Classes) -> Vec<LocalIndex> {
+    let mut best = vec![(usize::MAX, LocalIndex::from_xyz(0, 0, 0)); count];
+    let all = (0..).map_while(LocalIndex::new);
+    for (local, patch) in all.zip(of).filter(|(_, patch)| is_patch(**patch)) {
+        let [x, y, z] = [local.x(), local.y(), local.z()].map(|at| (at % CELL).abs_diff(CELL / 2));
+        // Classes are in order of costs.
+        let rank = (usize::from(classes.get(local)) * 2 * CELL + x + z) * CELL + y;
+        let best = &mut best[usize::from(*patch)];
+        if rank < best.0 {
+            *best = (rank, local);
+        }
+    }
+    best.into_iter().map(|(_, middle)| middle).collect()
+}
+
+/// Costs of one band differ by less than a factor of two; 0 is closed.
+const fn band(cost: u8) -> u8 {
+    (u8::BITS - cost.leading_zeros()) as u8
+}
+
+/// What is beneath patches' numbers: [`NOBODY`] and [`FALLING`] are above.
+const fn is_patch(patch: u16) -> bool {
+    patch < FALLING
+}
+
+/// Tarjan's search for strongly connected parts, cell by cell.
+struct Parts {
+    /// By voxel, when it was found, from 1 on.
+    order: Vec<u16>,
+    /// The earliest voxel known to be reached from it and to lead to it.
+    low: Vec<u16>,
+    of: Vec<u16>,
+    open: Vec<u16>,
+    count: u16,
+}
+
+impl Parts {
+    /// By voxel, the number of its part; and how many there are.
+    fn find(ways: &Ways, mode: &Mode, band: impl Fn(LocalIndex) -> u8) -> (Vec<u16>, usize) {
+        let fresh = vec![0; CHUNK_VOXELS];
+        let mut parts =
+            Self { low: fresh.clone(), order: fresh, of: vec![NOBODY; CHUNK_VOXELS], open: Vec::new(), count: 0 };
+        let locals = || (0..).map_while(LocalIndex::new);
+        let bands: Vec<u8> = locals().map(band).collect();
+        let inside = |from: usize| {
+            moves(ways, mode, from).filter_map(|(_, to)| to).filter(move |to| cell_of(*to) == cell_of(from))
+        };
+        let falls = |voxel: usize| exits(ways, mode, voxel) == 1 << BELOW;
+        let mut found = 0;
+        for root in (0..CHUNK_VOXELS).filter(|local| bands[*local] > 0) {
+            if parts.order[root] == 0 {
+                parts.search(root, &mut found, inside, falls, &bands);
+            }
+        }
+        (parts.of, parts.count.into())
+    }
+
+    fn search<M: Iterator<Item = usize>>(
+        &mut self,
+        root: usize,
+        found: &mut u16,
+        moves: impl Fn(usize) -> M,
+        falls: impl Fn(usize) -> bool,
+        bands: &[u8],
+    ) {
+        let mut begin = |this: &mut Self, voxel: usize| {
+            *found += 1;
+            (this.order[voxel], this.low[voxel]) = (*found, *found);
+            this.open.push(voxel as u16);
+            (voxel, moves(voxel))
+        };
+        let mut calls = vec![begin(self, root)];
+        while let Some((voxel, rest)) = calls.last_mut() {
+            let voxel = *voxel;
+            if let Some(to) = rest.find(|to| bands[*to] == bands[voxel]) {
+                if self.order[to] == 0 {
+                    calls.push(begin(self, to));
+                } else if self.of[to] == NOBODY {
+                    self.low[voxel] = self.low[voxel].min(self.order[to]);
+                }
+                continue;
+            }
+            calls.pop();
+            if let Some((caller, _)) = calls.last() {
+                self.low[*caller] = self.low[*caller].min(self.low[voxel]);
+            }
+            if self.low[voxel] == self.order[voxel] {
+                self.close(voxel, falls(voxel));
+            }
+        }
+    }
+
+    /// Everything found since a voxel is one part with it.
+    fn close(&mut self, voxel: usize, falls: bool) {
+        if falls && self.open.last() == Some(&(voxel as u16)) {
+            self.open.pop();
+            self.of[voxel] = FALLING;
+            return;
+        }
+        while let Some(last) = self.open.pop() {
+            self.of[usize::from(last)] = self.count;
+            if usize::from(last) == voxel {
+                break;
+            }
+        }
+        self.count += 1;
+    }
+}
+
+/// A move from one patch to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// In which of the 27 chunks around and including its own the other patch lies, the step along x fastest, then z, then y.
+    pub chunk: u8,
+    /// Its number there.
+    pub patch: u16,
+    /// What the way from middle to middle costs.
+    pub cost: u32,
+}
+
+/// Where moves lead from each patch of a chunk.
+pub struct Links {
+    first: Vec<u32>,
+    links: Vec<Link>,
+}
+
+impl Links {
+    /// From one patch.
+    pub fn of(&self, patch: u16) -> &[Link] {
+        let [first, last] = [0, 1].map(|next| self.first[usize::from(patch) + next] as usize);
+        &self.links[first..last]
+    }
+}
+
+/// A chunk and the 26 around it, the step along x fastest, then z, then y: as far as they are there.
+pub type Around<'a> = [Option<(&'a Ways, &'a Patches)>; 27];
+
+/// The middle one of [`Around`].
+pub const HERE: usize = 13;
+
+/// The links of the middle one of 27 chunks.
+///
+/// # Panics
+/// If it is not there.
+pub fn links(mode: &Mode, costs: &Costs, around: &Around<'_>) -> Links {
+    let (ways, patches) = around[HERE].expect("links begin in a chunk that is there");
+    let mut found: Vec<(u16, Link)> = Vec::new();
+    // In whole cells, moves to other patches lead over the faces of cells.
+    let is_whole = matches!(patches.of, Of::Cells);
+    for from in (0..CHUNK_VOXELS).filter(|local| !is_whole || is_rim(*local)) {
+        let local = LocalIndex::new(from as u16).expect("in a chunk");
+        let patch = patches.of(local);
+        if !is_patch(patch) {
+            continue;
+        }
+        for (exit, to) in moves(ways, mode, from) {
+            let there = to.map(|to| patches.of(LocalIndex::new(to as u16).expect("in a chunk")));
+            if there == Some(patch) || there == Some(NOBODY) {
+                continue;
+            }
+            let Some((place, there)) = Place::of(local).step(exit).landing(around) else { continue };
+            if place.chunk() == HERE && there == patch {
+                continue;
+            }
+            let link = Link { chunk: place.chunk() as u8, patch: there, cost: 0 };
+            if found.last() != Some(&(patch, link)) {
+                found.push((patch, link));
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    let mut measure = Measure { mode, costs, around, seen: Vec::new(), queue: BinaryHeap::new() };
+    for (patch, link) in &mut found {
+        link.cost = measure.cost(*patch, *link);
+    }
+    let mut first = vec![0; patches.middles.len() + 1];
+    found.iter().for_each(|(patch, _)| first[usize::from(*patch) + 1] += 1);
+    for patch in 0..patches.middles.len() {
+        first[patch + 1] += first[patch];
+    }
+    Links { first, links: found.into_iter().map(|(_, link)| link).collect() }
+}
+
+/// A voxel in one of 27 chunks, counted from the middle one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place([i32; 3]);
+
+impl Place {
+    fn of(local: LocalIndex) -> Self {
+        Self([local.x() as i32, local.y() as i32, local.z() as i32])
+    }
+
+    fn step(self, exit: usize) -> Self {
+        Self(std::array::from_fn(|axis| self.0[axis] + EXITS[exit][axis]))
+    }
+
+    fn chunk(self) -> usize {
+        let [x, y, z] = self.0.map(|part| (part >> 5) + 1);
+        (x + 3 * z + 9 * y) as usize
+    }
+
+    fn local(self) -> LocalIndex {
+        let [x, y, z] = self.0.map(|part| (part & 31) as usize);
+        LocalIndex::from_xyz(x, y, z)
+    }
+
+    fn patch(self, around: &Around<'_>) -> Option<u16> {
+        Some(around.get(self.chunk())?.as_ref()?.1.of(self.local()))
+    }
+
+    /// Where a body that goes there comes to be, and the patch; none if nobody can be there, or it isn't known.
+    fn landing(self, around: &Around<'_>) -> Option<(Self, u16)> {
+        let mut at = self;
+        loop {
+            match at.patch(around)? {
+                NOBODY => return None,
+                FALLING => at = at.step(BELOW),
+                patch => return Some((at, patch)),
+            }
+        }
+    }
+
+    fn aside(self, other: Self) -> u32 {
+        (0..3).map(|axis| self.0[axis].abs_diff(other.0[axis])).sum()
+    }
+}
+
+/// Finds out what links cost.
+struct Measure<'a> {
+    mode: &'a Mode,
+    costs: &'a Costs,
+    around: &'a Around<'a>,
+    seen: Vec<u32>,
+    queue: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+impl Measure<'_> {
+    fn cost(&mut self, patch: u16, link: Link) -> u32 {
+        let middle = |chunk: usize, patch: u16| {
+            let local =
+                self.around[chunk].expect("a link leads to a chunk that is there").1.middles[usize::from(patch)];
+            let step = [chunk % 3, chunk / 9, chunk / 3 % 3].map(|part| (part as i32 - 1) * CHUNK_EDGE as i32);
+            let Place(at) = Place::of(local);
+            Place(std::array::from_fn(|axis| at[axis] + step[axis]))
+        };
+        let (from, to) = (middle(HERE, patch), middle(usize::from(link.chunk), link.patch));
+        let straight = if self.mode.diagonal { None } else { self.straight(from, to) };
+        let cheap = from.aside(to) * self.paid(from, 0).min(self.paid(to, 0));
+        match straight {
+            // Hardly anything is to be saved.
+            Some(cost) if cost <= cheap + cheap / 4 => cost,
+            _ => {
+                let found = self.search(from, to, [(HERE, patch), (usize::from(link.chunk), link.patch)]);
+                let found = found.expect("a link leads from part to part, and each part hangs together");
+                straight.map_or(found, |straight| straight.min(found))
+            }
+        }
+    }
+
+    /// What a step to a place costs.
+    fn paid(&self, to: Place, exit: usize) -> u32 {
+        self.around[to.chunk()].map_or(0, |(ways, _)| self.costs.step(self.mode, ways.classes.get(to.local()), exit))
+    }
+
+    fn leads(&self, from: Place, exit: usize) -> Option<Place> {
+        let (ways, _) = self.around[from.chunk()]?;
+        let open = self.mode.exits() & ways.exits.as_ref().map_or(u32::MAX, |exits| exits[from.local().index()]);
+        let to = from.step(exit);
+        let is_open = open >> exit & 1 == 1 && self.around[to.chunk()]?.0.classes.get(to.local()) != CLOSED;
+        is_open.then_some(to)
+    }
+
+    /// What it costs to go straight on, as the ground leads.
+    fn straight(&self, from: Place, to: Place) -> Option<u32> {
+        let (mut at, mut cost) = (from, 0);
+        for _ in 0..4 * CELL {
+            if at == to {
+                return Some(cost);
+            }
+            let left: [i32; 3] = std::array::from_fn(|axis| to.0[axis] - at.0[axis]);
+            let towards = |axis: usize| [4, 0, 2][axis] + usize::from(left[axis] > 0);
+            let wanted = if left[0].abs() >= left[2].abs() { [0, 2] } else { [2, 0] };
+            let sideways = wanted.into_iter().filter(|axis| left[*axis] != 0).map(towards);
+            // Up and down where it can't go on sideways, up first: over a step.
+            let aside = left[0] != 0 || left[2] != 0;
+            let upright = [1, 0].into_iter().filter(|exit| aside || *exit == towards(1));
+            let (exit, next) = sideways.chain(upright).find_map(|exit| Some((exit, self.leads(at, exit)?)))?;
+            cost += self.paid(next, exit);
+            at = next;
+        }
+        None
+    }
+
+    /// What the best way inside two patches costs.
+    fn search(&mut self, from: Place, to: Place, inside: [(usize, u16); 2]) -> Option<u32> {
+        const EDGE: i32 = 4 * CELL as i32;
+        let corner: [i32; 3] = std::array::from_fn(|axis| from.0[axis].min(to.0[axis]) - CELL as i32);
+        let number = |place: Place| {
+            let [x, y, z] = std::array::from_fn(|axis| place.0[axis] - corner[axis]);
+            (x + EDGE * (z + EDGE * y)) as u32
+        };
+        let place = |number: u32| {
+            let number = number as i32;
+            let at = [number % EDGE, number / (EDGE * EDGE), number / EDGE % EDGE];
+            Place(std::array::from_fn(|axis| at[axis] + corner[axis]))
+        };
+        self.seen.resize(EDGE.pow(3) as usize, u32::MAX);
+        let mut touched = vec![number(from)];
+        self.seen[number(from) as usize] = 0;
+        self.queue.clear();
+        self.queue.push(Reverse((0, number(from))));
+        let mut found = None;
+        while let Some(Reverse((cost, at))) = self.queue.pop() {
+            let here = place(at);
+            if here == to {
+                found = Some(cost);
+                break;
+            }
+            if cost > self.seen[at as usize] {
+                continue;
+            }
+            for exit in (0..26).filter(|exit| self.mode.exits() >> exit & 1 == 1) {
+                let Some(next) = self.leads(here, exit) else { continue };
+                let patch = (next.chunk(), next.patch(self.around).unwrap_or(NOBODY));
+                let total = cost + self.paid(next, exit);
+                let seen = &mut self.seen[number(next) as usize];
+                if (patch.1 == FALLING || inside.contains(&patch)) && total < *seen {
+                    if *seen == u32::MAX {
+                        touched.push(number(next));
+                    }
+                    *seen = total;
+                    self.queue.push(Reverse((total, number(next))));
+                }
+            }
+        }
+        touched.into_iter().for_each(|at| self.seen[at as usize] = u32::MAX);
+        found
+    }
+}
+
+fn exits(ways: &Ways, mode: &Mode, from: usize) -> u32 {
+    mode.exits() & ways.exits.as_ref().map_or(u32::MAX, |exits| exits[from])
+}
+
+/// The moves from a voxel that its exits allow, each with the voxel it leads to if that is in the same chunk. Whether
+/// anybody can be there is another matter.
+fn moves(ways: &Ways, mode: &Mode, from: usize) -> impl Iterator<Item = (usize, Option<usize>)> {
+    let mut open = exits(ways, mode, from);
+    let at = [from & 31, from >> 10, from >> 5 & 31].map(|part| part as i32);
+    std::iter::from_fn(move || {
+        if open == 0 {
+            return None;
+        }
+        let exit = open.trailing_zeros() as usize;
+        open &= open - 1;
+        let [x, y, z] = std::array::from_fn(|axis| at[axis] + EXITS[exit][axis]);
+        let is_inside = (x | y | z) & !31 == 0;
+        Some((exit, is_inside.then_some((x | z << 5 | y << 10) as usize)))
+    })
+}
+
+/// Whether a voxel lies at a face of its cell.
+fn is_rim(local: usize) -> bool {
+    [local, local >> 5, local >> 10].into_iter().any(|at| matches!(at % CELL, 0 | 7))
+}
+const _: () = assert!(CELL == 8, "the rim is the first and the last layer of a cell");
+
+const fn cell_of(local: usize) -> usize {
+    (local & 31) / CELL + CELLS * ((local >> 5 & 31) / CELL + CELLS * ((local >> 10) / CELL))
+}
+
+fn at_cell(cell: usize, [x, y, z]: [usize; 3]) -> LocalIndex {
+    let corner = [cell % CELLS, cell / CELLS / CELLS, cell / CELLS % CELLS].map(|at| at * CELL);
+    LocalIndex::from_xyz(corner[0] + x, corner[1] + y, corner[2] + z)
+}
