@@ -12,9 +12,10 @@ use crate::chunk::zeroed;
 use crate::label::bits::Bits;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::physics::plan::beside;
-use crate::relax::{Bulk, Classes, EXITS, Exits, Field, Given, TILES_MAX, opposite};
+use crate::relax::{Bulk, Classes, EXITS, Exits, Field, Given, TILES_MAX, Values, opposite};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelBox, VoxelPos};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What a field says of a voxel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,6 +236,20 @@ impl FlowField {
             }
         }
         around
+    }
+
+    /// A number that is another one when what the field says of a chunk has changed, apart from which moves are legal there.
+    pub fn fingerprint(&self, pos: ChunkPos) -> u64 {
+        let far: &[u8] = self.far.get(&pos).map_or(&[], |far| bytemuck::cast_slice(&far.0[..]));
+        let values = match self.field.values(pos) {
+            None => 0,
+            Some(Values::One(value)) => u64::from(*value),
+            Some(Values::Narrow { base, values }) => {
+                xxh3_64_with_seed(bytemuck::cast_slice(&values[..]), u64::from(*base))
+            }
+            Some(Values::Wide(values)) => xxh3_64_with_seed(bytemuck::cast_slice(&values[..]), 1),
+        };
+        xxh3_64_with_seed(far, values)
     }
 
     /// The greatest total in the field, with both ends of a way counted; none if nothing has one.
