@@ -281,3 +281,29 @@ fn a_client_that_comes_back_asks_again_and_what_it_left_is_let_go() {
     current(&mut client, PATH_REQUESTS_MAX as u32 - 1, 1);
     assert!(client.requests_refused.is_empty(), "{:?}", client.requests_refused);
 }
+
+#[test]
+fn long_searches_hold_up_neither_ticks_nor_edits() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = folder.path().join("world");
+    let path = world.to_str().unwrap();
+    succeed(&["new", "--world", path, "--generator", "void", "--physics", "off"]);
+    // A cell that nobody gets into, in much air: it takes seconds to give up on a way to it.
+    succeed(&["edit", "--world", path, "--fill", "-3,-3,-3:4,4,4=stone", "--fill", "-1,-1,-1:2,2,2=air"]);
+    let server = Server::start(&world, &[]);
+    let mut client = Client::connect(server.port, None).unwrap();
+    let (cell, outside) = ([0; 3], [100, 0, 0]);
+    (0..20).for_each(|request| ask(&mut client, way(request, "fly", outside, cell)));
+    for sequence in 1..=3 {
+        client.edit(sequence, &[([50, 0, 0], sequence as u16)]).unwrap();
+        client.wait_for("the acknowledgement", |client| client.acknowledged == sequence);
+    }
+    assert!(client.ways.len() < 20, "edits were decided only when every search had ended");
+    (1..20).for_each(|request| client.say(&ClientMessage::Cancel { request }).unwrap());
+    client.wait_for("the end of what had not begun", |client| client.requests_refused.len() + client.ways.len() >= 19);
+    // Whether there is a way is known at once: the cell is soon full.
+    ask(&mut client, PathRequest { wanted: Wanted::Reachable, ..way(30, "fly", outside, cell) });
+    let parts = answer(&mut client, 30);
+    assert_eq!(parts[0].end, End::Unreachable);
+    assert!(parts[0].searched < 200, "{} voxels", parts[0].searched);
+}
