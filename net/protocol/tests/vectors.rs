@@ -363,7 +363,8 @@ fn paths() -> Vec<(&'static str, ServerMessage)> {
         ("field_chunk_runs", field(1, 1, 255)),
         ("field_chunk_closed", field(30, 32_768, 0)),
         ("field_chunk_u4", field(14, 1, 65_535)),
-        ("field_chunk_u8", field(30, 1, 65_536)),
+        ("field_chunk_u8", field(30, 1, 65_535)),
+        ("field_chunk_wide", field(400, 1, 1 << 30)),
         ("field_state_stale", ServerMessage::FieldState(FieldState { request, current: false, tick, chunks })),
         ("field_state", ServerMessage::FieldState(FieldState { request, current: true, tick, chunks })),
         (

@@ -13,7 +13,7 @@ const NAMES = [
   "overlay", "body", "body_moves", "body_ends", "overlay_none", "overlay_runs", "overlay_u4", "overlay_u8",
   "overlay_light", "overlay_daylight", "path_request", "path_request_reachable", "field_request", "cancel", "modes",
   "path_answer", "path_answer_none", "field_chunk_runs", "field_chunk_closed", "field_chunk_u4", "field_chunk_u8",
-  "field_state", "field_state_stale", "path_refused",
+  "field_chunk_wide", "field_state", "field_state_stale", "path_refused",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
