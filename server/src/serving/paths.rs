@@ -110,6 +110,10 @@ impl Mailbox {
         if mail.is_lost {
             return Err(SourceError("the world changes faster than it can be looked at; ask again".to_owned()));
         }
+        if mail.is_closed {
+            // What is under way comes to its end sooner when it can look no further.
+            return Err(SourceError("the server is stopping".to_owned()));
+        }
         Ok(mail.ticks.iter().find_map(|waiting| {
             let at = waiting.before.binary_search_by_key(&pos, |(changed, _)| *changed).ok()?;
             Some(waiting.before[at].1.clone())
@@ -230,6 +234,8 @@ mod tests {
         assert_eq!(block(near), 2);
         mailbox.committed(7);
         assert_eq!((ticks(&mailbox.take(false).unwrap()), block(near)), (vec![2], 3));
+        mailbox.close();
+        assert!(source.load(near).is_err() && mailbox.take(true).is_none());
     }
 
     #[test]
