@@ -50,6 +50,9 @@ pub const BODY_WIDTH_MAX: i32 = 64;
 /// Voxels of one body: a cube of the greatest width.
 pub const BODY_VOXELS_MAX: usize = 64 * 64 * 64;
 
+/// Agents of one crowd that may be in one voxel: as close as people stand.
+pub const AGENTS_PER_VOXEL: usize = 4;
+
 const _: () = assert!(CHUNK_EDGE == 32, "a row along x is one u32 mask");
 const _: () = assert!(CHUNK_VOXELS <= u16::MAX as usize + 1, "a local index fits u16");
 const _: () = assert!(BLOCKS_MAX < u16::MAX as usize + 1, "an id and a count of ids fit u16");
