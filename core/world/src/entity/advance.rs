@@ -324,7 +324,7 @@ fn judge(
     for group in contenders.chunk_by(|a, b| a.0 == b.0) {
         let (to, _, first) = group[0];
         let is_solid = wishes[first as usize].fate == Fate::Digs;
-        let room = if is_solid { 1 } else { AGENTS_PER_VOXEL - guides.count(to).map_or(0, Count::here) };
+        let room = if is_solid { 1 } else { AGENTS_PER_VOXEL.saturating_sub(guides.count(to).map_or(0, Count::here)) };
         if is_solid {
             dug.push(to);
         }

@@ -1,7 +1,7 @@
 //! What agents go by: for each voxel of a chunk the ways that lead on, in one word.
 //!
-//! A guide is what the field says, as it was last worked out, less what is not legal now. So it never leads where nobody can go, however
-//! old the field is.
+//! A guide is what the field says, as it was last worked out, less what is not legal now. So it never leads where nobody
+//! can go, however old the field is.
 
 use crate::chunk::zeroed;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
@@ -148,11 +148,6 @@ impl Grid {
         self.chunk(place >> INSIDE_BITS).voxel(LocalIndex::from_xyz(x, y, z))
     }
 
-    /// The number of the chunk of a place.
-    pub const fn chunk_of(place: Place) -> u32 {
-        place >> INSIDE_BITS
-    }
-
     /// The numbers of the chunks that a voxel and those around it are in.
     pub fn chunks_around(&self, place: Place) -> impl Iterator<Item = u32> {
         let (at, number) = (outside(place), place >> INSIDE_BITS);
@@ -163,6 +158,23 @@ impl Grid {
             first..=(chunk[axis] + u32::from(at[axis] == CHUNK_EDGE as u32 - 1)).min(count - 1)
         };
         range(1, ny).flat_map(move |y| range(2, nz).flat_map(move |z| range(0, nx).map(move |x| x + nx * (z + nz * y))))
+    }
+
+    /// A chunk and those around it, as far as they are inside the world.
+    pub fn around(pos: ChunkPos) -> impl Iterator<Item = ChunkPos> {
+        (0..27i64).filter_map(move |n| {
+            let step = [n % 3 - 1, n / 9 - 1, n / 3 % 3 - 1];
+            let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + step[axis]);
+            ChunkPos::from_i64(x, y, z).ok()
+        })
+    }
+
+    /// The chunks of the grid that a voxel and those around it are in.
+    pub fn chunks_near(&self, pos: VoxelPos) -> Vec<ChunkPos> {
+        match self.place(pos) {
+            Some(place) => self.chunks_around(place).map(|number| self.chunk(number)).collect(),
+            None => Self::around(pos.chunk()).filter(|chunk| self.number(*chunk).is_some()).collect(),
+        }
     }
 
     /// The place at an exit from another; none outside.
@@ -321,11 +333,7 @@ impl Guides {
 
     /// Forgets the guides of a chunk and of those around it: they look one voxel over the border.
     pub fn forget_around(&mut self, pos: ChunkPos) {
-        for n in 0..27i64 {
-            let step = [n % 3 - 1, n / 9 - 1, n / 3 % 3 - 1];
-            let [x, y, z] = std::array::from_fn(|axis| i64::from(pos.to_array()[axis]) + step[axis]);
-            ChunkPos::from_i64(x, y, z).ok().into_iter().for_each(|there| self.forget(there));
-        }
+        Grid::around(pos).for_each(|there| self.forget(there));
     }
 
     /// Forgets all but some.
