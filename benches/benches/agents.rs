@@ -3,6 +3,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use rayon::prelude::*;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use terrane_benches::rounds::{Rounds, Run};
 use terrane_benches::{goals, ours};
@@ -36,11 +37,19 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be had")
 }
 
-/// The voxels of a chunk from which a goal can be reached.
-fn reachable(field: &FlowField, pos: ChunkPos) -> Vec<VoxelPos> {
-    let reaches = field.reaches(pos);
-    let open = (0..CHUNK_VOXELS as u16).zip(reaches).filter(|(_, reach)| matches!(reach, Reach::Cost(_)));
-    open.map(|(local, _)| pos.voxel(local.try_into().expect("below a chunk's voxels"))).collect()
+/// Of each vertical line of voxels the highest from which a goal can be reached: the surface, of land and of water.
+fn surface(field: &FlowField, chunks: &[ChunkPos]) -> Vec<VoxelPos> {
+    let mut highest: BTreeMap<[i32; 2], VoxelPos> = BTreeMap::new();
+    // Chunks come from the bottom to the top, and so do the voxels of each.
+    for pos in chunks {
+        let open =
+            (0..CHUNK_VOXELS as u16).zip(field.reaches(*pos)).filter(|(_, reach)| matches!(reach, Reach::Cost(_)));
+        for (local, _) in open {
+            let at = pos.voxel(local.try_into().expect("below a chunk's voxels"));
+            highest.insert([at.x(), at.z()], at);
+        }
+    }
+    highest.into_values().collect()
 }
 
 fn agents(criterion: &mut Criterion) {
@@ -71,7 +80,8 @@ fn agents(criterion: &mut Criterion) {
     });
     let mean = run.took.as_secs_f64() * 1e6 / all.len() as f64;
     eprintln!("agents/guides: {} chunks, {mean:.0} µs each on one thread", all.len());
-    let open: Vec<VoxelPos> = all.iter().flat_map(|chunk| reachable(&field, *chunk)).collect();
+    let mut open = surface(&field, &all);
+    open.sort_unstable_by_key(|at| guides.grid().place(*at));
     let mut start = Agents::default();
     for n in 0..AGENTS.min(open.len() * AGENTS_PER_VOXEL / 2) {
         let at = open[(n as u64 * open.len() as u64 / AGENTS as u64) as usize];
