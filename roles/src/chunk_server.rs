@@ -656,7 +656,9 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
         Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
         Outcome::Refused(Refusal::Power { .. }) => Some(Reason::TooStrong),
-        // The protocol takes no more voxels and no sparse data, so these can't come from a client.
-        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_)) => Some(Reason::OutsideWorld),
+        // The protocol takes no more voxels, no sparse data and no crowds, so these can't come from a client.
+        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_)) => {
+            Some(Reason::OutsideWorld)
+        }
     }
 }

@@ -208,12 +208,14 @@ impl Reason {
 }
 
 impl From<&Refusal> for Reason {
-    /// Too many voxels and bad sparse data can't come over this protocol; were they to, the chunk could not take them.
+    /// Too many voxels, bad sparse data and crowds can't come over this protocol; were they to, the world could not take them.
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::UnknownBlock(_) => Self::UnknownBlock,
             Refusal::Power { .. } => Self::TooStrong,
-            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) => Self::Unreadable,
+            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_) => {
+                Self::Unreadable
+            }
         }
     }
 }
