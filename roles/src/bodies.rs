@@ -5,6 +5,7 @@ use std::sync::Arc;
 use terrane_protocol::limits::BODY_MOVES_EVERY_TICKS;
 use terrane_protocol::{BodyFrames, BodyMove};
 use terrane_world::physics::Columns;
+use terrane_world::physics::bodies;
 use terrane_world::physics::state::{Body, BodyId, Phase};
 use terrane_world::space::ColumnPos;
 use terrane_world::step::Deltas;
@@ -65,10 +66,10 @@ impl Bodies {
         self.tick
     }
 
-    fn replace(&mut self, column: ColumnPos, bodies: &BTreeMap<BodyId, Body>, news: &mut News) {
+    fn replace(&mut self, column: ColumnPos, bodies: &bodies::Bodies, news: &mut News) {
         let mut before = self.columns.remove(&column).unwrap_or_default();
         let mut after = BTreeMap::new();
-        for (id, body) in bodies {
+        for (id, body) in bodies.iter() {
             let tracked = match before.remove(id) {
                 Some(tracked) => self.moved(tracked, body, news),
                 None => self.begun(*id, body, news),

@@ -678,7 +678,7 @@ impl World {
             if !state.is_empty() {
                 self.terms.insert(column, term);
             }
-            let fresh = state.bodies.keys().filter(|id| !before.bodies.contains_key(id)).copied().collect();
+            let fresh = state.bodies.new_since(&before.bodies).collect();
             if !state.is_empty() {
                 self.standing.columns.insert(column, state.clone());
             }

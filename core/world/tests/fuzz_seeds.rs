@@ -37,7 +37,7 @@ fn states_to_start_from() {
     write("marks", &ColumnState { marks: [(pos(5), mark)].into(), ..empty.clone() });
     write("leaving", &ColumnState { leaving: leaving.into(), ..empty.clone() });
     write("charges", &ColumnState { charges: [(pos(4), charge)].into(), ..empty.clone() });
-    write("bodies", &ColumnState { bodies: bodies.into(), ..empty.clone() });
+    write("bodies", &ColumnState { bodies: bodies.into_iter().collect(), ..empty.clone() });
     let within = VoxelBox::new([-8, -9, -8], [20, 9, 20]).unwrap();
     let errand = Errand { mode: "ground".into(), goals: vec![pos(1), pos(3)], within, speed: 300 };
     let crowd = Crowd { errand: Arc::new(errand), pending: Arc::new([(pos(6), BlockId(2))].into()), debt: 90_000 };

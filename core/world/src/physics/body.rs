@@ -17,12 +17,13 @@ pub const VELOCITY_MAX: u32 = 4 * 256;
 /// tick, when all who own a part of its place can see that it will.
 pub fn fall(tick: &mut Tick<'_>) {
     let start = tick.start;
-    for (column, state) in start.iter().filter(|(column, _)| tick.owned.has(**column)) {
-        for (id, body) in state.bodies.iter().filter(|(_, body)| body.phase == Phase::Falling) {
-            let moved = moved(tick, body);
-            tick.counts.moved += 1;
-            tick.next.entry(*column).or_default().bodies.insert(*id, moved);
-        }
+    for (column, state) in start.iter().filter(|(column, state)| tick.owned.has(**column) && !state.bodies.is_empty()) {
+        let falling = state.bodies.iter().filter(|(_, body)| body.phase == Phase::Falling);
+        let mut bodies: Vec<(BodyId, Body)> = falling.map(|(id, body)| (*id, moved(tick, body))).collect();
+        tick.counts.moved += bodies.len() as u64;
+        let next = &mut tick.next.entry(*column).or_default().bodies;
+        bodies.extend(next.iter().map(|(id, body)| (*id, body.clone())));
+        *next = bodies.into_iter().collect();
     }
 }
 
@@ -53,7 +54,7 @@ fn shatters(facts: &Facts, shape: &Shape, velocity: u32) -> bool {
 pub fn land(tick: &mut Tick<'_>) {
     let start = tick.start;
     let mut landing: Vec<(&BodyId, &Body)> =
-        start.values().flat_map(|state| &state.bodies).filter(|(_, body)| body.phase != Phase::Falling).collect();
+        start.values().flat_map(|state| state.bodies.iter()).filter(|(_, body)| body.phase != Phase::Falling).collect();
     landing.sort_unstable_by_key(|(id, _)| **id);
     for (id, body) in landing {
         let cause = Cause { kind: CauseKind::Landing, ..body.cause };

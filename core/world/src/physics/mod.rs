@@ -6,6 +6,7 @@
 //! about its voxels alone, knowing its neighbours within `REACH` as they stood at the start, and all decide alike.
 
 pub mod blast;
+pub mod bodies;
 pub mod body;
 pub mod collapse;
 pub mod connectivity;

@@ -95,12 +95,11 @@ impl Support {
 
     /// Takes the ready marks in: what they changed is followed until support is true again.
     pub fn judge(&mut self, tick: &mut Tick<'_>) -> Lost {
-        let marks = all_marks(tick.start);
-        let ready: Vec<(VoxelPos, Mark)> = marks.iter().filter(|(_, mark)| mark.ready).map(|(p, m)| (*p, *m)).collect();
+        let ready = ready_marks(tick.start);
         if ready.is_empty() {
             return Lost::new();
         }
-        self.complete(tick, &ready, &marks);
+        self.complete(tick, &ready);
         let changes: Vec<(VoxelPos, u8)> =
             ready.iter().map(|(pos, _)| (*pos, class_at(tick, &self.table, *pos))).collect();
         for (pos, class) in &changes {
@@ -180,14 +179,21 @@ impl Support {
 
     /// Loads what bears on the chunks of ready marks and is not loaded yet: all chunks that solid voxels lead to, from face
     /// to face, within [`AROUND`].
-    fn complete(&mut self, tick: &mut Tick<'_>, ready: &[(VoxelPos, Mark)], marks: &BTreeMap<VoxelPos, Mark>) {
+    fn complete(&mut self, tick: &mut Tick<'_>, ready: &[(VoxelPos, Mark)]) {
         let touched = |pos: VoxelPos| EXITS[..6].iter().filter_map(move |step| beside(pos, *step)).chain([pos]);
+        let mut last = None;
+        let unknown = |pos: &ChunkPos| last.replace(*pos) != Some(*pos) && !self.complete.contains(pos);
         let centres: BTreeSet<ChunkPos> =
-            ready.iter().flat_map(|(pos, _)| touched(*pos)).map(VoxelPos::chunk).collect();
+            ready.iter().flat_map(|(pos, _)| touched(*pos)).map(VoxelPos::chunk).filter(unknown).collect();
+        if centres.is_empty() {
+            return;
+        }
+        let marks = all_marks(tick.start);
         let mut new = Vec::new();
         for centre in centres {
-            if tick.owned.is_near(centre) && self.complete.insert(centre) {
-                self.find_around(tick, centre, AROUND, marks, &mut new);
+            if tick.owned.is_near(centre) {
+                self.complete.insert(centre);
+                self.find_around(tick, centre, AROUND, &marks, &mut new);
             }
         }
         tick.counts.visited += self.field.load(new);
@@ -249,6 +255,14 @@ fn gain(tick: &mut Tick<'_>, field: &Field, pos: VoxelPos, lost: &mut Lost) {
 /// All marks that are known, by place.
 pub(super) fn all_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> BTreeMap<VoxelPos, Mark> {
     start.values().flat_map(|state| &state.marks).map(|(pos, mark)| (*pos, *mark)).collect()
+}
+
+/// The marks that are ready, ascending.
+fn ready_marks(start: &BTreeMap<ColumnPos, ColumnState>) -> Vec<(VoxelPos, Mark)> {
+    let marks = start.values().flat_map(|state| &state.marks);
+    let mut ready: Vec<_> = marks.filter(|(_, mark)| mark.ready).map(|(pos, mark)| (*pos, *mark)).collect();
+    ready.sort_unstable_by_key(|(pos, _)| *pos);
+    ready
 }
 
 /// The class of a voxel as it stands. What can't be read holds for ever.
