@@ -90,6 +90,8 @@ pub const ROWS: &[Row] = &[
     row("  1 thread", "paths/maze 128", ONE_THREAD, Peer::One(DIJKSTRA_RS), None),
     // Twenty times the 45 ways a second that Luanti finds: 200 in 222 ms.
     row("200 ways over 200 voxels of terrain", "paths/ways", OURS, Peer::Limit(222.0), Some(1.0)),
+    row("100,000 agents one tick on, 2 threads", "agents/advance", OURS, Peer::Limit(5.0), Some(1.0)),
+    row("  1 thread", "agents/advance", ONE_THREAD, Peer::Limit(5.0), None),
 ];
 
 /// Ours on one thread, where the row is about two.

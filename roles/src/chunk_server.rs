@@ -3,10 +3,11 @@
 //! An edit waits for the next tick; the tick's deltas go to the journal; when the journal says that they are
 //! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
 //! meanwhile is shown each chunk as it was last durable. Bodies on their way are told in the same way; overlays are made a
-//! few a step, outside of the world's tick.
+//! few a step, outside of the world's tick. Questions about paths are passed on, and their answers handed through.
 
 use crate::bodies::Bodies;
 use crate::overlays::{self, Budget, Overlays, SUPPORT_WORK, Unsettled};
+use crate::paths::{PathAnswer, PathInput};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +15,9 @@ use terrane_protocol::error::{ProtocolError, RefusedCode};
 use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, OVERLAY_TURN_BYTES, SESSIONS_MAX};
 use terrane_protocol::message::{Hello, Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
 use terrane_protocol::stream::{OverlayAnswer, registry_frames};
-use terrane_protocol::{ChunkStream, DeltaFrame, Event, OverlayKind, PROTOCOL_VERSION, Session};
+use terrane_protocol::{ChunkStream, DeltaFrame, Event, OverlayKind, PROTOCOL_VERSION, ServerMessage, Session};
 use terrane_world::limits::TICK_INPUTS_MAX;
+use terrane_world::path::mode::Modes;
 use terrane_world::space::{ChunkPos, VoxelPos};
 use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, SourceError, World};
 
@@ -64,6 +66,8 @@ pub enum Input<'a> {
         /// Why, for the clients.
         reason: String,
     },
+    /// A path server has something to say to a client.
+    Path(PathAnswer),
     /// The server is about to stop.
     Stop,
 }
@@ -77,6 +81,8 @@ pub struct Outbox {
     pub send: Vec<(PeerId, Vec<u8>)>,
     /// Connections to be closed once their bytes are sent.
     pub close: Vec<PeerId>,
+    /// For a path server, in order.
+    pub paths: Vec<PathInput>,
     /// For the log: chunks that clients wait for and that can't be read, each once.
     pub unreadable: Vec<(ChunkPos, String)>,
 }
@@ -179,6 +185,8 @@ pub struct ChunkServer {
     overlays: Overlays,
     /// Whether light may be held because somebody wants it.
     is_lit: bool,
+    /// The frame that tells the movement modes, if there is a path server.
+    modes: Option<Arc<[u8]>>,
 }
 
 impl ChunkServer {
@@ -204,7 +212,17 @@ impl ChunkServer {
             bodies,
             overlays: Overlays::default(),
             is_lit: false,
+            modes: None,
         }
+    }
+
+    /// The same, for a world whose paths can be asked about: clients are told these modes.
+    #[must_use]
+    pub fn with_modes(mut self, modes: &Modes) -> Self {
+        let mut frame = Vec::new();
+        ServerMessage::Modes { modes: modes.iter().cloned().collect() }.encode(&mut frame);
+        self.modes = Some(frame.into());
+        self
     }
 
     /// Takes one input in, and puts what follows from it into the outbox. `now` is the time since any fixed point.
@@ -213,7 +231,8 @@ impl ChunkServer {
             Input::Opened { peer, fresh } => self.opened(now, peer, fresh, out),
             Input::Received { peer, bytes } => self.received(peer, bytes, out),
             Input::Flushed { peer, bytes } => self.flushed(peer, bytes, out),
-            Input::Closed { peer } => self.closed(peer),
+            Input::Closed { peer } => self.closed(peer, out),
+            Input::Path(answer) => self.answered(answer, out),
             Input::Tick => self.run_tick(now, out),
             Input::Committed { tick } => self.committed(tick, out),
             Input::Failing { reason } => self.refuse_all(RefusedCode::WorldFailing, &reason, out),
@@ -298,6 +317,10 @@ impl ChunkServer {
             Event::Overlay { kinds } => client.stream.want_overlays(kinds),
             Event::Repeated { decided } => client.stream.acknowledge(decided, tick, &[])?,
             Event::Ping { number } => client.stream.pong(number, tick)?,
+            Event::Path(ask) => out.paths.push(PathInput::Way { peer, ask }),
+            Event::Field(ask) => out.paths.push(PathInput::Field { peer, ask }),
+            Event::Cancel { request } => out.paths.push(PathInput::Cancel { peer, request }),
+            Event::TooManyRequests(refused) => client.stream.refuse_request(refused)?,
         }
         Ok(())
     }
@@ -336,6 +359,7 @@ impl ChunkServer {
         client.session.welcome(acknowledged);
         client.stream.welcome(&welcome);
         client.stream.registry(&registry_frames(0, &block_infos(self.world.registry(), 0)));
+        client.stream.registry(self.modes.as_slice());
     }
 
     /// The last input of an actor that is decided and durable.
@@ -356,8 +380,17 @@ impl ChunkServer {
         self.pump(peer, &mut self.limits.loads_per_step.clone(), out);
     }
 
-    fn closed(&mut self, peer: PeerId) {
+    /// Hands through what a path server says.
+    fn answered(&mut self, PathAnswer { peer, frame, ends }: PathAnswer, out: &mut Outbox) {
+        let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
+        ends.into_iter().for_each(|request| client.session.finished(request));
+        client.stream.offer_paths(frame);
+        self.pump(peer, &mut self.limits.loads_per_step.clone(), out);
+    }
+
+    fn closed(&mut self, peer: PeerId, out: &mut Outbox) {
         let Some(client) = self.clients.remove(&peer) else { return };
+        out.paths.push(PathInput::Closed { peer });
         if let Some((_, actor)) = client.identity
             && let Some(holder) = self.sessions.get_mut(&actor)
             && *holder == Some(peer)
@@ -587,6 +620,10 @@ impl ChunkServer {
             }
         });
         *loads = loads.saturating_sub(used);
+        let sent = client.stream.take_paths_sent();
+        if sent > 0 {
+            out.paths.push(PathInput::Sent { peer, bytes: sent });
+        }
         if !bytes.is_empty() {
             out.send.push((peer, bytes));
         }
@@ -619,7 +656,9 @@ fn reason(outcome: &Outcome) -> Option<Reason> {
         Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
         Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
         Outcome::Refused(Refusal::Power { .. }) => Some(Reason::TooStrong),
-        // The protocol takes no more voxels and no sparse data, so these can't come from a client.
-        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_)) => Some(Reason::OutsideWorld),
+        // The protocol takes no more voxels, no sparse data and no crowds, so these can't come from a client.
+        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_)) => {
+            Some(Reason::OutsideWorld)
+        }
     }
 }

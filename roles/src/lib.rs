@@ -8,5 +8,7 @@
 mod bodies;
 pub mod chunk_server;
 mod overlays;
+pub mod paths;
 
 pub use chunk_server::{ChunkServer, Input, Limits, Outbox, PeerId};
+pub use paths::{PathAnswer, PathInput, PathLimits, PathServer};

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 use terrane_protocol::error::RefusedCode;
+use terrane_protocol::limits::PATH_REQUESTS_MAX;
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
-use terrane_protocol::{BodyMove, OverlayKind, OverlayKinds};
-use terrane_protocol::{ClientMessage, FrameReader, MAGIC, ServerMessage, Shape, Towards};
-use terrane_roles::{ChunkServer, Input, Limits, Outbox, PeerId};
+use terrane_protocol::{
+    BodyMove, ClientMessage, FieldState, FrameReader, MAGIC, OverlayKind, OverlayKinds, PathRefusal, PathRequest,
+    ServerMessage, Shape, Towards, Wanted,
+};
+use terrane_roles::{ChunkServer, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::path::mode::Modes;
 use terrane_world::physics::RuleSet;
 use terrane_world::physics::state::Phase;
 use terrane_world::space::{ChunkPos, VoxelPos};
@@ -57,6 +61,9 @@ struct Client {
     overlays_seen: usize,
     /// Chunks whose light came, in order.
     lit: Vec<ChunkPos>,
+    requests_refused: Vec<(u32, PathRefusal)>,
+    states: Vec<FieldState>,
+    modes: Vec<String>,
 }
 
 impl Client {
@@ -120,6 +127,10 @@ impl Client {
                     self.overlays.insert(pos, values);
                 }
             }
+            ServerMessage::PathRefused(refused) => self.requests_refused.push((refused.request, refused.code)),
+            ServerMessage::FieldState(state) => self.states.push(state),
+            ServerMessage::Modes { modes } => self.modes = modes.iter().map(|mode| mode.name.clone()).collect(),
+            ServerMessage::PathAnswer(_) | ServerMessage::FieldChunk(_) => {}
             ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
         }
     }
@@ -137,6 +148,8 @@ struct Bench {
     commits: Vec<u64>,
     now: Duration,
     peers: u64,
+    /// What a path server would have heard.
+    asked: Vec<PathInput>,
 }
 
 impl Bench {
@@ -165,7 +178,7 @@ impl Bench {
     fn with(world: World, limits: Limits) -> Self {
         let spawn = VoxelPos::new(0, 64, 0).unwrap();
         let server = ChunkServer::new(world, [7; 16], spawn, Duration::from_millis(50), limits);
-        Self { server, clients: HashMap::new(), commits: Vec::new(), now: Duration::ZERO, peers: 0 }
+        Self { server, clients: HashMap::new(), commits: Vec::new(), now: Duration::ZERO, peers: 0, asked: Vec::new() }
     }
 
     fn plain() -> Self {
@@ -181,12 +194,13 @@ impl Bench {
     fn deliver(&mut self, mut out: Outbox) {
         loop {
             self.commits.extend(out.commit.iter().map(|deltas| deltas.tick));
+            self.asked.append(&mut out.paths);
             let mut next = Outbox::default();
             for (peer, bytes) in out.send {
                 self.clients.get_mut(&peer.0).expect("bytes go to connections that are open").take(&bytes);
                 self.server.step(self.now, Input::Flushed { peer, bytes: bytes.len() }, &mut next);
             }
-            if next.send.is_empty() && next.commit.is_empty() {
+            if next.send.is_empty() && next.commit.is_empty() && next.paths.is_empty() {
                 return;
             }
             out = next;
@@ -687,4 +701,40 @@ fn light_that_nobody_wants_any_more_is_right_again_when_somebody_does() {
     (0..100).for_each(|_| bench.step(Input::Tick));
     assert_eq!(bench.clients[&a].lit.len(), seen + 100, "all of it comes again");
     assert_eq!(light_at(&bench, a, [4, -80, 4]), 0xf0);
+}
+
+#[test]
+fn questions_about_paths_are_passed_on_and_answers_handed_through() {
+    let mut bench = Bench::plain();
+    bench.server = std::mem::replace(&mut bench.server, Bench::plain().server).with_modes(&Modes::built_in());
+    let a = bench.connect(None);
+    assert_eq!(bench.clients[&a].modes, ["fly", "ground", "tunnel"]);
+    let ask = |request| PathRequest {
+        request,
+        wanted: Wanted::Way,
+        around: 8,
+        mode: "fly".into(),
+        from: [0; 3],
+        to: [i32::MAX; 3],
+    };
+    (0..=PATH_REQUESTS_MAX as u32).for_each(|n| bench.say(a, &ClientMessage::Path(ask(n))));
+    let most = PATH_REQUESTS_MAX as u32;
+    assert_eq!(bench.clients[&a].requests_refused, [(most, PathRefusal::TooManyRequests)]);
+    let passed: Vec<PathInput> = (0..most).map(|n| PathInput::Way { peer: PeerId(a), ask: ask(n) }).collect();
+    assert_eq!(std::mem::take(&mut bench.asked), passed);
+    bench.say(a, &ClientMessage::Cancel { request: 7 });
+    assert_eq!(std::mem::take(&mut bench.asked), [PathInput::Cancel { peer: PeerId(a), request: 7 }]);
+    let mut frame = Vec::new();
+    let state = FieldState { request: 7, current: true, tick: 1, chunks: 4 };
+    ServerMessage::FieldState(state).encode(&mut frame);
+    let answer = PathAnswer { peer: PeerId(a), frame: frame.clone(), ends: Some(7) };
+    bench.step(Input::Path(answer.clone()));
+    assert_eq!(bench.clients[&a].states, [state]);
+    assert_eq!(std::mem::take(&mut bench.asked), [PathInput::Sent { peer: PeerId(a), bytes: frame.len() }]);
+    bench.say(a, &ClientMessage::Path(ask(7)));
+    assert_eq!(bench.asked.len(), 1, "a request that has ended makes room for another");
+    bench.step(Input::Closed { peer: PeerId(a) });
+    assert_eq!(bench.asked.pop(), Some(PathInput::Closed { peer: PeerId(a) }));
+    bench.step(Input::Path(answer));
+    assert_eq!(bench.asked.len(), 1, "an answer to somebody who has gone is dropped");
 }

@@ -5,7 +5,7 @@ pub mod paths;
 use crate::bars::bar;
 use crate::compute::{self, Bulk, Labelling, Wanted};
 use crate::failure::{About, Failure};
-use crate::pathing::Watched;
+use crate::pathing;
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use std::path::Path;
@@ -16,7 +16,7 @@ use terrane_store::Store;
 use terrane_world::label::outwards::{Answer, OUTSIDE_MAX, OutwardsError, Question, outwards};
 use terrane_world::light::Light;
 use terrane_world::physics::RuleSet;
-use terrane_world::resident::Residency;
+use terrane_world::resident::{Residency, Watched};
 use terrane_world::space::{ChunkPos, VoxelBox};
 use terrane_world::step::{ChunkSource, Held, SourceError, Standing, World};
 
@@ -97,7 +97,7 @@ impl Computing {
     pub fn new(store: &Arc<Store>, within: VoxelBox, wish: &Wish<'_>) -> Result<Self, Failure> {
         let rules = wish.rules.unwrap_or(store.settings().physics);
         let rules = (wish.what == What::Support).then_some(rules);
-        let source = Watched::new(store);
+        let source = pathing::watched(store);
         let pool = rayon::ThreadPoolBuilder::new().build();
         let pool = Arc::new(pool.map_err(|error| Failure::new(error.to_string()))?);
         let bulk = || compute::bulk(wish.compute, wish.device);
@@ -146,7 +146,7 @@ impl Computing {
             Engine::Components(answer, labelling) => labels(answer, labelling, chunks),
             Engine::Paths(engine) => engine.values(chunks),
         };
-        self.source.check()?;
+        pathing::check(&self.source)?;
         Ok(values)
     }
 

@@ -1,15 +1,13 @@
 //! What verbs that are about paths share: the world's modes, and its chunks as they are read.
 
 use crate::failure::Failure;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use terrane_store::Store;
 use terrane_store::store::StoreSource;
 use terrane_world::path::PathError;
 use terrane_world::path::mode::Modes;
 use terrane_world::path::navigation::Navigation;
-use terrane_world::resident::Residency;
-use terrane_world::space::ChunkPos;
-use terrane_world::step::{ChunkSource, Held, SourceError};
+use terrane_world::resident::{Residency, Watched};
 
 /// One mode of a world, by name.
 pub fn navigation(store: &Store, name: &str) -> Result<Navigation, PathError> {
@@ -25,32 +23,15 @@ pub fn residency(source: &Watched) -> Result<Residency, Failure> {
     Ok(Residency::new(pool, Box::new(source.clone())))
 }
 
-/// A store that remembers what it could not read: an answer depends on more than what was asked about.
-#[derive(Clone)]
-pub struct Watched {
-    store: Arc<StoreSource>,
-    failed: Arc<Mutex<Option<(ChunkPos, SourceError)>>>,
+/// The chunks of a store, watched.
+pub fn watched(store: &Arc<Store>) -> Watched {
+    Watched::new(Arc::new(StoreSource(Arc::clone(store))))
 }
 
-impl Watched {
-    /// Nothing has failed yet.
-    pub fn new(store: &Arc<Store>) -> Self {
-        Self { store: Arc::new(StoreSource(Arc::clone(store))), failed: Arc::default() }
-    }
-
-    /// Fails if anything could not be read so far.
-    pub fn check(&self) -> Result<(), String> {
-        match &*self.failed.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some((pos, error)) => Err(format!("chunk {pos}, which this depends on, can't be read: {error}")),
-            None => Ok(()),
-        }
-    }
-}
-
-impl ChunkSource for Watched {
-    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
-        self.store.load(pos).inspect_err(|error| {
-            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((pos, error.clone()));
-        })
+/// Fails if anything could not be read so far.
+pub fn check(source: &Watched) -> Result<(), String> {
+    match source.take_failure() {
+        Some((pos, error)) => Err(format!("chunk {pos}, which this depends on, can't be read: {error}")),
+        None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
 use terrane_world::block::AIR;
 use terrane_world::block::Registry;
 use terrane_world::digest::{ContentDigest, chunk_hash};
+use terrane_world::path::mode::Modes;
 use terrane_world::physics::RuleSet;
 use terrane_world::space::{ChunkPos, LocalIndex, RegionPos, VoxelBox, VoxelPos};
 use terrane_world::step::World;
@@ -66,6 +67,7 @@ pub fn open_or_create(path: &Path, seed: u64, generator: (&str, u32)) -> Result<
 pub fn world(store: &Arc<Store>, pool: Arc<rayon::ThreadPool>) -> Result<World, Failure> {
     let source = Box::new(StoreSource(Arc::clone(store)));
     World::new(pool, source, store.registry(), store.standing().clone())
+        .with_modes(Modes::with(&store.settings().modes))
         .with_physics(store.settings().physics)
         .map_err(|error| Failure::new(format!("the block rules of this world can't be used: {error}")))
 }

@@ -56,7 +56,7 @@ fn a_list_gives_the_same_digests_on_any_number_of_threads_and_a_dry_run_leaves_n
     assert!(sum(&real, "left") > 200 && sum(&real, "left") == sum(&real, "landed"), "{:?}", real.last());
     assert!(sum(&real, "destroyed") > 50 && sum(&real, "blasts") >= 2, "the charge on top goes off as well");
     let stages = real[4]["stages_us"].as_object().unwrap();
-    assert_eq!(stages.len(), 7, "{stages:?}");
+    assert_eq!(stages.len(), 9, "{stages:?}");
     assert_eq!(real.last().unwrap()["bodies"], 0);
     succeed(&["check", "--world", world.to_str().unwrap()]);
 }
@@ -72,6 +72,33 @@ fn a_run_that_ends_in_mid_air_goes_on_in_the_next_one() {
         found.extend(digests(&simulate(&parts, &["--ticks", ticks, "--compute", "cpu"])));
     }
     assert_eq!(found, expected);
+}
+
+/// One crowd in the air, which a wall stops for a while, and one that digs down from the surface.
+const CROWDS: &str = r#"
+{"tick": 6, "fill": "19,180,-16:20,210,32", "block": "bedrock"}
+{"tick": 2, "crowd": "fly", "count": 300, "from": "0,184,0:8,204,16", "goals": [[36, 190, 8]], "within": "-16,180,-16:48,210,32", "speed": 256}
+{"tick": 2, "crowd": "tunnel", "count": 20, "from": "0,100,0:16,110,16", "goals": [[8, 40, 8]], "within": "-8,32,-8:32,120,32", "speed": 2560, "actor": 2}
+{"tick": 60, "fill": "19,180,-16:20,210,32", "block": "air"}
+"#;
+
+#[test]
+fn crowds_go_round_dig_and_go_on_in_the_next_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let edits = script(folder.path(), CROWDS);
+    let [whole, parts] = ["whole", "parts"].map(|name| new_world(folder.path(), name));
+    let ticks = simulate(&whole, &["--edits", &edits, "--ticks", "260", "--compute", "cpu", "--threads", "1"]);
+    assert!(ticks.iter().all(|tick| tick.get("refused").is_none()), "{:?}", ticks[1]);
+    assert_eq!(ticks[1]["agents"], 320);
+    assert!(sum(&ticks[..59], "lost") > 0, "the wall stops nobody");
+    assert_eq!((sum(&ticks, "arrived"), &ticks[259]["agents"]), (320, &Value::from(0)));
+    assert!(sum(&ticks, "dug") >= 10, "{} voxels dug", sum(&ticks, "dug"));
+    let mut found = simulate(&parts, &["--edits", &edits, "--ticks", "63", "--compute", "cpu", "--threads", "3"]);
+    for more in ["1", "2", "194"] {
+        found.extend(simulate(&parts, &["--ticks", more, "--compute", "cpu"]));
+    }
+    assert_eq!(digests(&found), digests(&ticks));
+    succeed(&["check", "--world", whole.to_str().unwrap()]);
 }
 
 #[cfg(feature = "gpu")]

@@ -12,7 +12,7 @@ use crate::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// A 64-bit finaliser (the constants of MurmurHash3's fmix64, Appleby 2011).
-const fn mix(mut value: u64) -> u64 {
+pub(crate) const fn mix(mut value: u64) -> u64 {
     value ^= value >> 33;
     value = value.wrapping_mul(0xff51_afd7_ed55_8ccd);
     value ^= value >> 33;

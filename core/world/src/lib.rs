@@ -7,6 +7,7 @@
 pub mod block;
 pub mod chunk;
 pub mod digest;
+pub mod entity;
 pub mod generate;
 pub mod label;
 pub mod light;

@@ -50,6 +50,21 @@ pub const BODY_WIDTH_MAX: i32 = 64;
 /// Voxels of one body: a cube of the greatest width.
 pub const BODY_VOXELS_MAX: usize = 64 * 64 * 64;
 
+/// Agents of one crowd that may be in one voxel: as close as people stand.
+pub const AGENTS_PER_VOXEL: usize = 4;
+/// Agents of one world: at 12 bytes each a tick journals 1.5 MiB of them at most.
+pub const AGENTS_MAX: usize = 131_072;
+/// Crowds of one world: each has a field of its own.
+pub const CROWDS_MAX: usize = 16;
+/// Goals of one crowd.
+pub const CROWD_GOALS_MAX: usize = 256;
+/// Chunks that the fields of all crowds touch together: at up to 250 KiB each they stay below 1 GiB.
+pub const FIELD_CHUNKS_MAX: u64 = 4_096;
+/// Distances of one crowd's field that may change in one tick before its next repair waits.
+pub const FIELD_WORK_PER_TICK: u64 = 65_536;
+/// Changed voxels from which on a field is repaired, whatever earlier repairs took.
+pub const FIELD_PENDING_MAX: usize = 65_536;
+
 const _: () = assert!(CHUNK_EDGE == 32, "a row along x is one u32 mask");
 const _: () = assert!(CHUNK_VOXELS <= u16::MAX as usize + 1, "a local index fits u16");
 const _: () = assert!(BLOCKS_MAX < u16::MAX as usize + 1, "an id and a count of ids fit u16");
@@ -61,3 +76,5 @@ const _: () = assert!(SPARSE_BYTES_MAX <= SPARSE_CHUNK_BYTES_MAX);
 const _: () = assert!(EDIT_VOXELS_MAX <= CHUNK_VOXELS);
 const _: () = assert!(BODY_WIDTH_MAX <= REACH, "whoever holds a voxel of a body sees all of it");
 const _: () = assert!(EDIT_VOXELS_MAX as u64 <= WORK_PER_TICK, "one edit is one tick's work");
+const _: () = assert!(EDIT_VOXELS_MAX as u64 <= FIELD_WORK_PER_TICK, "what one edit changes is not owed for long");
+const _: () = assert!(AGENTS_PER_VOXEL < 8, "who wants to enter a voxel from all around is counted in a byte");

@@ -6,12 +6,48 @@ use crate::space::{ChunkPos, PlaceMap, VoxelPos};
 use crate::step::{ChunkSource, Held, SourceError};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 struct Entry {
     held: Held,
     changed: u64,
     used: u64,
+}
+
+/// A source that remembers what it could not give: an answer depends on more than what was asked about.
+#[derive(Clone)]
+pub struct Watched {
+    source: Arc<dyn ChunkSource>,
+    failed: Arc<Mutex<Option<(ChunkPos, SourceError)>>>,
+}
+
+impl Watched {
+    /// Nothing has failed yet.
+    pub fn new(source: Arc<dyn ChunkSource>) -> Self {
+        Self { source, failed: Arc::default() }
+    }
+
+    /// What has failed last since this was last asked.
+    pub fn take_failure(&self) -> Option<(ChunkPos, SourceError)> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn note<T>(&self, pos: ChunkPos, result: Result<T, SourceError>) -> Result<T, SourceError> {
+        result.inspect_err(|error| {
+            *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some((pos, error.clone()));
+        })
+    }
+}
+
+impl ChunkSource for Watched {
+    fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
+        self.note(pos, self.source.load(pos))
+    }
+
+    fn load_stack(&self, positions: &[ChunkPos]) -> Vec<Result<Held, SourceError>> {
+        let loaded = self.source.load_stack(positions);
+        positions.iter().zip(loaded).map(|(pos, result)| self.note(*pos, result)).collect()
+    }
 }
 
 /// Chunks in memory in front of their source.

@@ -286,7 +286,8 @@ impl From<LocalIndex> for u16 {
 }
 
 /// A box of voxels, half-open: `min` is inside, `max` is not. Never empty, always inside the world.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "[[i32; 3]; 2]", into = "[[i32; 3]; 2]")]
 pub struct VoxelBox {
     min: [i32; 3],
     max: [i32; 3],
@@ -346,6 +347,19 @@ impl VoxelBox {
         (first[1]..=last[1]).flat_map(move |y| {
             (first[2]..=last[2]).flat_map(move |z| (first[0]..=last[0]).map(move |x| ChunkPos { x, y, z }))
         })
+    }
+}
+
+impl TryFrom<[[i32; 3]; 2]> for VoxelBox {
+    type Error = SpaceError;
+    fn try_from([min, max]: [[i32; 3]; 2]) -> Result<Self, SpaceError> {
+        Self::new(min, max)
+    }
+}
+
+impl From<VoxelBox> for [[i32; 3]; 2] {
+    fn from(value: VoxelBox) -> Self {
+        [value.min, value.max]
     }
 }
 

@@ -3,8 +3,11 @@
 use crate::block::{BlockId, Registry};
 use crate::chunk::{Chunk, ChunkError, Sparse, Version};
 use crate::digest::{sparse_term, voxel_term};
+use crate::entity::crowds::Crowds;
+use crate::entity::state::{CrowdError, CrowdId, Errand, Starts};
 use crate::light::Light;
 use crate::limits::{ACTORS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
+use crate::path::mode::Modes;
 use crate::physics::plan::{Counts, Group, Owned, Plan, Planned, Tick};
 use crate::physics::state::{Body, BodyId, Charge, ColumnState};
 use crate::physics::{self, Columns, Judge, Physics, RuleSet};
@@ -55,13 +58,34 @@ pub enum Input {
         /// How strong: in a block that swallows `n`, it reaches `power / n` voxels.
         power: u8,
     },
+    /// Send agents to goals. Whoever arrives leaves the crowd.
+    Crowd {
+        /// Who asks.
+        actor: ActorId,
+        /// As for an edit; all inputs of an actor count together.
+        sequence: u64,
+        /// Where they go.
+        errand: Errand,
+        /// Where they begin.
+        starts: Starts,
+    },
+    /// Take the actor's crowds out of the world.
+    Dismiss {
+        /// Who asks.
+        actor: ActorId,
+        /// As for a crowd.
+        sequence: u64,
+    },
 }
 
 impl Input {
     /// Who asks, and their number for it.
     pub const fn asked_by(&self) -> (ActorId, u64) {
         match self {
-            Self::Edit { actor, sequence, .. } | Self::Blast { actor, sequence, .. } => (*actor, *sequence),
+            Self::Edit { actor, sequence, .. }
+            | Self::Blast { actor, sequence, .. }
+            | Self::Crowd { actor, sequence, .. }
+            | Self::Dismiss { actor, sequence } => (*actor, *sequence),
         }
     }
 }
@@ -105,6 +129,9 @@ pub enum Refusal {
         /// The most there may be: `REACH` times the least that a block swallows.
         most: u8,
     },
+    /// There can't be such a crowd, or there is none.
+    #[error(transparent)]
+    Crowd(#[from] CrowdError),
 }
 
 /// Why a tick was refused as a whole. The world is unchanged.
@@ -136,6 +163,10 @@ pub enum Stage {
     Bodies,
     /// Inputs are planned.
     Inputs,
+    /// Fields that agents follow are repaired.
+    Fields,
+    /// Agents move, and dig.
+    Entities,
     /// Support is worked out anew.
     Support,
     /// Chunks are changed.
@@ -144,8 +175,17 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Admit, Self::Collapse, Self::Blast, Self::Bodies, Self::Inputs, Self::Support, Self::Change];
+    pub const ALL: [Self; 9] = [
+        Self::Admit,
+        Self::Collapse,
+        Self::Blast,
+        Self::Bodies,
+        Self::Inputs,
+        Self::Fields,
+        Self::Entities,
+        Self::Support,
+        Self::Change,
+    ];
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -155,6 +195,8 @@ impl Stage {
             Self::Blast => "blast",
             Self::Bodies => "bodies",
             Self::Inputs => "inputs",
+            Self::Fields => "fields",
+            Self::Entities => "entities",
             Self::Support => "support",
             Self::Change => "change",
         }
@@ -183,6 +225,8 @@ pub enum CauseKind {
     Landing = 4,
     /// A loose block slid off.
     Slide = 5,
+    /// An agent dug it away.
+    Dig = 6,
 }
 
 impl CauseKind {
@@ -194,6 +238,7 @@ impl CauseKind {
             3 => Some(Self::Collapse),
             4 => Some(Self::Landing),
             5 => Some(Self::Slide),
+            6 => Some(Self::Dig),
             _ => None,
         }
     }
@@ -354,6 +399,7 @@ pub struct World {
     owned: Owned,
     /// Made when somebody first asks for light.
     light: Option<Light>,
+    crowds: Crowds,
 }
 
 impl World {
@@ -366,7 +412,15 @@ impl World {
     ) -> Self {
         let physics = Physics::off(&registry);
         let (chunks, terms) = (Residency::new(pool, source), HashMap::new());
-        Self { chunks, registry, standing, terms, physics, owned: Owned::All, light: None }
+        let crowds = Crowds::new(Modes::built_in());
+        Self { chunks, registry, standing, terms, physics, owned: Owned::All, light: None, crowds }
+    }
+
+    /// The same world with movement modes of its own, for crowds.
+    #[must_use]
+    pub fn with_modes(mut self, modes: Modes) -> Self {
+        self.crowds = Crowds::new(modes);
+        self
     }
 
     /// The same world under a set of rules. Fails if its blocks have more different rules than physics can tell apart.
@@ -410,6 +464,7 @@ impl World {
         self.check_tick(tick, inputs)?;
         let mut outcomes = self.admit(inputs);
         self.fetch(tick, inputs, &mut outcomes);
+        self.raise_crowds(tick, inputs, &mut outcomes);
         watch(Stage::Admit);
         let (plan, next, counts) = self.plan(tick, inputs, &outcomes, watch);
         let changed = self.change(tick, plan);
@@ -464,6 +519,8 @@ impl World {
                 let most = self.physics.power_max();
                 (!(1..=most).contains(power)).then_some(Refusal::Power { power: *power, most })
             }
+            Input::Crowd { .. } if self.owned != Owned::All => Some(CrowdError::Shared.into()),
+            Input::Crowd { .. } | Input::Dismiss { .. } => None,
         }
     }
 
@@ -484,6 +541,30 @@ impl World {
                 && let Some(refusal) = self.sparse_refusal(voxels)
             {
                 *outcome = Outcome::Refused(refusal);
+            }
+        }
+    }
+
+    /// Works out the fields of new crowds; a crowd that can't be is refused.
+    fn raise_crowds(&mut self, tick: u64, inputs: &[Input], outcomes: &mut [Outcome]) {
+        if self.owned != Owned::All {
+            return;
+        }
+        self.crowds.open(tick, &self.standing.columns, &self.registry, &mut self.chunks);
+        for (input, outcome) in inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied) {
+            let raised = match input {
+                Input::Crowd { actor, sequence, errand, starts } => {
+                    let id = CrowdId { actor: *actor, sequence: *sequence };
+                    self.crowds.raise(id, errand, starts, &self.registry, &mut self.chunks, tick)
+                }
+                Input::Dismiss { actor, sequence } => {
+                    let before = self.crowds.before(CrowdId { actor: *actor, sequence: *sequence });
+                    if before.is_empty() { Err(CrowdError::NoCrowd(actor.0)) } else { Ok(()) }
+                }
+                Input::Edit { .. } | Input::Blast { .. } => Ok(()),
+            };
+            if let Err(error) = raised {
+                *outcome = Outcome::Refused(error.into());
             }
         }
     }
@@ -514,9 +595,14 @@ impl World {
         let mut tick = Tick::new(tick, facts, &self.owned, &self.standing.columns, &mut self.chunks);
         physics::begin(&mut tick, watch);
         inputs.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied).for_each(|(input, _)| {
-            plan_input(&mut tick, input);
+            plan_input(&mut tick, &mut self.crowds, input);
         });
         watch(Stage::Inputs);
+        self.crowds.repair(&mut tick);
+        watch(Stage::Fields);
+        self.crowds.advance(&mut tick);
+        self.crowds.mark(&mut tick);
+        watch(Stage::Entities);
         physics::settle(&mut tick, judge);
         watch(Stage::Support);
         (tick.plan, tick.next, tick.counts)
@@ -538,21 +624,28 @@ impl World {
             let held = Held { chunk: Arc::clone(&chunk.chunk), version: chunk.version };
             self.chunks.put(tick, chunk.pos, held);
         }
-        self.note_light(&changed);
+        self.note_changes(&changed);
         changed
     }
 
-    /// Tells light of every voxel that changed, if anybody wants it.
-    fn note_light(&mut self, changed: &[ChangedChunk]) {
-        let Some(light) = &mut self.light else { return };
+    /// Tells light and crowds of every voxel that changed, if anybody wants it.
+    fn note_changes(&mut self, changed: &[ChangedChunk]) {
+        if self.light.is_none() && self.crowds.is_empty() {
+            return;
+        }
+        let mut voxels = Vec::new();
         for delta in changed.iter().flat_map(|chunk| &chunk.deltas) {
             for run in &delta.runs {
                 for index in run.first.get()..run.first.get() + run.length {
                     let local = LocalIndex::new(index).expect("runs stay inside the chunk");
-                    light.set(delta.pos.voxel(local), run.new);
+                    voxels.push(delta.pos.voxel(local));
+                    if let Some(light) = &mut self.light {
+                        light.set(delta.pos.voxel(local), run.new);
+                    }
                 }
             }
         }
+        self.crowds.changed(&voxels);
     }
 
     fn remember_actors(&mut self, tick: u64, inputs: &[Input]) -> Vec<(ActorId, u64)> {
@@ -702,6 +795,11 @@ impl World {
         }
     }
 
+    /// How many agents there are.
+    pub fn agent_count(&self) -> usize {
+        self.standing.columns.values().flat_map(|state| state.agents.values()).map(|agents| agents.len()).sum()
+    }
+
     /// Heap bytes of the chunks in memory.
     pub const fn resident_bytes(&self) -> usize {
         self.chunks.bytes()
@@ -715,7 +813,7 @@ impl World {
 }
 
 /// Adds what an applied input asks for to the plan.
-fn plan_input(tick: &mut Tick<'_>, input: &Input) {
+fn plan_input(tick: &mut Tick<'_>, crowds: &mut Crowds, input: &Input) {
     let (actor, root) = input.asked_by();
     let cause = Cause { kind: CauseKind::Edit, actor, root };
     match input {
@@ -732,6 +830,11 @@ fn plan_input(tick: &mut Tick<'_>, input: &Input) {
             tick.next(*at).add_charge(*at, charge);
         }
         Input::Blast { .. } => {}
+        Input::Crowd { .. } => crowds.enter(tick, CrowdId { actor, sequence: root }),
+        Input::Dismiss { .. } => {
+            let before = crowds.before(CrowdId { actor, sequence: root });
+            before.into_iter().for_each(|id| crowds.leave(tick, id));
+        }
     }
 }
 
@@ -762,6 +865,9 @@ impl Ring {
             bodies: state.bodies.iter().filter(|(id, b)| touches(id, b)).map(|(i, b)| (*i, b.clone())).collect(),
             debt: 0,
             resting: near_resting(&state.resting),
+            // A world with crowds has one owner.
+            crowds: BTreeMap::new(),
+            agents: BTreeMap::new(),
         };
         Self {
             chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use terrane_world::block::BlockId;
+use terrane_world::entity::advance::NO_EXIT;
+use terrane_world::entity::state::{Agent, Crowd, CrowdId, Errand};
 use terrane_world::physics::state::{Body, BodyId, BodyVoxel, Charge, ColumnState, Leaving, Mark, Phase, Shape};
-use terrane_world::space::VoxelPos;
+use terrane_world::space::{VoxelBox, VoxelPos};
 use terrane_world::step::{ActorId, Cause, CauseKind};
 
 fn write(name: &str, state: &ColumnState) {
@@ -35,5 +37,13 @@ fn states_to_start_from() {
     write("marks", &ColumnState { marks: [(pos(5), mark)].into(), ..empty.clone() });
     write("leaving", &ColumnState { leaving: leaving.into(), ..empty.clone() });
     write("charges", &ColumnState { charges: [(pos(4), charge)].into(), ..empty.clone() });
-    write("bodies", &ColumnState { bodies: bodies.into_iter().collect(), ..empty });
+    write("bodies", &ColumnState { bodies: bodies.into_iter().collect(), ..empty.clone() });
+    let within = VoxelBox::new([-8, -9, -8], [20, 9, 20]).unwrap();
+    let errand = Errand { mode: "ground".into(), goals: vec![pos(1), pos(3)], within, speed: 300 };
+    let crowd = Crowd { errand: Arc::new(errand), pending: Arc::new([(pos(6), BlockId(2))].into()), debt: 90_000 };
+    let id = CrowdId { actor: ActorId(9), sequence: 5 };
+    let agents = [(1, 0, NO_EXIT), (2, 40_000, 25)];
+    let agents = agents.map(|(number, progress, exit)| Agent { number, at: pos(7), progress, exit });
+    write("crowd", &ColumnState { crowds: [(id, crowd)].into(), ..empty.clone() });
+    write("agents", &ColumnState { agents: [(id, Arc::from(agents))].into(), ..empty });
 }

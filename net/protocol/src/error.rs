@@ -189,6 +189,12 @@ pub enum ProtocolError {
         /// The one before.
         last: u32,
     },
+    /// Two open requests have the same number.
+    #[error("request {request} came while another one of that number is open: open requests need numbers of their own")]
+    RequestInUse {
+        /// The number.
+        request: u32,
+    },
     /// The client asks and asks, and does not read the answers.
     #[error("{pending} {what} wait to be read: read what comes before sending more")]
     Unread {
@@ -213,6 +219,7 @@ impl ProtocolError {
             | Self::Position { .. }
             | Self::Chunk(_)
             | Self::SubscriptionOrder { .. }
+            | Self::RequestInUse { .. }
             | Self::Unread { .. } => RefusedCode::OutOfBounds,
             Self::SequenceGap { .. } => RefusedCode::SequenceGap,
         }

@@ -3,10 +3,12 @@
 use crate::MAGIC;
 use crate::error::ProtocolError;
 use crate::limits::{
-    HEADER_BYTES, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX, PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX,
+    GOALS_MAX, HEADER_BYTES, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX, PAYLOAD_TO_SERVER_BYTES_MAX,
+    REFUSED_TEXT_BYTES_MAX,
 };
 use crate::wire::{self, FrameHeader};
 use std::fmt;
+use terrane_world::path::mode::MODE_NAME_MAX;
 
 /// A buffer larger than this is given back after the frame that needed it.
 const KEPT_BUFFER_BYTES: usize = 4 << 10;
@@ -41,6 +43,9 @@ pub enum Kind {
     Ping = 0x0004,
     Blast = 0x0005,
     Overlay = 0x0006,
+    PathRequest = 0x0007,
+    FieldRequest = 0x0008,
+    Cancel = 0x0009,
     Welcome = 0x8001,
     Registry = 0x8002,
     Snapshot = 0x8003,
@@ -53,18 +58,26 @@ pub enum Kind {
     BodyMoves = 0x800A,
     BodyEnds = 0x800B,
     OverlayData = 0x800C,
+    Modes = 0x800D,
+    PathAnswer = 0x800E,
+    FieldChunk = 0x800F,
+    FieldState = 0x8010,
+    PathRefused = 0x8011,
     Refused = 0x80FF,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::Hello,
         Self::Subscribe,
         Self::Edit,
         Self::Ping,
         Self::Blast,
         Self::Overlay,
+        Self::PathRequest,
+        Self::FieldRequest,
+        Self::Cancel,
         Self::Welcome,
         Self::Registry,
         Self::Snapshot,
@@ -77,6 +90,11 @@ impl Kind {
         Self::BodyMoves,
         Self::BodyEnds,
         Self::OverlayData,
+        Self::Modes,
+        Self::PathAnswer,
+        Self::FieldChunk,
+        Self::FieldState,
+        Self::PathRefused,
         Self::Refused,
     ];
 
@@ -105,6 +123,14 @@ impl Kind {
             Self::Ping => fixed::<wire::PingBody>(),
             Self::Blast => fixed::<wire::BlastBody>(),
             Self::Overlay => fixed::<wire::OverlayBody>(),
+            Self::PathRequest => {
+                (size_of::<wire::PathRequestHead>(), size_of::<wire::PathRequestHead>() + MODE_NAME_MAX)
+            }
+            Self::FieldRequest => (
+                size_of::<wire::FieldRequestHead>(),
+                size_of::<wire::FieldRequestHead>() + GOALS_MAX * size_of::<wire::Position>() + MODE_NAME_MAX,
+            ),
+            Self::Cancel => fixed::<wire::CancelBody>(),
             Self::Welcome => fixed::<wire::WelcomeBody>(),
             Self::Registry => (size_of::<wire::RegistryHead>(), most),
             Self::Snapshot => (size_of::<wire::SnapshotHead>(), most),
@@ -117,6 +143,13 @@ impl Kind {
             Self::BodyMoves => (size_of::<wire::BodyMovesHead>(), most),
             Self::BodyEnds => (size_of::<wire::BodyEndsHead>(), most),
             Self::OverlayData => (size_of::<wire::OverlayHead>(), most),
+            Self::Modes => (size_of::<wire::ModesHead>(), most),
+            Self::PathAnswer => (size_of::<wire::PathAnswerHead>(), most),
+            Self::FieldChunk => (size_of::<wire::FieldChunkHead>(), most),
+            Self::FieldState => fixed::<wire::FieldStateBody>(),
+            Self::PathRefused => {
+                (size_of::<wire::PathRefusedHead>(), size_of::<wire::PathRefusedHead>() + REFUSED_TEXT_BYTES_MAX)
+            }
             Self::Refused => (size_of::<wire::RefusedHead>(), size_of::<wire::RefusedHead>() + REFUSED_TEXT_BYTES_MAX),
         }
     }

@@ -5,7 +5,8 @@
 //!
 //! - [`frame`] cuts a byte stream into frames, [`message`] gives them meaning, [`wire`] is their layout;
 //! - [`session`] is what the server remembers of one client's side of the talk;
-//! - [`body`] is what falls and [`overlay`] what lies over chunks, as they travel;
+//! - [`body`] is what falls and [`overlay`] what lies over chunks, [`path`] questions about paths and [`field`] fields of them,
+//!   as they travel;
 //! - [`interest`] says which chunks a subscription wants, [`stream`] what is sent of them and when.
 //!
 //! What is absent: the world's rules (terrane-world), deciding about inputs (terrane-roles), sockets (terrane-net).
@@ -13,21 +14,25 @@
 
 pub mod body;
 pub mod error;
+pub mod field;
 pub mod frame;
 pub mod interest;
 pub mod limits;
 pub mod message;
 pub mod overlay;
+pub mod path;
 pub mod session;
 pub mod stream;
 pub mod wire;
 
 pub use body::{BodyFrames, BodyMove};
 pub use error::{ProtocolError, RefusedCode};
+pub use field::{FieldChunk, FieldState};
 pub use frame::{Frame, FrameReader, Kind, Towards};
 pub use interest::Shape;
 pub use message::{ClientMessage, ServerMessage};
 pub use overlay::{OverlayKind, OverlayKinds};
+pub use path::{FieldRequest, PathPart, PathRefusal, PathRefused, PathRequest, Wanted};
 pub use session::{Event, Session};
 pub use stream::{ChunkStream, DeltaFrame};
 

@@ -1,13 +1,15 @@
 //! Every maximum of the protocol with the reason, related to each other and to the world's at compile time.
 
 use crate::wire::{
-    BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, DeltaHead, EditHead, EditVoxel, FrameHeader, OverlayHead,
-    RefusalEntry, RunEntry, SnapshotHead,
+    BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, DeltaHead, EditHead, EditVoxel, FieldChunkHead,
+    FieldRequestHead, FrameHeader, ModeHead, OverlayHead, PathAnswerHead, Position, RefusalEntry, RunEntry,
+    SnapshotHead,
 };
 use std::time::Duration;
 use terrane_world::limits::{
     BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, BODY_VOXELS_MAX, BODY_WIDTH_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, VERTICAL_BOUND,
 };
+use terrane_world::path::mode::{MODE_NAME_MAX, MODES_MAX};
 use terrane_world::physics::body::VELOCITY_MAX;
 
 /// Payload bytes of a frame towards the server: exactly the largest edit.
@@ -35,16 +37,18 @@ pub const EDIT_VOXELS_IN_FLIGHT_MAX: usize = 16 * EDIT_VOXELS_MAX;
 /// How long a connection may be open without Hello: a slow link's handshake, not a forgotten socket.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
-/// Sessions of one server: at the output bound below they hold 1 GiB in the worst case.
+/// Sessions of one server: at the output bound below they hold 1.25 GiB in the worst case.
 pub const SESSIONS_MAX: usize = 1_024;
 
 /// Bytes held for one client in all: little enough that one which stopped reading costs nothing that hurts.
-pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+pub const OUTPUT_BYTES_MAX: usize = 1_280 << 10;
 /// Of those, what the transport may hold: 10 MiB a second if it is filled at each of 20 ticks.
 pub const OUTPUT_TRANSPORT_BYTES_MAX: usize = 512 << 10;
 /// Of those, deltas and acknowledgements that wait to be given to the transport.
 pub const OUTPUT_QUEUE_BYTES_MAX: usize = 448 << 10;
-/// Of those, what is left for the answers that are neither: Welcome, Pong, Refused.
+/// Of those, answers about paths that wait to be given to the transport: one of the largest, and others beside it.
+pub const OUTPUT_PATHS_BYTES_MAX: usize = 256 << 10;
+/// Of those, what is left for the answers that are none of these: Welcome, Pong, Refused.
 pub const OUTPUT_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// What a queued frame costs beyond its bytes: its place in the queue and in its chunk's list.
 pub const QUEUED_FRAME_BYTES: usize = 96;
@@ -52,12 +56,18 @@ pub const QUEUED_FRAME_BYTES: usize = 96;
 pub const REFUSALS_PENDING_MAX: usize = 4_096;
 /// Pongs that wait to be sent. Who asks more without reading the answers is cut off.
 pub const PONGS_PENDING_MAX: usize = 64;
+/// Requests for ways and fields that one session may have open. More are refused; each costs the server what it holds open.
+pub const PATH_REQUESTS_MAX: usize = 32;
+/// Requests refused for being too many that wait to be told. Who asks more without reading the answers is cut off.
+pub const REQUESTS_REFUSED_PENDING_MAX: usize = 64;
 /// Payload bytes after which a Registry frame is closed and a new one begun.
 pub const REGISTRY_FRAME_BYTES: usize = 32 << 10;
 /// Bytes of queued deltas that go out before waiting snapshots get their turn.
 pub const DELTA_TURN_BYTES: usize = 192 << 10;
 /// Bytes of snapshots that go out before queued deltas get their turn: one of the largest.
 pub const SNAPSHOT_TURN_BYTES: usize = 64 << 10;
+/// Bytes of answers about paths that go out before queued deltas get their turn.
+pub const PATHS_TURN_BYTES: usize = 64 << 10;
 /// Snapshots that may be asked for in vain in one round before it ends; the next one goes on behind them.
 pub const SNAPSHOT_TRIES_MAX: usize = 1_024;
 
@@ -70,10 +80,23 @@ pub const BODIES_FOLLOWED_MAX: usize = 4_096;
 /// Ticks after which a body's motion is told again though nothing has happened to it, so that a client's clock can't stray.
 pub const BODY_MOVES_EVERY_TICKS: u64 = 8;
 
+/// Goals of one field: each is looked for in every chunk of it.
+pub const GOALS_MAX: usize = 16;
+/// Chunks that the box of one field may touch: 256 voxels each way, and some seconds to solve at the worst.
+pub const FIELD_CHUNKS_MAX: u64 = 512;
+/// Chunks that the box of one way may touch: about 800 voxels each way. What a search looks at is held for its time.
+pub const WAY_CHUNKS_MAX: u64 = 16_384;
+/// Waypoints of one PathAnswer frame: 48 KiB, so that a long way does not hold up what is behind it for long.
+pub const WAYPOINTS_PART_MAX: usize = 4_096;
+/// Modes of one world, the built-in ones included.
+pub const MODES_TOLD_MAX: usize = 128;
+
 /// Bytes that may be unsent when an overlay is added: overlays fill a link, and must not hold up what comes after them.
 pub const OVERLAY_TURN_BYTES: usize = 64 << 10;
 /// Bytes of the largest OverlayData frame: one a voxel.
 pub const OVERLAY_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<OverlayHead>() + CHUNK_VOXELS;
+/// Bytes of the largest FieldChunk frame: a move and a wide cost for each voxel.
+pub const FIELD_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<FieldChunkHead>() + CHUNK_VOXELS * (1 + 4);
 /// Bytes of the largest Delta frame: every voxel is a run of its own.
 pub const DELTA_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<DeltaHead>() + CHUNK_VOXELS * size_of::<RunEntry>();
 /// Bytes of the largest Snapshot frame: u8 with a full table is smaller than u16 without one.
@@ -105,11 +128,16 @@ const _: () = assert!(
     "all pending refusals fit an empty queue"
 );
 const _: () = assert!(
-    PONGS_PENDING_MAX * (QUEUED_FRAME_BYTES + 24) + REFUSED_TEXT_BYTES_MAX + 1_024 <= OUTPUT_ANSWER_BYTES_MAX,
+    PONGS_PENDING_MAX * (QUEUED_FRAME_BYTES + 24)
+        + REQUESTS_REFUSED_PENDING_MAX * (QUEUED_FRAME_BYTES + 256)
+        + REFUSED_TEXT_BYTES_MAX
+        + 1_024
+        <= OUTPUT_ANSWER_BYTES_MAX,
     "the answers fit their part"
 );
 const _: () = assert!(
-    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_QUEUE_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX <= OUTPUT_BYTES_MAX,
+    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_QUEUE_BYTES_MAX + OUTPUT_PATHS_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX
+        <= OUTPUT_BYTES_MAX,
     "the parts make the whole"
 );
 const _: () = assert!(BODY_PARTS_MAX * BODY_RUNS_MAX == BODY_VOXELS_MAX, "the largest body has room in its parts");
@@ -123,4 +151,20 @@ const _: () = assert!(
         && OVERLAY_FRAME_BYTES_MAX <= OVERLAY_TURN_BYTES
         && OVERLAY_TURN_BYTES <= OUTPUT_TRANSPORT_BYTES_MAX,
     "the largest part of a body, all moves and the largest overlay fit an empty transport"
+);
+const _: () = assert!(
+    FIELD_FRAME_BYTES_MAX <= OUTPUT_PATHS_BYTES_MAX
+        && FIELD_FRAME_BYTES_MAX <= OUTPUT_TRANSPORT_BYTES_MAX
+        && HEADER_BYTES + size_of::<PathAnswerHead>() + WAYPOINTS_PART_MAX * size_of::<Position>()
+            <= OUTPUT_PATHS_BYTES_MAX,
+    "the largest answers about paths fit their part and an empty transport"
+);
+const _: () = assert!(GOALS_MAX <= u8::MAX as usize, "a count of goals fits u8");
+const _: () = assert!(MODE_NAME_MAX <= u8::MAX as usize, "so does the length of a mode's name");
+const _: () = assert!(
+    size_of::<FieldRequestHead>() + GOALS_MAX * size_of::<Position>() + MODE_NAME_MAX <= PAYLOAD_TO_SERVER_BYTES_MAX
+);
+const _: () = assert!(
+    MODES_MAX < MODES_TOLD_MAX && MODES_TOLD_MAX * (size_of::<ModeHead>() + MODE_NAME_MAX) <= REGISTRY_FRAME_BYTES,
+    "a world's modes and the built-in ones fit one frame"
 );

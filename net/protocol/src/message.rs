@@ -2,16 +2,19 @@
 
 use crate::body::{BodyMove, BodyPart, encode_ends, encode_moves, put_body, read_body, read_ends, read_moves};
 use crate::error::{ProtocolError, RefusedCode};
+use crate::field::{self, FieldChunk, FieldState};
 use crate::frame::{Kind, write_frame};
 use crate::interest::Shape;
 use crate::limits::{NAME_BYTES_MAX, REFUSALS_PENDING_MAX, REFUSED_TEXT_BYTES_MAX};
 use crate::overlay::{OverlayKind, OverlayKinds, Values, encode_overlay, read_overlay};
+use crate::path::{self, FieldRequest, PathPart, PathRefused, PathRequest};
 use crate::wire;
 use bytemuck::{Pod, bytes_of, cast_slice};
 use std::sync::Arc;
 use terrane_world::block::{BlockId, BlockRule, Registry};
 use terrane_world::chunk::{Chunk, Form, Version};
 use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+use terrane_world::path::mode::Mode;
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 use terrane_world::step::{ChunkDelta, Refusal};
 
@@ -85,6 +88,15 @@ pub enum ClientMessage {
     Overlay {
         /// In place of those before.
         kinds: OverlayKinds,
+    },
+    /// Asks for a way, or whether there is one.
+    Path(PathRequest),
+    /// Wants a field, and to hear how it changes.
+    Field(FieldRequest),
+    /// Does not want an answer any more.
+    Cancel {
+        /// Which.
+        request: u32,
     },
 }
 
@@ -196,12 +208,14 @@ impl Reason {
 }
 
 impl From<&Refusal> for Reason {
-    /// Too many voxels and bad sparse data can't come over this protocol; were they to, the chunk could not take them.
+    /// Too many voxels, bad sparse data and crowds can't come over this protocol; were they to, the world could not take them.
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::UnknownBlock(_) => Self::UnknownBlock,
             Refusal::Power { .. } => Self::TooStrong,
-            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) => Self::Unreadable,
+            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_) => {
+                Self::Unreadable
+            }
         }
     }
 }
@@ -319,6 +333,19 @@ pub enum ServerMessage {
         /// None if the world knows no such thing.
         values: Option<Box<Values>>,
     },
+    /// The movement modes that the world knows.
+    Modes {
+        /// In order of their names.
+        modes: Vec<Mode>,
+    },
+    /// A part of a way.
+    PathAnswer(PathPart),
+    /// What a field says of a chunk.
+    FieldChunk(FieldChunk),
+    /// Whether a field is what the world allows.
+    FieldState(FieldState),
+    /// A request ends without an answer.
+    PathRefused(PathRefused),
     /// The connection closes behind it.
     Refused(Refused),
 }
@@ -351,7 +378,7 @@ impl<'a> Payload<'a> {
         Ok(cast_slice(self.bytes(count.saturating_mul(size_of::<T>()), field)?))
     }
 
-    fn text(&mut self, bytes: usize, field: &'static str) -> Result<&'a str, ProtocolError> {
+    pub(crate) fn text(&mut self, bytes: usize, field: &'static str) -> Result<&'a str, ProtocolError> {
         let kind = self.kind;
         std::str::from_utf8(self.bytes(bytes, field)?).map_err(|error| ProtocolError::Text {
             kind,
@@ -406,7 +433,7 @@ impl<'a> Payload<'a> {
 }
 
 /// The longest part of `text` within `bytes_max` bytes.
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
@@ -424,13 +451,16 @@ impl ClientMessage {
             Self::Ping { .. } => Kind::Ping,
             Self::Blast { .. } => Kind::Blast,
             Self::Overlay { .. } => Kind::Overlay,
+            Self::Path(_) => Kind::PathRequest,
+            Self::Field(_) => Kind::FieldRequest,
+            Self::Cancel { .. } => Kind::Cancel,
         }
     }
 
     /// Appends it as a frame. A name that is too long is cut.
     ///
     /// # Panics
-    /// On an Edit of more than 4,096 voxels.
+    /// On an Edit of more than 4,096 voxels, a field of no or too many goals, and a mode's name that no mode can have.
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_frame(self.kind(), out, |out| match self {
             Self::Hello(hello) => put_hello(hello, out),
@@ -468,6 +498,9 @@ impl ClientMessage {
                 put(out, &wire::BlastBody { sequence, at, power: *power, zero: [0; 3] });
             }
             Self::Overlay { kinds } => put(out, &wire::OverlayBody { kinds: kinds.mask().into(), zero: 0.into() }),
+            Self::Path(ask) => path::put_request(ask, out),
+            Self::Field(ask) => path::put_field_request(ask, out),
+            Self::Cancel { request } => put(out, &wire::CancelBody { request: (*request).into(), zero: 0.into() }),
         });
     }
 
@@ -487,6 +520,9 @@ impl ClientMessage {
                 let mask = payload.within(body.kinds.get(), 0, most, "kinds of overlay")?;
                 Self::Overlay { kinds: OverlayKinds::from_mask(mask).expect("checked above") }
             }
+            Kind::PathRequest => path::read_request(&mut payload)?,
+            Kind::FieldRequest => path::read_field_request(&mut payload)?,
+            Kind::Cancel => path::read_cancel(&mut payload)?,
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
         payload.end()?;
@@ -564,6 +600,11 @@ impl ServerMessage {
             Self::BodyMoves { .. } => Kind::BodyMoves,
             Self::BodyEnds { .. } => Kind::BodyEnds,
             Self::OverlayData { .. } => Kind::OverlayData,
+            Self::Modes { .. } => Kind::Modes,
+            Self::PathAnswer(_) => Kind::PathAnswer,
+            Self::FieldChunk(_) => Kind::FieldChunk,
+            Self::FieldState(_) => Kind::FieldState,
+            Self::PathRefused(_) => Kind::PathRefused,
             Self::Refused(_) => Kind::Refused,
         }
     }
@@ -589,6 +630,11 @@ impl ServerMessage {
                 unreachable!("written above")
             }
             Self::Body(body) => put_body(body, out),
+            Self::Modes { modes } => path::put_modes(modes, out),
+            Self::PathAnswer(part) => path::put_part(part, out),
+            Self::FieldChunk(chunk) => field::put_chunk(chunk, out),
+            Self::FieldState(state) => field::put_state(*state, out),
+            Self::PathRefused(refused) => path::put_refused(refused, out),
             Self::Welcome(welcome) => put_welcome(welcome, out),
             Self::Registry { first, blocks } => put_registry(*first, blocks, out),
             Self::Delta { pos, from, to, tick, runs } => {
@@ -637,6 +683,11 @@ impl ServerMessage {
             Kind::BodyMoves => read_moves(&mut payload)?,
             Kind::BodyEnds => read_ends(&mut payload)?,
             Kind::OverlayData => read_overlay(&mut payload)?,
+            Kind::Modes => path::read_modes(&mut payload)?,
+            Kind::PathAnswer => Self::PathAnswer(path::read_part(&mut payload)?),
+            Kind::FieldChunk => Self::FieldChunk(field::read_chunk(&mut payload)?),
+            Kind::FieldState => Self::FieldState(field::read_state(&mut payload)?),
+            Kind::PathRefused => Self::PathRefused(path::read_refused(&mut payload)?),
             Kind::Refused => Self::Refused(read_refused(&mut payload)?),
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };

@@ -109,38 +109,24 @@ fn table(values: &Values) -> Option<Vec<u8>> {
 
 /// Appends the OverlayData frame of a chunk in its smallest form; of several equally small ones the first.
 pub fn encode_overlay(pos: ChunkPos, kind: OverlayKind, version: Version, values: Option<&Values>, out: &mut Vec<u8>) {
-    let head = |form: u16, count: usize| wire::OverlayHead {
+    let head = |form: u16, count: u32| wire::OverlayHead {
         pos: pos.into(),
         kind: (kind as u16).into(),
         form: form.into(),
         version: version.into(),
-        count: (count as u32).into(),
+        count: count.into(),
         zero: 0.into(),
     };
     write_frame(Kind::OverlayData, out, |out| {
         let Some(values) = values else { return put(out, &head(NOTHING, 0)) };
-        match smallest(values) {
-            Smallest::Runs(count) => {
-                put(out, &head(RUNS, count));
-                runs(values)
-                    .for_each(|(length, value)| put(out, &wire::OverlayRunEntry { length: length.into(), value }));
-            }
-            Smallest::Table(table) => {
-                let index = |value: u8| table.partition_point(|entry| *entry < value) as u8;
-                put(out, &head(U4, table.len()));
-                out.extend_from_slice(&table);
-                out.extend(values.as_chunks().0.iter().map(|[even, odd]| index(*even) | index(*odd) << 4));
-            }
-            Smallest::Bytes => {
-                put(out, &head(U8, 0));
-                out.extend_from_slice(values);
-            }
-        }
+        let smallest = smallest(values);
+        put(out, &head(smallest.form(), smallest.count()));
+        smallest.put(values, out);
     });
 }
 
 /// The form with the fewest bytes.
-enum Smallest {
+pub(crate) enum Smallest {
     /// So many runs.
     Runs(usize),
     /// Indexes into this table.
@@ -148,7 +134,41 @@ enum Smallest {
     Bytes,
 }
 
-fn smallest(values: &Values) -> Smallest {
+impl Smallest {
+    /// Its number in a frame.
+    pub(crate) const fn form(&self) -> u16 {
+        match self {
+            Self::Runs(_) => RUNS,
+            Self::Table(_) => U4,
+            Self::Bytes => U8,
+        }
+    }
+
+    /// Its runs, or the entries of its table.
+    pub(crate) const fn count(&self) -> u32 {
+        match self {
+            Self::Runs(count) => *count as u32,
+            Self::Table(table) => table.len() as u32,
+            Self::Bytes => 0,
+        }
+    }
+
+    /// Appends the values for which this is the smallest form.
+    pub(crate) fn put(&self, values: &Values, out: &mut Vec<u8>) {
+        match self {
+            Self::Runs(_) => runs(values)
+                .for_each(|(length, value)| put(out, &wire::OverlayRunEntry { length: length.into(), value })),
+            Self::Table(table) => {
+                let index = |value: u8| table.partition_point(|entry| *entry < value) as u8;
+                out.extend_from_slice(table);
+                out.extend(values.as_chunks().0.iter().map(|[even, odd]| index(*even) | index(*odd) << 4));
+            }
+            Self::Bytes => out.extend_from_slice(values),
+        }
+    }
+}
+
+pub(crate) fn smallest(values: &Values) -> Smallest {
     let (count, table) = (runs(values).count(), table(values));
     let packed_bytes = table.as_ref().map_or(CHUNK_VOXELS, |table| table.len() + CHUNK_VOXELS / 2);
     match table {
@@ -164,29 +184,33 @@ pub(crate) fn read_overlay(payload: &mut Payload<'_>) -> Result<ServerMessage, P
     let pos = payload.chunk(head.pos)?;
     let kind = payload.within(head.kind.get(), 0, OverlayKind::ALL.len() as u16 - 1, "kind of overlay")?;
     let kind = OverlayKind::from_number(kind).expect("checked above");
-    let form = payload.within(head.form.get(), NOTHING, U8, "form")?;
-    let (least, most) = [(0, 0), (1, CHUNK_VOXELS as u32), (1, 16), (0, 0)][usize::from(form)];
-    let count = payload.within(head.count.get(), least, most, "count of runs or values")? as usize;
+    let values = if head.form.get() == NOTHING {
+        payload.within(head.count.get(), 0, 0, "count of runs or values")?;
+        None
+    } else {
+        Some(read_values(payload, head.form.get(), head.count.get())?)
+    };
+    Ok(ServerMessage::OverlayData { pos, kind, version: head.version.get(), values })
+}
+
+/// Reads values in the smallest form that they have.
+pub(crate) fn read_values(payload: &mut Payload<'_>, form: u16, count: u32) -> Result<Box<Values>, ProtocolError> {
+    let form = payload.within(form, RUNS, U8, "form")?;
+    let (least, most) = [(1, CHUNK_VOXELS as u32), (1, 16), (0, 0)][usize::from(form - RUNS)];
+    let count = payload.within(count, least, most, "count of runs or values")?;
     let values = match form {
-        RUNS => Some(read_runs(payload, count)?),
-        U4 => Some(read_u4(payload, count)?),
-        U8 => {
+        RUNS => read_runs(payload, count as usize)?,
+        U4 => read_u4(payload, count as usize)?,
+        _ => {
             let mut values = zeroed();
             values.copy_from_slice(payload.bytes(CHUNK_VOXELS, "the bytes")?);
-            Some(values)
+            values
         }
-        _ => None,
     };
-    if let Some(values) = &values {
-        let (form, length) = match smallest(values) {
-            Smallest::Runs(count) => (RUNS, count),
-            Smallest::Table(table) => (U4, table.len()),
-            Smallest::Bytes => (U8, 0),
-        };
-        payload.within(head.form.get(), form, form, "form (the smallest for these values)")?;
-        payload.within(head.count.get(), length as u32, length as u32, "count of runs or values (the least)")?;
-    }
-    Ok(ServerMessage::OverlayData { pos, kind, version: head.version.get(), values })
+    let smallest = smallest(&values);
+    payload.within(form, smallest.form(), smallest.form(), "form (the smallest for these values)")?;
+    payload.within(count, smallest.count(), smallest.count(), "count of runs or values (the least)")?;
+    Ok(values)
 }
 
 fn read_runs(payload: &mut Payload<'_>, count: usize) -> Result<Box<Values>, ProtocolError> {

@@ -4,10 +4,11 @@ use crate::PROTOCOL_VERSION;
 use crate::error::ProtocolError;
 use crate::frame::{FrameReader, Towards};
 use crate::interest::Shape;
-use crate::limits::{EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN};
+use crate::limits::{EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX};
 use crate::message::{ClientMessage, EditVoxel, Hello};
 use crate::overlay::OverlayKinds;
-use std::collections::VecDeque;
+use crate::path::{FieldRequest, PathRefusal, PathRefused, PathRequest};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use terrane_world::limits::EDIT_VOXELS_MAX;
 use terrane_world::space::{SpaceError, VoxelPos};
@@ -63,6 +64,17 @@ pub enum Event {
         /// Which.
         kinds: OverlayKinds,
     },
+    /// It asks for a way. The request is open until [`Session::finished`] is called.
+    Path(PathRequest),
+    /// It wants a field. The request is open until [`Session::finished`] is called.
+    Field(FieldRequest),
+    /// It does not want an open request answered any more; said once of each.
+    Cancel {
+        /// Which.
+        request: u32,
+    },
+    /// It has too many requests open: this is to be said of one that was not opened.
+    TooManyRequests(PathRefused),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +99,8 @@ pub struct Session {
     in_flight: VecDeque<(u64, usize)>,
     in_flight_voxels: usize,
     subscription: Option<u32>,
+    /// Open requests, and whether each was cancelled.
+    requests: BTreeMap<u32, bool>,
 }
 
 impl Session {
@@ -101,6 +115,7 @@ impl Session {
             in_flight: VecDeque::new(),
             in_flight_voxels: 0,
             subscription: None,
+            requests: BTreeMap::new(),
         }
     }
 
@@ -169,6 +184,11 @@ impl Session {
         }
     }
 
+    /// The last word about a request has been said.
+    pub fn finished(&mut self, request: u32) {
+        self.requests.remove(&request);
+    }
+
     /// Last decided input.
     pub const fn acknowledged(&self) -> u64 {
         self.decided
@@ -219,7 +239,29 @@ impl Session {
             (_, ClientMessage::Blast { sequence, at, power }) => self.judge_blast(sequence, at, power),
             (_, ClientMessage::Overlay { kinds }) => Ok(Some(Event::Overlay { kinds })),
             (_, ClientMessage::Ping { number }) => Ok(Some(Event::Ping { number })),
+            (_, ClientMessage::Path(ask)) => self.judge_request(ask.request, Event::Path(ask)),
+            (_, ClientMessage::Field(ask)) => self.judge_request(ask.request, Event::Field(ask)),
+            (_, ClientMessage::Cancel { request }) => Ok(self.judge_cancel(request)),
         }
+    }
+
+    fn judge_request(&mut self, request: u32, event: Event) -> Result<Option<Event>, ProtocolError> {
+        if self.requests.contains_key(&request) {
+            return Err(ProtocolError::RequestInUse { request });
+        }
+        if self.requests.len() == PATH_REQUESTS_MAX {
+            let text = format!("{PATH_REQUESTS_MAX} requests are open, which is the most: wait for one, or cancel it");
+            let code = PathRefusal::TooManyRequests;
+            return Ok(Some(Event::TooManyRequests(PathRefused { request, code, text })));
+        }
+        self.requests.insert(request, false);
+        Ok(Some(event))
+    }
+
+    /// A request that has just been answered is cancelled in vain.
+    fn judge_cancel(&mut self, request: u32) -> Option<Event> {
+        let cancelled = self.requests.get_mut(&request)?;
+        (!std::mem::replace(cancelled, true)).then_some(Event::Cancel { request })
     }
 
     fn judge_edit(&mut self, sequence: u64, voxels: &[EditVoxel]) -> Result<Option<Event>, ProtocolError> {

@@ -8,7 +8,8 @@
 //!
 //! A body is queued among the deltas of its tick, and from then on *followed*: its moves and its end are told. Where they
 //! don't fit, the newest move and the end are kept by themselves and go out when the queue is empty; a body that does not
-//! fit is not followed. Overlays come behind everything else, made at the moment of sending.
+//! fit is not followed. Answers about paths have turns of their own beside deltas and snapshots. Overlays come behind everything
+//! else, made at the moment of sending.
 
 use crate::MAGIC;
 use crate::body::{BodyFrames, BodyMove, encode_ends, encode_moves, ends_frame_bytes, moves_frame_bytes};
@@ -16,12 +17,13 @@ use crate::error::ProtocolError;
 use crate::interest::Shape;
 use crate::limits::{
     BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES, OUTPUT_QUEUE_BYTES_MAX,
-    OUTPUT_TRANSPORT_BYTES_MAX, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES,
-    SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
+    OUTPUT_TRANSPORT_BYTES_MAX, PATHS_TURN_BYTES, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX,
+    REGISTRY_FRAME_BYTES, REQUESTS_REFUSED_PENDING_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
 };
 use crate::message::{BlockInfo, Refused, RefusedInput, ServerMessage, Welcome};
 use crate::message::{encode_delta, encode_snapshot, snapshot_frame_bytes};
 use crate::overlay::{OverlayKind, OverlayKinds};
+use crate::path::PathRefused;
 use crate::wire;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -166,13 +168,32 @@ struct Followed {
 enum Answer {
     Own(Vec<u8>),
     Shared(Arc<[u8]>),
-    Pong { number: u64, tick: u64 },
+    Pong {
+        number: u64,
+        tick: u64,
+    },
+    /// A request that was not opened.
+    RequestRefused(Vec<u8>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
     Deltas,
     Snapshots,
+    Paths,
+}
+
+impl Turn {
+    const COUNT: usize = 3;
+
+    /// The turn behind this one, and the bytes that it has.
+    const fn next(self) -> (Self, usize) {
+        match self {
+            Self::Deltas => (Self::Snapshots, SNAPSHOT_TURN_BYTES),
+            Self::Snapshots => (Self::Paths, PATHS_TURN_BYTES),
+            Self::Paths => (Self::Deltas, DELTA_TURN_BYTES),
+        }
+    }
 }
 
 /// What there is of an overlay.
@@ -229,6 +250,8 @@ pub struct ChunkStream {
     unsent_bytes: usize,
     answers: VecDeque<Answer>,
     pongs: usize,
+    /// Refusals of requests among the answers.
+    requests_refused: usize,
     ended: bool,
 
     subscription: u32,
@@ -258,6 +281,12 @@ pub struct ChunkStream {
     late_ends: BTreeSet<u32>,
     bodies_wanted: bool,
 
+    /// Frames about paths that wait.
+    paths: VecDeque<Vec<u8>>,
+    paths_bytes: usize,
+    /// Bytes of such frames that were sent since it was last asked.
+    paths_sent_bytes: usize,
+
     overlays: OverlayKinds,
     /// Chunks that have an overlay due, by rank.
     overlays_due: BTreeMap<u32, ChunkPos>,
@@ -286,6 +315,7 @@ impl ChunkStream {
             unsent_bytes: 0,
             answers: VecDeque::from([Answer::Own(MAGIC.to_vec())]),
             pongs: 0,
+            requests_refused: 0,
             ended: false,
             subscription: 0,
             pending: None,
@@ -307,6 +337,9 @@ impl ChunkStream {
             late: BTreeSet::new(),
             late_ends: BTreeSet::new(),
             bodies_wanted: false,
+            paths: VecDeque::new(),
+            paths_bytes: 0,
+            paths_sent_bytes: 0,
             overlays: OverlayKinds::NONE,
             overlays_due: BTreeMap::new(),
             is_drained: false,
@@ -338,6 +371,35 @@ impl ChunkStream {
         Ok(())
     }
 
+    /// Says that a request was not opened, ahead of chunk data. An error means that the client doesn't read its answers.
+    pub fn refuse_request(&mut self, refused: PathRefused) -> Result<(), ProtocolError> {
+        if self.ended {
+            return Ok(());
+        }
+        if self.requests_refused == REQUESTS_REFUSED_PENDING_MAX {
+            return Err(ProtocolError::Unread { what: "refused requests", pending: self.requests_refused });
+        }
+        self.requests_refused += 1;
+        let mut bytes = Vec::new();
+        ServerMessage::PathRefused(refused).encode(&mut bytes);
+        self.answers.push_back(Answer::RequestRefused(bytes));
+        Ok(())
+    }
+
+    /// Offers a frame about paths, to be sent in its turn. [`ChunkStream::take_paths_sent`] says when there is room for more:
+    /// whoever makes them keeps what is not sent within `OUTPUT_PATHS_BYTES_MAX`.
+    pub fn offer_paths(&mut self, frame: Vec<u8>) {
+        if !self.ended {
+            self.paths_bytes += frame.len();
+            self.paths.push_back(frame);
+        }
+    }
+
+    /// Bytes of frames about paths that were sent since this was last asked.
+    pub const fn take_paths_sent(&mut self) -> usize {
+        std::mem::replace(&mut self.paths_sent_bytes, 0)
+    }
+
     /// Ends the stream: whatever waits is dropped, Refused goes out, and then nothing.
     pub fn refuse(&mut self, refused: &Refused) {
         if self.ended {
@@ -345,7 +407,9 @@ impl ChunkStream {
         }
         let magic_is_due = matches!(self.answers.front(), Some(Answer::Own(bytes)) if bytes[..] == MAGIC);
         self.answers.clear();
-        (self.pongs, self.pending, self.caught_up) = (0, None, None);
+        (self.pongs, self.requests_refused, self.pending, self.caught_up) = (0, 0, None, None);
+        self.paths.clear();
+        self.paths_bytes = 0;
         self.queue.clear();
         (self.queued_bytes, self.refusals) = (0, 0);
         self.forgets.clear();
@@ -655,15 +719,15 @@ impl ChunkStream {
         self.unsent_bytes
     }
 
-    /// Bytes held for this client: in the transport, in the queue, and as answers. What is remembered per chunk of the
+    /// Bytes held for this client: in the transport, in the queue, and as answers, those about paths included. What is remembered per chunk of the
     /// subscription and per body, and frames of bodies and of the registry, which are shared, are not in it.
     pub fn held_bytes(&self) -> usize {
         let answers = self.answers.iter().map(|answer| match answer {
-            Answer::Own(bytes) => bytes.len() + QUEUED_FRAME_BYTES,
+            Answer::Own(bytes) | Answer::RequestRefused(bytes) => bytes.len() + QUEUED_FRAME_BYTES,
             Answer::Shared(_) => 0,
             Answer::Pong { .. } => QUEUED_FRAME_BYTES,
         });
-        self.unsent_bytes + self.queued_bytes + answers.sum::<usize>()
+        self.unsent_bytes + self.queued_bytes + self.paths_bytes + answers.sum::<usize>()
     }
 
     /// Whether Refused was said: when the transport is empty, the connection may be closed.
@@ -676,6 +740,7 @@ impl ChunkStream {
         let has_late = !self.late.is_empty() || !self.late_ends.is_empty();
         !(self.answers.is_empty() && self.forgets.is_empty() && self.queue.is_empty() && self.wanted.is_empty())
             || has_late
+            || !self.paths.is_empty()
             || self.pending.is_some()
             || self.caught_up.is_some()
     }
@@ -708,22 +773,20 @@ impl ChunkStream {
         let mut round = self.round(budget_bytes);
         round.from_rank = std::mem::take(&mut self.resume_rank);
         let mut turns_without = 0;
-        while turns_without < 2 && self.send_answers(&mut round, out) && self.send_forgets(&mut round, out) {
+        while turns_without < Turn::COUNT && self.send_answers(&mut round, out) && self.send_forgets(&mut round, out) {
             let step = match self.turn {
                 Turn::Deltas => self.send_queue(&mut round, out),
                 Turn::Snapshots => self.send_snapshots(&mut round, out, snapshot),
+                Turn::Paths => self.send_paths(&mut round, out),
             };
             match step {
                 Step::Full => break,
                 Step::Over { sent: true } => turns_without = 0,
                 Step::Over { sent: false } => turns_without += 1,
             }
-            (self.turn, self.turn_bytes) = match self.turn {
-                Turn::Deltas => (Turn::Snapshots, SNAPSHOT_TURN_BYTES),
-                Turn::Snapshots => (Turn::Deltas, DELTA_TURN_BYTES),
-            };
+            (self.turn, self.turn_bytes) = self.turn.next();
         }
-        self.is_drained = turns_without == 2;
+        self.is_drained = turns_without == Turn::COUNT;
         if round.tries == SNAPSHOT_TRIES_MAX {
             self.resume_rank = round.from_rank;
         }
@@ -735,7 +798,7 @@ impl ChunkStream {
     fn send_answers(&mut self, round: &mut Round, out: &mut Vec<u8>) -> bool {
         while let Some(answer) = self.answers.front() {
             let bytes = match answer {
-                Answer::Own(bytes) => bytes.len(),
+                Answer::Own(bytes) | Answer::RequestRefused(bytes) => bytes.len(),
                 Answer::Shared(bytes) => bytes.len(),
                 Answer::Pong { .. } => HEADER_BYTES + size_of::<wire::PongBody>(),
             };
@@ -748,6 +811,10 @@ impl ChunkStream {
                 Answer::Pong { number, tick } => {
                     self.pongs -= 1;
                     ServerMessage::Pong { number, tick }.encode(out);
+                }
+                Answer::RequestRefused(bytes) => {
+                    self.requests_refused -= 1;
+                    out.extend_from_slice(&bytes);
                 }
             }
         }
@@ -857,6 +924,24 @@ impl ChunkStream {
         encode_ends(&ends, out);
         self.late_ends.clear();
         true
+    }
+
+    fn send_paths(&mut self, round: &mut Round, out: &mut Vec<u8>) -> Step {
+        let mut sent = false;
+        while self.turn_bytes > 0
+            && let Some(frame) = self.paths.front()
+        {
+            if !round.take(frame.len()) {
+                return Step::Full;
+            }
+            let frame = self.paths.pop_front().expect("just seen");
+            self.turn_bytes = self.turn_bytes.saturating_sub(frame.len());
+            self.paths_bytes -= frame.len();
+            self.paths_sent_bytes += frame.len();
+            out.extend_from_slice(&frame);
+            sent = true;
+        }
+        Step::Over { sent }
     }
 
     fn send_snapshots(

@@ -460,3 +460,152 @@ layout!(
         value: u8,
     }
 );
+layout!(
+    /// PathRequest; the mode's name follows.
+    PathRequestHead, 36 {
+        /// Chosen by the client.
+        request: U32,
+        /// 0 a way, 1 only whether there is one.
+        what: u8,
+        /// Bytes of the mode's name.
+        mode_bytes: u8,
+        /// 0.
+        zero: U16,
+        /// How far around both ends the way may lead, in voxels.
+        around: U32,
+        /// Where from.
+        from: Position,
+        /// Where to.
+        to: Position,
+    }
+);
+layout!(
+    /// FieldRequest; the goals and the mode's name follow.
+    FieldRequestHead, 32 {
+        /// Chosen by the client.
+        request: U32,
+        /// Bytes of the mode's name.
+        mode_bytes: u8,
+        /// Number of goals.
+        goals: u8,
+        /// 0.
+        zero: U16,
+        /// The first voxel of the box.
+        first: Position,
+        /// One past its last.
+        end: Position,
+    }
+);
+layout!(
+    /// Cancel, whole.
+    CancelBody, 8 {
+        /// The request that is not wanted any more.
+        request: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// Modes; the modes follow.
+    ModesHead, 8 {
+        /// Number of modes.
+        count: U16,
+        /// 0.
+        zero: [u8; 6],
+    }
+);
+layout!(
+    /// One mode; its name follows.
+    ModeHead, 8 {
+        /// 0 walk, 1 fly, 2 swim, 3 dig.
+        medium: u8,
+        /// Bit 0 26 neighbours, 1 swims, 2 climbs.
+        flags: u8,
+        /// Voxels that the body is high.
+        height: u8,
+        /// Voxels that it is wide.
+        width: u8,
+        /// Voxels that it climbs in one step.
+        step_up: u8,
+        /// Voxels that it may fall.
+        drop: u8,
+        /// Bytes of the name.
+        name_bytes: u8,
+        /// 0.
+        zero: u8,
+    }
+);
+layout!(
+    /// PathAnswer; the waypoints follow.
+    PathAnswerHead, 40 {
+        /// The request that it answers.
+        request: U32,
+        /// Number of this part.
+        part: U16,
+        /// 1 in the last part.
+        last: u8,
+        /// 0 goal, 1 border, 2 unreachable, 3 too far.
+        end: u8,
+        /// What the whole way costs.
+        cost: U64,
+        /// Voxels that were looked at.
+        searched: U64,
+        /// The tick after which it is true.
+        tick: U64,
+        /// Number of waypoints in this part.
+        waypoints: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// FieldChunk; the moves and then the costs follow.
+    FieldChunkHead, 40 {
+        /// The request that it answers.
+        request: U32,
+        /// The chunk.
+        pos: Position,
+        /// The tick after which it is true.
+        tick: U64,
+        /// Form of the moves: 1 runs, 2 u4, 3 u8.
+        form: u8,
+        /// Bytes of each cost beyond the least: 0, 1, 2 or 4.
+        cost_bytes: u8,
+        /// 0.
+        zero: U16,
+        /// Number of runs, or entries of the table.
+        count: U32,
+        /// The least cost.
+        base: U32,
+        /// 0.
+        zero_2: U32,
+    }
+);
+layout!(
+    /// FieldState, whole.
+    FieldStateBody, 24 {
+        /// The request that it is about.
+        request: U32,
+        /// 0 stale, 1 current.
+        state: u8,
+        /// 0.
+        zero: [u8; 3],
+        /// The tick.
+        tick: U64,
+        /// Chunks of the field.
+        chunks: U32,
+        /// 0.
+        zero_2: U32,
+    }
+);
+layout!(
+    /// PathRefused; the text follows.
+    PathRefusedHead, 8 {
+        /// The request.
+        request: U32,
+        /// See [`crate::path::PathRefusal`].
+        code: U16,
+        /// Bytes of the text.
+        text_bytes: U16,
+    }
+);

@@ -3,17 +3,19 @@
 
 mod common;
 
-use common::{client_message, overlay_values, server_message};
+use common::{client_message, field_chunk, overlay_values, server_message};
 use proptest::prelude::*;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{HEADER_BYTES, PAYLOAD_TO_SERVER_BYTES_MAX};
 use terrane_protocol::message::{EditVoxel, Refused};
 use terrane_protocol::{
-    BodyFrames, BodyMove, ClientMessage, FrameReader, Kind, MAGIC, OverlayKind, ProtocolError, ServerMessage, Shape,
-    Towards,
+    BodyFrames, BodyMove, ClientMessage, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, PathPart,
+    PathRefusal, PathRefused, PathRequest, ProtocolError, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::Version;
+use terrane_world::path::mode::Modes;
+use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, BodyVoxel, Phase};
 use terrane_world::space::{ChunkPos, VoxelPos};
 
@@ -156,7 +158,7 @@ fn each_broken_rule_has_its_code() {
         ("an HTTP request", b"GET / HTTP/1.1\r\n".to_vec(), RefusedCode::BadMagic),
         ("length", raw(PAYLOAD_TO_SERVER_BYTES_MAX as u32 + 1, 3, 0, &[]), RefusedCode::FrameTooLong),
         ("largest length", raw(u32::MAX, 3, 0, &[]), RefusedCode::FrameTooLong),
-        ("kind", raw(8, 9, 0, &[0; 8]), RefusedCode::UnknownKind),
+        ("kind", raw(8, 10, 0, &[0; 8]), RefusedCode::UnknownKind),
         ("direction", raw(16, 0x8007, 0, &[0; 16]), RefusedCode::UnknownKind),
         ("flags", raw(8, 4, 1, &[0; 8]), RefusedCode::BadPayload),
         ("short ping", raw(7, 4, 0, &[0; 7]), RefusedCode::BadPayload),
@@ -213,6 +215,43 @@ fn a_long_text_is_cut_between_characters() {
 fn an_empty_box_is_a_subscription_to_nothing() {
     let shape = Shape::new_box([3, 3, 3], [3, 3, 3]).unwrap();
     assert!(shape.chunks().is_empty());
+}
+
+/// A frame towards the server with some bytes of its payload overwritten.
+fn spoiled_request(message: &ClientMessage, offset: usize, bytes: &[u8]) -> Result<ClientMessage, ProtocolError> {
+    let mut frame = Vec::new();
+    message.encode(&mut frame);
+    let mut payload = frame.split_off(HEADER_BYTES);
+    payload[offset..offset + bytes.len()].copy_from_slice(bytes);
+    ClientMessage::decode(message.kind(), &payload)
+}
+
+#[test]
+fn each_broken_rule_of_a_request_has_its_code() {
+    let mode = || "ground".to_owned();
+    let (from, to) = ([1, 2, 3], [i32::MAX; 3]);
+    let path = ClientMessage::Path(PathRequest { request: 7, wanted: Wanted::Way, around: 9, mode: mode(), from, to });
+    let field =
+        ClientMessage::Field(FieldRequest { request: 8, mode: mode(), goals: vec![from, to], first: to, end: from });
+    let cancel = ClientMessage::Cancel { request: 7 };
+    let cases: [(&str, &ClientMessage, usize, &[u8], RefusedCode); 11] = [
+        ("what is asked", &path, 4, &[2], RefusedCode::OutOfBounds),
+        ("no name", &path, 5, &[0], RefusedCode::OutOfBounds),
+        ("a long name", &path, 5, &[33], RefusedCode::OutOfBounds),
+        ("a name that is not there", &path, 5, &[7], RefusedCode::BadPayload),
+        ("reserved", &path, 7, &[1], RefusedCode::BadPayload),
+        ("a name that is no text", &path, 36, &[0xff], RefusedCode::BadPayload),
+        ("no goals", &field, 5, &[0], RefusedCode::OutOfBounds),
+        ("too many goals", &field, 5, &[17], RefusedCode::OutOfBounds),
+        ("goals that are not there", &field, 5, &[3], RefusedCode::BadPayload),
+        ("reserved in a field", &field, 6, &[1], RefusedCode::BadPayload),
+        ("reserved in a cancel", &cancel, 4, &[1], RefusedCode::BadPayload),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled_request(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+    assert!(spoiled_request(&path, 24, &[0xff; 12]).is_ok(), "a place outside the world is for the world to refuse");
 }
 
 /// A frame towards the client with some bytes of its payload overwritten.
@@ -325,6 +364,69 @@ fn an_overlay_takes_its_smallest_form_and_each_broken_rule_has_its_code() {
         let error = spoiled(message, offset, bytes).expect_err(name);
         assert_eq!(error.code(), code, "{name}: {error}");
     }
+}
+
+#[test]
+fn each_broken_rule_of_an_answer_about_paths_has_its_code() {
+    let modes = ServerMessage::Modes { modes: Modes::built_in().iter().cloned().collect() };
+    let waypoints = vec![VoxelPos::new(1, 2, 3).unwrap()];
+    let way = PathPart { request: 1, part: 0, last: true, end: End::Goal, cost: 5, searched: 6, tick: 7, waypoints };
+    let (way, state) = (
+        ServerMessage::PathAnswer(way),
+        ServerMessage::FieldState(FieldState { request: 1, current: true, tick: 2, chunks: 3 }),
+    );
+    let refused =
+        ServerMessage::PathRefused(PathRefused { request: 1, code: PathRefusal::TooFar, text: "too far".into() });
+    let (few, wide) = (ServerMessage::FieldChunk(field_chunk(3, 100, 70, 9)), field_chunk(30, 1, 70, 70_000));
+    let (runs, wide) = (ServerMessage::FieldChunk(field_chunk(1, 1, 70, 0)), ServerMessage::FieldChunk(wide));
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 20] = [
+        ("more modes than there are", &modes, 0, &[4], RefusedCode::BadPayload),
+        ("medium", &modes, 8, &[4], RefusedCode::OutOfBounds),
+        ("flags of a mode", &modes, 9, &[8], RefusedCode::OutOfBounds),
+        ("height", &modes, 10, &[0], RefusedCode::OutOfBounds),
+        ("width", &modes, 11, &[5], RefusedCode::OutOfBounds),
+        ("part", &way, 6, &[2], RefusedCode::OutOfBounds),
+        ("end", &way, 7, &[4], RefusedCode::OutOfBounds),
+        ("waypoints", &way, 32, &[2], RefusedCode::BadPayload),
+        ("too many waypoints", &way, 32, &[1, 0x10], RefusedCode::OutOfBounds),
+        ("a waypoint outside", &way, 44, &[0, 8, 0, 0], RefusedCode::OutOfBounds),
+        ("state", &state, 4, &[2], RefusedCode::OutOfBounds),
+        ("reserved in a state", &state, 20, &[1], RefusedCode::BadPayload),
+        ("code", &refused, 4, &[12], RefusedCode::OutOfBounds),
+        ("a text that is not there", &refused, 6, &[8], RefusedCode::BadPayload),
+        ("a form that no moves have", &few, 24, &[0], RefusedCode::OutOfBounds),
+        ("costs of three bytes", &wide, 25, &[3], RefusedCode::OutOfBounds),
+        ("costs that are not there", &few, 25, &[2], RefusedCode::BadPayload),
+        ("costs beyond what can be told", &wide, 32, &[0xff; 4], RefusedCode::OutOfBounds),
+        ("a move that there is not", &runs, 42, &[26], RefusedCode::OutOfBounds),
+        ("a number that is no move", &runs, 42, &[251], RefusedCode::OutOfBounds),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_chunk_of_a_field_takes_as_few_bytes_for_its_costs_as_they_need() {
+    let bytes = |spread: u32| {
+        let mut frame = Vec::new();
+        ServerMessage::FieldChunk(field_chunk(1, 1, 1_000_000, spread)).encode(&mut frame);
+        frame.len() - HEADER_BYTES - 40 - 3
+    };
+    assert_eq!([0, 255, 256, 65_535, 65_536].map(bytes), [0, 32_768, 2 * 32_768, 2 * 32_768, 4 * 32_768]);
+}
+
+#[test]
+fn a_way_of_many_waypoints_travels_in_parts() {
+    let waypoints: Vec<VoxelPos> = (0..10_000).map(|x| VoxelPos::new(x, 1, 2).unwrap()).collect();
+    let whole = PathPart { request: 1, part: 0, last: true, end: End::Goal, cost: 5, searched: 6, tick: 7, waypoints };
+    let parts = whole.clone().split();
+    let told: Vec<(u16, bool, usize)> = parts.iter().map(|part| (part.part, part.last, part.waypoints.len())).collect();
+    assert_eq!(told, [(0, false, 4_096), (1, false, 4_096), (2, true, 1_808)]);
+    assert_eq!(parts.iter().flat_map(|part| part.waypoints.clone()).collect::<Vec<_>>(), whole.waypoints);
+    let none = PathPart { waypoints: Vec::new(), ..whole };
+    assert_eq!(none.clone().split(), [none], "no way is one part too");
 }
 
 #[test]

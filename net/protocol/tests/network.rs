@@ -10,11 +10,13 @@ use std::sync::Arc;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{
     BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, OUTPUT_ANSWER_BYTES_MAX, PONGS_PENDING_MAX, REFUSALS_PENDING_MAX,
+    REQUESTS_REFUSED_PENDING_MAX,
 };
 use terrane_protocol::message::{Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
 use terrane_protocol::stream::{OverlayAnswer, registry_frames};
 use terrane_protocol::{
-    BodyFrames, BodyMove, ChunkStream, DeltaFrame, Kind, OverlayKind, OverlayKinds, ServerMessage, Shape,
+    BodyFrames, BodyMove, ChunkStream, DeltaFrame, FieldState, Kind, OverlayKind, OverlayKinds, PathRefusal,
+    PathRefused, ServerMessage, Shape,
 };
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
@@ -504,6 +506,32 @@ fn who_asks_without_reading_is_told_so() {
     assert_eq!(client.kinds, [Kind::Refused]);
     assert!(client.refused.unwrap().text.contains("read what comes"));
     assert!(stream.has_ended() && !stream.has_more());
+}
+
+#[test]
+fn answers_about_paths_have_turns_of_their_own_and_say_when_they_are_sent() {
+    let mut stream = ChunkStream::default();
+    let mut frame = Vec::new();
+    let state = FieldState { request: 1, current: true, tick: 3, chunks: 1 };
+    ServerMessage::FieldState(state).encode(&mut frame);
+    stream.offer_paths(frame.clone());
+    stream.offer_paths(frame.clone());
+    for request in 0..REQUESTS_REFUSED_PENDING_MAX as u32 {
+        let refused = PathRefused { request, code: PathRefusal::TooManyRequests, text: "too many".into() };
+        stream.refuse_request(refused).unwrap();
+    }
+    assert!(stream.has_more() && stream.take_paths_sent() == 0);
+    let refused = PathRefused { request: 99, code: PathRefusal::TooManyRequests, text: "too many".into() };
+    assert_eq!(stream.refuse_request(refused.clone()).unwrap_err().code(), RefusedCode::OutOfBounds);
+    let mut out = Vec::new();
+    stream.next(1 << 20, &mut out, &mut |_| None);
+    assert_eq!((stream.take_paths_sent(), stream.take_paths_sent()), (2 * frame.len(), 0));
+    assert!(!stream.has_more() && stream.held_bytes() == stream.unsent_bytes());
+    stream.refuse_request(refused).unwrap();
+    let mut client = Client::new();
+    client.receive(&out, 7, |_, _| {});
+    assert_eq!(client.requests_ended, (0..REQUESTS_REFUSED_PENDING_MAX as u32).collect::<Vec<_>>());
+    assert_eq!(client.kinds.iter().filter(|kind| **kind == Kind::FieldState).count(), 2);
 }
 
 #[test]

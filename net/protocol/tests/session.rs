@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 use terrane_protocol::error::RefusedCode;
-use terrane_protocol::limits::{EDITS_IN_FLIGHT_MAX, HELLO_WITHIN};
+use terrane_protocol::limits::{EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX};
 use terrane_protocol::message::{EditVoxel, Hello, SessionId};
-use terrane_protocol::{ClientMessage, Event, MAGIC, ProtocolError, Session, Shape};
+use terrane_protocol::{ClientMessage, Event, MAGIC, PathRefusal, PathRequest, ProtocolError, Session, Shape, Wanted};
 use terrane_world::block::BlockId;
 
 fn hello() -> ClientMessage {
@@ -193,4 +193,34 @@ fn who_sends_faster_than_ticks_decide_has_to_wait() {
         count += 1;
     }
     assert_eq!(count, 16);
+}
+
+fn ask(request: u32) -> ClientMessage {
+    let (wanted, mode) = (Wanted::Way, "ground".to_owned());
+    ClientMessage::Path(PathRequest { request, wanted, around: 8, mode, from: [0; 3], to: [1; 3] })
+}
+
+#[test]
+fn requests_are_open_until_they_are_finished_and_no_more_than_the_limit_are() {
+    let mut session = open(0);
+    let most = PATH_REQUESTS_MAX as u32;
+    let events = receive(&mut session, &(0..=most).map(ask).collect::<Vec<_>>()).unwrap();
+    assert!(events[..PATH_REQUESTS_MAX].iter().all(|event| matches!(event, Event::Path(_))));
+    let Event::TooManyRequests(refused) = &events[PATH_REQUESTS_MAX] else { panic!("{events:?}") };
+    assert_eq!((refused.request, refused.code), (most, PathRefusal::TooManyRequests));
+    session.finished(3);
+    assert!(matches!(receive(&mut session, &[ask(most)]).unwrap()[..], [Event::Path(_)]));
+    let error = receive(&mut session, &[ask(7)]).unwrap_err();
+    assert_eq!(error, ProtocolError::RequestInUse { request: 7 });
+    assert_eq!(error.code(), RefusedCode::OutOfBounds);
+}
+
+#[test]
+fn an_open_request_is_cancelled_once_and_another_not_at_all() {
+    let mut session = open(0);
+    let cancel = |request| ClientMessage::Cancel { request };
+    let events = receive(&mut session, &[ask(5), cancel(6), cancel(5), cancel(5), ClientMessage::Ping { number: 1 }]);
+    assert!(matches!(events.unwrap()[..], [Event::Path(_), Event::Cancel { request: 5 }, Event::Ping { .. }]));
+    session.finished(5);
+    assert!(matches!(receive(&mut session, &[cancel(5), ask(5)]).unwrap()[..], [Event::Path(_)]));
 }

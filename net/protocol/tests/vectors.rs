@@ -15,11 +15,16 @@ use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
 use terrane_protocol::{
-    ClientMessage, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, ServerMessage, Shape, Towards,
+    ClientMessage, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, PathPart,
+    PathRefusal, PathRefused, PathRequest, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::path::flow;
+use terrane_world::path::mode::{Medium, Mode};
+use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
+use terrane_world::relax::EXITS;
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 
 fn directory() -> PathBuf {
@@ -71,7 +76,55 @@ fn client_json(message: &ClientMessage) -> Value {
             "power": power,
         }),
         ClientMessage::Overlay { kinds } => json!({ "kind": Kind::Overlay.number(), "kinds": kinds.mask() }),
+        ClientMessage::Path(ask) => json!({
+            "kind": Kind::PathRequest.number(),
+            "request": ask.request,
+            "wanted": ask.wanted as u8,
+            "around": ask.around,
+            "mode": ask.mode,
+            "from": ask.from,
+            "to": ask.to,
+        }),
+        ClientMessage::Field(ask) => json!({
+            "kind": Kind::FieldRequest.number(),
+            "request": ask.request,
+            "mode": ask.mode,
+            "goals": ask.goals,
+            "first": ask.first,
+            "past_last": ask.end,
+        }),
+        ClientMessage::Cancel { request } => json!({ "kind": Kind::Cancel.number(), "request": request }),
     }
+}
+
+fn mode_json(mode: &Mode) -> Value {
+    let media = [Medium::Walk, Medium::Fly, Medium::Swim, Medium::Dig];
+    json!({
+        "name": mode.name,
+        "medium": media.iter().position(|medium| *medium == mode.medium),
+        "diagonal": mode.diagonal,
+        "swim": mode.swim,
+        "climb": mode.climb,
+        "height": mode.height,
+        "width": mode.width,
+        "step_up": mode.step_up,
+        "drop": mode.drop,
+    })
+}
+
+fn part_json(part: &PathPart) -> Value {
+    let ends = [End::Goal, End::Border, End::Unreachable, End::TooFar];
+    json!({
+        "kind": Kind::PathAnswer.number(),
+        "request": part.request,
+        "part": part.part,
+        "last": part.last,
+        "end": ends.iter().position(|end| *end == part.end),
+        "cost": part.cost.to_string(),
+        "searched": part.searched.to_string(),
+        "tick": part.tick.to_string(),
+        "waypoints": part.waypoints.iter().map(|at| at.to_array()).collect::<Vec<_>>(),
+    })
 }
 
 fn welcome_json(welcome: &Welcome) -> Value {
@@ -192,6 +245,34 @@ fn server_json(message: &ServerMessage) -> Value {
                 [0usize, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map(|index| json!([index, values[index]]))
             }),
         }),
+        ServerMessage::Modes { modes } => {
+            json!({ "kind": kind, "modes": modes.iter().map(mode_json).collect::<Vec<_>>() })
+        }
+        ServerMessage::PathAnswer(part) => part_json(part),
+        ServerMessage::FieldChunk(chunk) => json!({
+            "kind": kind,
+            "request": chunk.request,
+            "pos": chunk.pos.to_array(),
+            "tick": chunk.tick.to_string(),
+            "moves": Vec::from(
+                [0usize, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map(|index| json!([index, chunk.moves[index]]))
+            ),
+            "costs": chunk.costs.len(),
+            "first_costs": &chunk.costs[..chunk.costs.len().min(4)],
+        }),
+        ServerMessage::FieldState(state) => json!({
+            "kind": kind,
+            "request": state.request,
+            "current": state.current,
+            "tick": state.tick.to_string(),
+            "chunks": state.chunks,
+        }),
+        ServerMessage::PathRefused(refused) => json!({
+            "kind": kind,
+            "request": refused.request,
+            "code": refused.code as u16,
+            "text": refused.text,
+        }),
         ServerMessage::Refused(refused) => {
             json!({ "kind": kind, "code": refused.code.number(), "text": refused.text })
         }
@@ -223,6 +304,77 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
         ("overlay", ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Support, true) }),
         ("overlay_light", ClientMessage::Overlay { kinds: OverlayKinds::NONE.with(OverlayKind::Light, true) }),
         ("ping", ClientMessage::Ping { number: 0xfedc_ba98_7654_3210 }),
+        ("path_request", ClientMessage::Path(path_request(Wanted::Way))),
+        ("path_request_reachable", ClientMessage::Path(path_request(Wanted::Reachable))),
+        (
+            "field_request",
+            ClientMessage::Field(FieldRequest {
+                request: 4_000_000_001,
+                mode: "ground".into(),
+                goals: vec![[1, -2, 3], [-1_073_741_824, 2_047, i32::MAX]],
+                first: [-64, 0, -64],
+                end: [64, 96, 64],
+            }),
+        ),
+        ("cancel", ClientMessage::Cancel { request: 4_000_000_000 }),
+    ]
+}
+
+fn path_request(wanted: Wanted) -> PathRequest {
+    let (from, to) = ([-12, 71, 1_000_000_000], [i32::MIN, 80, 7]);
+    PathRequest { request: 4_000_000_000, wanted, around: 128, mode: "spider".into(), from, to }
+}
+
+fn paths() -> Vec<(&'static str, ServerMessage)> {
+    let mode = |name: &str, medium, [diagonal, swim, climb]: [bool; 3], height| Mode {
+        name: name.into(),
+        medium,
+        diagonal,
+        height,
+        width: 2,
+        step_up: 4,
+        drop: 14,
+        swim,
+        climb,
+    };
+    let modes = vec![
+        mode("fly", Medium::Fly, [true, false, false], 1),
+        mode("ground", Medium::Walk, [false, true, true], 8),
+        mode("mole", Medium::Dig, [false, false, false], 1),
+        mode("squid-2", Medium::Swim, [false, false, false], 3),
+    ];
+    let at = |x, y, z| VoxelPos::new(x, y, z).unwrap();
+    let part = |part, last, end, waypoints| PathPart {
+        request: 4_000_000_000,
+        part,
+        last,
+        end,
+        cost: 9_007_199_254_740_993,
+        searched: 12_345,
+        tick: 9_007_199_254_740_995,
+        waypoints,
+    };
+    let field = |kinds, run, spread| ServerMessage::FieldChunk(common::field_chunk(kinds, run, 1_000_000, spread));
+    let (request, tick, chunks) = (4_000_000_001, 9_007_199_254_740_996, 48);
+    vec![
+        ("modes", ServerMessage::Modes { modes }),
+        ("path_answer", part(7, false, End::Border, vec![at(-12, 71, 1_000_000_000), at(1, -2_048, 3)]).into()),
+        ("path_answer_none", part(0, true, End::Unreachable, Vec::new()).into()),
+        ("field_chunk_runs", field(1, 1, 255)),
+        ("field_chunk_closed", field(30, 32_768, 0)),
+        ("field_chunk_u4", field(14, 1, 65_535)),
+        ("field_chunk_u8", field(30, 1, 65_535)),
+        ("field_chunk_wide", field(400, 1, 1 << 30)),
+        ("field_state_stale", ServerMessage::FieldState(FieldState { request, current: false, tick, chunks })),
+        ("field_state", ServerMessage::FieldState(FieldState { request, current: true, tick, chunks })),
+        (
+            "path_refused",
+            ServerMessage::PathRefused(PathRefused {
+                request: 4_000_000_000,
+                code: PathRefusal::GoalBlocked,
+                text: "7,80,9 is no place for mode ground: stone is in the way – ask for another".into(),
+            }),
+        ),
     ]
 }
 
@@ -341,6 +493,7 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     messages.extend(snapshots());
     messages.extend(bodies());
     messages.extend(overlays());
+    messages.extend(paths());
     messages
 }
 
@@ -362,6 +515,22 @@ fn check(name: &str, frame: &[u8], value: &Value) {
     assert_eq!(&stored, value, "{name}.json");
 }
 
+fn check_json(name: &str, value: &Value) {
+    let path = directory().join(name);
+    if std::env::var_os("TERRANE_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, format!("{value}\n")).unwrap();
+    }
+    let stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(&stored, value, "{}", path.display());
+}
+
+/// What the moves of a field mean.
+#[test]
+fn the_file_of_moves_is_how_this_crate_numbers_them() {
+    let instead = [flow::GOAL, flow::TOO_FAR, flow::UNREACHABLE, flow::BLOCKED];
+    check_json("exits.json", &json!({ "exits": EXITS, "instead_of_a_move": instead }));
+}
+
 /// How a body falls, tick by tick, for clients that carry it on between two messages.
 #[test]
 fn the_file_of_a_fall_is_how_this_crate_lets_bodies_fall() {
@@ -371,12 +540,7 @@ fn the_file_of_a_fall_is_how_this_crate_lets_bodies_fall() {
         now = now.fallen_on();
         ticks.push([now.fallen, u32::from(now.velocity)]);
     }
-    let (path, value) = (directory().join("fall.json"), json!({ "fallen_and_velocity": ticks }));
-    if std::env::var_os("TERRANE_WRITE_VECTORS").is_some() {
-        std::fs::write(&path, format!("{value}\n")).unwrap();
-    }
-    let stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    assert_eq!(stored, value, "{}", path.display());
+    check_json("fall.json", &json!({ "fallen_and_velocity": ticks }));
 }
 
 #[test]

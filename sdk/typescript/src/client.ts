@@ -7,12 +7,13 @@
 import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
 import { ProtocolError } from "./bytes.ts";
 import {
-  encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds,
+  encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds, Wanted,
   type Acknowledge, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type Delta, type Edit,
-  type EditVoxel, type Forget, type Frame, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
+  type EditVoxel, type Forget, type Frame, type Mode, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
 } from "./frames.ts";
 import { MAGIC, MAX_EDIT_VOXELS_PER_FRAME, PROTOCOL_VERSION } from "./limits.ts";
 import { AT_REST, type Fall } from "./fall.ts";
+import { Paths, type Box, type Field, type FieldEvent, type PathOptions, type Reachability, type Way } from "./paths.ts";
 import { FrameReader } from "./reader.ts";
 
 /** A chunk as the client holds it. */
@@ -72,6 +73,11 @@ export class Client {
   private readonly falling = new Map<number, HeldBody>();
   /** The parts that have come of a body of several. */
   private arriving: BodyPart[] = [];
+  private readonly paths = new Paths((frame) => {
+    if (this.welcomed) {
+      this.output.push(encodeFrame(frame));
+    }
+  });
   private overlays = 0;
   private session: Uint8Array = NEW_SESSION;
   private nextSequence = 1n;
@@ -107,6 +113,11 @@ export class Client {
   /** All blocks known so far; the index is the id. */
   get registry(): readonly BlockEntry[] {
     return this.blocks;
+  }
+
+  /** The movement modes of the world; empty before the server has told them. */
+  get modes(): readonly Mode[] {
+    return this.paths.modes;
   }
 
   /** All chunks held. */
@@ -169,6 +180,7 @@ export class Client {
     this.arriving = [];
     this.falling.forEach((body) => this.events.push({ kind: "bodyEnded", body }));
     this.falling.clear();
+    this.paths.closed();
   }
 
   /** Takes the next bytes of the stream. Throws ProtocolError; the shell then closes the connection. */
@@ -228,6 +240,28 @@ export class Client {
     return input.sequence;
   }
 
+  /**
+   * Asks for a way; rejects with a PathRefusedError where the server refuses. It is asked again after a reconnect. The
+   * connection's `flush` sends it.
+   */
+  path(from: Position, to: Position, options: PathOptions = {}): Promise<Way> {
+    return this.paths.ask(Wanted.way, from, to, options);
+  }
+
+  /** Asks whether there is a way; otherwise as `path`. */
+  async reachable(from: Position, to: Position, options: PathOptions = {}): Promise<Reachability> {
+    const { end, searched, tick } = await this.paths.ask(Wanted.reachable, from, to, options);
+    return { end, searched, tick };
+  }
+
+  /**
+   * Opens a field: from each voxel of a box the way to the nearest goal. It follows the world until it is cancelled, also
+   * across reconnects, and the listener hears of it. Throws ProtocolError for what can't be asked.
+   */
+  field(goals: readonly Position[], mode: string, box: Box, listener: (event: FieldEvent) => void = () => {}): Field {
+    return this.paths.open(goals, mode, box, listener);
+  }
+
   /** Says which overlays are wanted, a bit for each OverlayKind; holds across reconnects. */
   wantOverlays(kinds: number): void {
     this.overlays = kinds;
@@ -268,6 +302,13 @@ export class Client {
         this.events.push({ kind: "overlay", position, overlay, values });
         return;
       }
+      case "modes":
+        this.paths.modes = frame.modes;
+        return;
+      case "pathAnswer": return this.paths.handleAnswer(frame);
+      case "fieldChunk": return this.paths.handleChunk(frame);
+      case "fieldState": return this.paths.handleState(frame);
+      case "pathRefused": return this.paths.handleRefused(frame);
       case "refused": return this.handleRefused(frame);
       case "pong":
         this.noteTick(nowMs, frame.tick);
@@ -306,6 +347,7 @@ export class Client {
     if (this.shape !== null) {
       this.sendSubscribe(this.shape);
     }
+    this.paths.welcomed();
   }
 
   private resume(welcome: Welcome): void {

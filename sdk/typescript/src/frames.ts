@@ -6,6 +6,7 @@
  */
 import { ByteReader, ByteWriter, ProtocolError, utf8 } from "./bytes.ts";
 import { BodyPhase, VELOCITY_LIMIT } from "./fall.ts";
+import { costPacking, decodeCosts, encodeCosts } from "./field.ts";
 import * as limits from "./limits.ts";
 import { decodeOverlayValues, encodeOverlayValues } from "./overlay.ts";
 
@@ -196,16 +197,107 @@ export interface OverlayData {
   /** A byte a voxel in local-index order; null if the world knows no such thing. */
   readonly values: Uint8Array | null;
 }
+/** What is asked of a way; the numbers are the wire's. */
+export const Wanted = { way: 0, reachable: 1 } as const;
+/** A question about the way between two voxels. */
+export interface PathRequest {
+  readonly kind: "pathRequest";
+  readonly request: number;
+  /** See Wanted. */
+  readonly wanted: number;
+  /** How far around both ends the way may lead, in voxels. */
+  readonly around: number;
+  readonly mode: string;
+  readonly from: Position;
+  readonly to: Position;
+}
+/** A wish for a field over the box from `first` to before `end`, in voxels. */
+export interface FieldRequest {
+  readonly kind: "fieldRequest";
+  readonly request: number;
+  readonly mode: string;
+  readonly goals: readonly Position[];
+  readonly first: Position;
+  readonly end: Position;
+}
+export interface Cancel {
+  readonly kind: "cancel";
+  readonly request: number;
+}
+/** Which of a block's costs a mode pays; the numbers are the wire's. */
+export const Medium = { walk: 0, fly: 1, swim: 2, dig: 3 } as const;
+/** A movement mode of the world. */
+export interface Mode {
+  readonly name: string;
+  /** See Medium. */
+  readonly medium: number;
+  /** Whether it moves over edges and corners too. */
+  readonly diagonal: boolean;
+  readonly swim: boolean;
+  readonly climb: boolean;
+  readonly height: number;
+  readonly width: number;
+  readonly stepUp: number;
+  readonly drop: number;
+}
+export interface Modes {
+  readonly kind: "modes";
+  readonly modes: readonly Mode[];
+}
+/** How far a way leads; the numbers are the wire's. */
+export const PathEnd = { goal: 0, border: 1, unreachable: 2, tooFar: 3 } as const;
+/** A part of a way. */
+export interface PathAnswer {
+  readonly kind: "pathAnswer";
+  readonly request: number;
+  readonly part: number;
+  readonly last: boolean;
+  /** See PathEnd. */
+  readonly end: number;
+  readonly cost: bigint;
+  readonly searched: bigint;
+  /** It is true after this tick. */
+  readonly tick: bigint;
+  readonly waypoints: readonly Position[];
+}
+/** What a field says of a chunk. */
+export interface FieldChunk {
+  readonly kind: "fieldChunk";
+  readonly request: number;
+  readonly chunk: Position;
+  /** It is true after this tick. */
+  readonly tick: bigint;
+  /** For each voxel in local-index order the number of its move in EXITS, or one of FieldMove. */
+  readonly moves: Uint8Array;
+  /** What the way costs from each voxel that has a move, in local-index order. */
+  readonly costs: Uint32Array;
+}
+export interface FieldState {
+  readonly kind: "fieldState";
+  readonly request: number;
+  readonly current: boolean;
+  readonly tick: bigint;
+  readonly chunks: number;
+}
+/** The end of a request without an answer. */
+export interface PathRefused {
+  readonly kind: "pathRefused";
+  readonly request: number;
+  /** See PathRefusal. */
+  readonly code: number;
+  readonly text: string;
+}
 export interface Refused {
   readonly kind: "refused";
   readonly code: number;
   readonly text: string;
 }
 
-export type ClientFrame = Hello | Subscribe | Edit | Ping | Blast | OverlayWish;
+export type ClientFrame =
+  | Hello | Subscribe | Edit | Ping | Blast | OverlayWish | PathRequest | FieldRequest | Cancel;
 export type ServerFrame =
   | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | BodyPart | BodyMoves | BodyEnds
-  | OverlayData | Refused;
+  | OverlayData | Modes | PathAnswer | FieldChunk | FieldState | PathRefused | Refused;
 export type Frame = ClientFrame | ServerFrame;
 
 /** Why an input was refused, for a person. */
@@ -222,6 +314,21 @@ export const REFUSAL_REASONS: Readonly<Record<number, string>> = {
  * Light: of the sky in the high four bits, of blocks in the low four.
  */
 export const OverlayKind = { support: 0, light: 1 } as const;
+
+/** Why a request for a way or a field is not answered, or no longer; the numbers are the wire's. */
+export const PathRefusal = {
+  mode: 1,
+  outsideWorld: 2,
+  startBlocked: 3,
+  goalBlocked: 4,
+  tooFar: 5,
+  box: 6,
+  goalOutsideBox: 7,
+  tooManyRequests: 8,
+  unreadable: 9,
+  noRoom: 10,
+  cancelled: 11,
+} as const;
 
 /** Refused codes that the client acts on. */
 export const RefusedCode = {
@@ -241,6 +348,9 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   ping: 0x0004,
   blast: 0x0005,
   overlay: 0x0006,
+  pathRequest: 0x0007,
+  fieldRequest: 0x0008,
+  cancel: 0x0009,
   welcome: 0x8001,
   registry: 0x8002,
   snapshot: 0x8003,
@@ -253,6 +363,11 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   bodyMoves: 0x800a,
   bodyEnds: 0x800b,
   overlayData: 0x800c,
+  modes: 0x800d,
+  pathAnswer: 0x800e,
+  fieldChunk: 0x800f,
+  fieldState: 0x8010,
+  pathRefused: 0x8011,
   refused: 0x80ff,
 };
 
@@ -263,6 +378,9 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x0004: ["ping", decodePing],
   0x0005: ["blast", decodeBlast],
   0x0006: ["overlay", decodeOverlayWish],
+  0x0007: ["pathRequest", decodePathRequest],
+  0x0008: ["fieldRequest", decodeFieldRequest],
+  0x0009: ["cancel", decodeCancel],
   0x8001: ["welcome", decodeWelcome],
   0x8002: ["registry", decodeRegistry],
   0x8003: ["snapshot", decodeSnapshot],
@@ -275,6 +393,11 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x800a: ["bodyMoves", decodeBodyMoves],
   0x800b: ["bodyEnds", decodeBodyEnds],
   0x800c: ["overlayData", decodeOverlayData],
+  0x800d: ["modes", decodeModes],
+  0x800e: ["pathAnswer", decodePathAnswer],
+  0x800f: ["fieldChunk", decodeFieldChunk],
+  0x8010: ["fieldState", decodeFieldState],
+  0x8011: ["pathRefused", decodePathRefused],
   0x80ff: ["refused", decodeRefused],
 };
 
@@ -326,6 +449,9 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "ping": return writer.u64(frame.number);
     case "blast": return encodeBlast(writer, frame);
     case "overlay": return encodeOverlayWish(writer, frame);
+    case "pathRequest": return encodePathRequest(writer, frame);
+    case "fieldRequest": return encodeFieldRequest(writer, frame);
+    case "cancel": return encodeCancel(writer, frame);
     case "welcome": return encodeWelcome(writer, frame);
     case "registry": return encodeRegistry(writer, frame);
     case "snapshot": return encodeSnapshot(writer, frame);
@@ -338,6 +464,11 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "bodyMoves": return encodeBodyMoves(writer, frame);
     case "bodyEnds": return encodeBodyEnds(writer, frame);
     case "overlayData": return encodeOverlayData(writer, frame);
+    case "modes": return encodeModes(writer, frame);
+    case "pathAnswer": return encodePathAnswer(writer, frame);
+    case "fieldChunk": return encodeFieldChunk(writer, frame);
+    case "fieldState": return encodeFieldState(writer, frame);
+    case "pathRefused": return encodePathRefused(writer, frame);
     case "refused": return encodeRefused(writer, frame);
   }
 }
@@ -944,6 +1075,222 @@ function encodeOverlayData(writer: ByteWriter, { chunk, overlay, version, values
   writeVersion(writer, version);
   writer.u32(count);
   writer.zeros(4);
+  writer.put(bytes);
+}
+
+// Paths
+
+function readFlag(reader: ByteReader, what: string): boolean {
+  const value = reader.u8();
+  if (value > 1) {
+    throw reader.fail(`${what} ${value} must be 0 or 1`);
+  }
+  return value === 1;
+}
+
+function readModeName(reader: ByteReader, byteCount: number): string {
+  if (byteCount < 1 || byteCount > limits.MAX_MODE_NAME_BYTES) {
+    throw reader.fail(`a mode's name of ${byteCount} bytes, 1 to ${limits.MAX_MODE_NAME_BYTES} allowed`);
+  }
+  return reader.text(byteCount);
+}
+
+function modeName(name: string, where: string): Uint8Array {
+  const bytes = utf8(name);
+  require(bytes.length >= 1 && bytes.length <= limits.MAX_MODE_NAME_BYTES, `a mode's name of ${bytes.length} bytes`, where);
+  return bytes;
+}
+
+function decodePathRequest(reader: ByteReader): PathRequest {
+  const request = reader.u32();
+  const wanted = reader.u8();
+  if (wanted > Wanted.reachable) {
+    throw reader.fail(`${wanted} is nothing that can be asked`);
+  }
+  const nameBytes = reader.u8();
+  reader.zeros(2);
+  const around = reader.u32();
+  const [from, to] = [readPosition(reader), readPosition(reader)];
+  return { kind: "pathRequest", request, wanted, around, mode: readModeName(reader, nameBytes), from, to };
+}
+
+function encodePathRequest(writer: ByteWriter, ask: PathRequest): void {
+  const name = modeName(ask.mode, "pathRequest");
+  writer.u32(ask.request);
+  writer.u8(ask.wanted);
+  writer.u8(name.length);
+  writer.zeros(2);
+  writer.u32(ask.around);
+  writePosition(writer, ask.from);
+  writePosition(writer, ask.to);
+  writer.put(name);
+}
+
+function decodeFieldRequest(reader: ByteReader): FieldRequest {
+  const request = reader.u32();
+  const [nameBytes, count] = [reader.u8(), reader.u8()];
+  if (count < 1 || count > limits.MAX_GOALS) {
+    throw reader.fail(`${count} goals, 1 to ${limits.MAX_GOALS} allowed`);
+  }
+  reader.zeros(2);
+  const [first, end] = [readPosition(reader), readPosition(reader)];
+  const goals = Array.from({ length: count }, () => readPosition(reader));
+  return { kind: "fieldRequest", request, mode: readModeName(reader, nameBytes), goals, first, end };
+}
+
+function encodeFieldRequest(writer: ByteWriter, ask: FieldRequest): void {
+  const name = modeName(ask.mode, "fieldRequest");
+  const count = ask.goals.length;
+  require(count >= 1 && count <= limits.MAX_GOALS, `${count} goals, 1 to ${limits.MAX_GOALS} allowed`, "fieldRequest");
+  writer.u32(ask.request);
+  writer.u8(name.length);
+  writer.u8(count);
+  writer.zeros(2);
+  writePosition(writer, ask.first);
+  writePosition(writer, ask.end);
+  ask.goals.forEach((goal) => writePosition(writer, goal));
+  writer.put(name);
+}
+
+function decodeCancel(reader: ByteReader): Cancel {
+  const request = reader.u32();
+  reader.zeros(4);
+  return { kind: "cancel", request };
+}
+
+function encodeCancel(writer: ByteWriter, { request }: Cancel): void {
+  writer.u32(request);
+  writer.zeros(4);
+}
+
+function decodeModes(reader: ByteReader): Modes {
+  const count = reader.u16();
+  if (count > limits.MAX_MODES) {
+    throw reader.fail(`${count} modes, at most ${limits.MAX_MODES}`);
+  }
+  reader.zeros(6);
+  return { kind: "modes", modes: Array.from({ length: count }, () => decodeMode(reader)) };
+}
+
+function decodeMode(reader: ByteReader): Mode {
+  const [medium, flags] = [reader.u8(), reader.u8()];
+  const [height, width, stepUp, drop] = [reader.u8(), reader.u8(), reader.u8(), reader.u8()];
+  const nameBytes = reader.u8();
+  reader.zeros(1);
+  const isSound = medium <= Medium.dig && flags <= 7 && height >= 1 && height <= 8 && width >= 1 && width <= 4
+    && stepUp <= 4 && drop <= 14;
+  if (!isSound) {
+    throw reader.fail(`a mode of medium ${medium}, flags ${flags}, ${width} wide and ${height} high, up ${stepUp}, down ${drop}`);
+  }
+  const [diagonal, swim, climb] = [(flags & 1) !== 0, (flags & 2) !== 0, (flags & 4) !== 0];
+  return { name: readModeName(reader, nameBytes), medium, diagonal, swim, climb, height, width, stepUp, drop };
+}
+
+function encodeModes(writer: ByteWriter, { modes }: Modes): void {
+  writer.u16(modes.length);
+  writer.zeros(6);
+  for (const mode of modes) {
+    const name = modeName(mode.name, "modes");
+    const flags = Number(mode.diagonal) | Number(mode.swim) << 1 | Number(mode.climb) << 2;
+    [mode.medium, flags, mode.height, mode.width, mode.stepUp, mode.drop, name.length, 0].forEach((value) => writer.u8(value));
+    writer.put(name);
+  }
+}
+
+function decodePathAnswer(reader: ByteReader): PathAnswer {
+  const [request, part] = [reader.u32(), reader.u16()];
+  const last = readFlag(reader, "the mark of a last part");
+  const end = reader.u8();
+  if (end > PathEnd.tooFar) {
+    throw reader.fail(`a way that ends as ${end}`);
+  }
+  const [cost, searched, tick] = [reader.u64(), reader.u64(), reader.u64()];
+  const count = reader.u32();
+  if (count > limits.MAX_PART_WAYPOINTS) {
+    throw reader.fail(`${count} waypoints, at most ${limits.MAX_PART_WAYPOINTS}`);
+  }
+  reader.zeros(4);
+  const waypoints: Position[] = [];
+  for (let index = 0; index < count; index += 1) {
+    waypoints.push(readVoxelPosition(reader));
+  }
+  return { kind: "pathAnswer", request, part, last, end, cost, searched, tick, waypoints };
+}
+
+function encodePathAnswer(writer: ByteWriter, answer: PathAnswer): void {
+  writer.u32(answer.request);
+  writer.u16(answer.part);
+  writer.u8(Number(answer.last));
+  writer.u8(answer.end);
+  [answer.cost, answer.searched, answer.tick].forEach((value) => writer.u64(value));
+  writer.u32(answer.waypoints.length);
+  writer.zeros(4);
+  answer.waypoints.forEach((waypoint) => writePosition(writer, waypoint));
+}
+
+function decodeFieldChunk(reader: ByteReader): FieldChunk {
+  const request = reader.u32();
+  const chunk = readChunkPosition(reader);
+  const tick = reader.u64();
+  const [form, costBytes] = [reader.u8(), reader.u8()];
+  reader.zeros(2);
+  const [count, base] = [reader.u32(), reader.u32()];
+  reader.zeros(4);
+  const moves = decodeOverlayValues(reader, form, count);
+  if (moves === null) {
+    throw reader.fail("a field's chunk without moves");
+  }
+  return { kind: "fieldChunk", request, chunk, tick, moves, costs: decodeCosts(reader, moves, base, costBytes) };
+}
+
+function encodeFieldChunk(writer: ByteWriter, field: FieldChunk): void {
+  const { form, count, bytes } = encodeOverlayValues(field.moves);
+  const { base, costBytes } = costPacking(field.costs);
+  writer.u32(field.request);
+  writePosition(writer, field.chunk);
+  writer.u64(field.tick);
+  writer.u8(form);
+  writer.u8(costBytes);
+  writer.zeros(2);
+  writer.u32(count);
+  writer.u32(base);
+  writer.zeros(4);
+  writer.put(bytes);
+  encodeCosts(writer, field.costs, base, costBytes);
+}
+
+function decodeFieldState(reader: ByteReader): FieldState {
+  const request = reader.u32();
+  const current = readFlag(reader, "the state of a field");
+  reader.zeros(3);
+  const tick = reader.u64();
+  const chunks = reader.u32();
+  reader.zeros(4);
+  return { kind: "fieldState", request, current, tick, chunks };
+}
+
+function encodeFieldState(writer: ByteWriter, state: FieldState): void {
+  writer.u32(state.request);
+  writer.u8(Number(state.current));
+  writer.zeros(3);
+  writer.u64(state.tick);
+  writer.u32(state.chunks);
+  writer.zeros(4);
+}
+
+function decodePathRefused(reader: ByteReader): PathRefused {
+  const [request, code, byteCount] = [reader.u32(), reader.u16(), reader.u16()];
+  if (code < 1 || code > PathRefusal.cancelled) {
+    throw reader.fail(`a request refused for reason ${code}`);
+  }
+  return { kind: "pathRefused", request, code, text: reader.text(byteCount) };
+}
+
+function encodePathRefused(writer: ByteWriter, { request, code, text }: PathRefused): void {
+  const bytes = utf8(text);
+  writer.u32(request);
+  writer.u16(code);
+  writer.u16(bytes.length);
   writer.put(bytes);
 }
 

@@ -4,7 +4,11 @@ export * from "./chunk.ts";
 export * from "./client.ts";
 export * from "./connection.ts";
 export * from "./fall.ts";
+export { EXITS, FieldMove } from "./field.ts";
 export * from "./frames.ts";
 export * from "./limits.ts";
 export * from "./overlay.ts";
+export {
+  Field, PathRefusedError, type Box, type End, type FieldEvent, type PathOptions, type Reachability, type Way,
+} from "./paths.ts";
 export * from "./reader.ts";

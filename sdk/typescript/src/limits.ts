@@ -33,6 +33,16 @@ export const MAX_BODY_VOXELS = 262_144;
 export const MAX_BODY_WIDTH = 64;
 /** Most bodies that a client is told of at a time. */
 export const MAX_BODIES = 4_096;
+/** Most bytes of a movement mode's name. */
+export const MAX_MODE_NAME_BYTES = 32;
+/** Most movement modes of a world. */
+export const MAX_MODES = 128;
+/** Most goals of one field. */
+export const MAX_GOALS = 16;
+/** Most waypoints in one PathAnswer. */
+export const MAX_PART_WAYPOINTS = 4_096;
+/** Most requests for ways and fields that a client may have open. */
+export const MAX_OPEN_REQUESTS = 32;
 /** Voxels along one side of a chunk. */
 export const CHUNK_SIDE = 32;
 /** Voxels in a chunk. */

@@ -1,7 +1,8 @@
 /** The client machine against a scripted server: resume, re-sent edits, version mismatch, damage. */
 import {
-  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FrameReader, MAGIC, OverlayKind, packVoxels,
-  type BodyPart, type ClientEvent, type ConnectionState, type Frame, type Position, type Socket, type Welcome,
+  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FieldMove, FrameReader, MAGIC, OverlayKind,
+  packVoxels, PathRefusal, PathRefusedError, ProtocolError,
+  type BodyPart, type ClientEvent, type ConnectionState, type FieldEvent, type Frame, type Position, type Socket, type Welcome,
 } from "../src/index.ts";
 
 const WELCOME: Welcome = {
@@ -230,4 +231,96 @@ test("a falling body stops above what is in its way, as the server's does", () =
     fall = fallOn(fall, (step) => step < 3);
   }
   expect(fall).toEqual({ fallen: 512, velocity: 0, phase: 1 });
+});
+
+const FIELD_BOX = { first: [0, 0, 0], end: [32, 32, 32] } as const;
+
+/** Every voxel of a chunk goes up, at a cost of its index. */
+function fieldChunk(request: number, tick: bigint): Frame {
+  const moves = new Uint8Array(32_768).fill(1);
+  moves.fill(FieldMove.blocked, 0, 32);
+  moves[32] = FieldMove.goal;
+  const costs = Uint32Array.from({ length: 32_768 - 33 }, (_, index) => 100 + index);
+  return { kind: "fieldChunk", request, chunk: [0, 0, 0], tick, moves, costs };
+}
+
+test("a way comes in parts, and whether there is one in one", async () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  server.heard();
+  const modes = [{ name: "fly", medium: 1, diagonal: false, swim: false, climb: false, height: 1, width: 1, stepUp: 0, drop: 0 }];
+  server.say({ kind: "modes", modes });
+  expect(client.modes).toEqual(modes);
+  const way = client.path([0, 1, 0], [9, 1, 0], { mode: "fly", around: 16 });
+  const reachable = client.reachable([0, 1, 0], [9, 1, 0]);
+  expect(server.heard()).toEqual([
+    { kind: "pathRequest", request: 1, wanted: 0, around: 16, mode: "fly", from: [0, 1, 0], to: [9, 1, 0] },
+    { kind: "pathRequest", request: 2, wanted: 1, around: 128, mode: "ground", from: [0, 1, 0], to: [9, 1, 0] },
+  ]);
+  const answer = { kind: "pathAnswer", end: 0, cost: 20n, searched: 9n, tick: 7n } as const;
+  server.say(
+    { ...answer, request: 1, part: 0, last: false, waypoints: [[0, 1, 0]] },
+    { ...answer, request: 2, part: 0, last: true, end: 2, cost: 0n, waypoints: [] },
+    { ...answer, request: 1, part: 1, last: true, waypoints: [[9, 1, 0]] },
+  );
+  expect(await way).toEqual({ end: "goal", cost: 20n, searched: 9n, tick: 7n, waypoints: [[0, 1, 0], [9, 1, 0]] });
+  expect(await reachable).toEqual({ end: "unreachable", searched: 9n, tick: 7n });
+  const third = client.path([0, 1, 0], [9, 1, 0]);
+  const wrong: Frame = { ...answer, request: 3, part: 1, last: true, waypoints: [] };
+  expect(() => server.say(wrong)).toThrow(/part 1 of a way, 0 is the next/);
+  server.say({ kind: "pathRefused", request: 3, code: PathRefusal.unreadable, text: "later" });
+  await expect(third).rejects.toMatchObject({ code: PathRefusal.unreadable });
+});
+
+test("a request that is refused or called off rejects, and the answer that crosses it is passed over", async () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  server.heard();
+  const refused = client.path([0, 1, 0], [9, 1, 0], { mode: "crawl" });
+  server.say({ kind: "pathRefused", request: 1, code: PathRefusal.mode, text: "no such mode" });
+  await expect(refused).rejects.toThrow("no such mode");
+  await expect(refused).rejects.toBeInstanceOf(PathRefusedError);
+  const off = new AbortController();
+  const calledOff = client.path([0, 1, 0], [9, 1, 0], { signal: off.signal });
+  off.abort();
+  await expect(calledOff).rejects.toMatchObject({ code: PathRefusal.cancelled });
+  expect(server.heard().at(-1)).toEqual({ kind: "cancel", request: 2 });
+  server.say({ kind: "pathAnswer", request: 2, part: 0, last: true, end: 0, cost: 2n, searched: 1n, tick: 7n, waypoints: [] });
+  await expect(client.path([0, 1, 0], [9, 1, 0], { signal: off.signal })).rejects.toMatchObject({ code: PathRefusal.cancelled });
+  await expect(client.path([0, 1, 0], [9, 1, 0], { mode: "" })).rejects.toBeInstanceOf(ProtocolError);
+  expect(() => client.field([], "fly", FIELD_BOX)).toThrow(/0 goals/);
+});
+
+test("a field is held, goes stale, becomes current, and is asked for again after a reconnect", () => {
+  const client = new Client("test");
+  const first = new Script(client);
+  first.start();
+  first.heard();
+  const heard: FieldEvent[] = [];
+  const field = client.field([[0, 0, 1]], "fly", FIELD_BOX, (event) => heard.push(event));
+  expect(field.moveAt([1, 1, 1])).toBeNull();
+  first.say(fieldChunk(1, 7n), { kind: "fieldState", request: 1, current: true, tick: 7n, chunks: 1 });
+  expect([field.moveAt([0, 0, 1]), field.moveAt([3, 0, 0]), field.moveAt([1, 0, 1])]).toEqual([252, 255, 1]);
+  expect([field.costAt([0, 0, 1]), field.costAt([1, 0, 1]), field.costAt([2, 0, 1])]).toEqual([null, 100, 101]);
+  expect([field.next([1, 0, 1]), field.next([0, 0, 1])]).toEqual([[1, 1, 1], null]);
+  expect(field.isCurrent).toBe(true);
+  first.say({ kind: "fieldState", request: 1, current: false, tick: 8n, chunks: 1 });
+  expect([field.isCurrent, field.tick]).toEqual([false, 8n]);
+  first.say({ kind: "fieldState", request: 1, current: true, tick: 8n, chunks: 1 });
+  client.closed();
+  expect(field.isCurrent).toBe(false);
+  expect(heard.map((event) => event.kind)).toEqual(["chunk", "state", "state", "state", "state"]);
+  const second = new Script(client);
+  second.start({ resumed: true });
+  expect(second.heard().at(-1)).toMatchObject({ kind: "fieldRequest", request: 1, goals: [[0, 0, 1]], mode: "fly" });
+  field.cancel();
+  field.cancel();
+  expect(second.heard()).toEqual([{ kind: "cancel", request: 1 }]);
+  second.say({ kind: "pathRefused", request: 1, code: PathRefusal.cancelled, text: "called off" });
+  const other = client.field([[0, 0, 1]], "fly", FIELD_BOX, (event) => heard.push(event));
+  second.say({ kind: "pathRefused", request: 2, code: PathRefusal.noRoom, text: "no room" });
+  expect(heard.at(-1)).toMatchObject({ kind: "ended", error: { code: PathRefusal.noRoom } });
+  expect(other.isCurrent).toBe(false);
 });

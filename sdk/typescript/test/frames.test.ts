@@ -52,6 +52,24 @@ const FRAMES: readonly Frame[] = [
     kind: "overlayData", chunk: [1, 2, -3], overlay: OverlayKind.light, version: { epoch: 1, count: 2 },
     values: Uint8Array.from({ length: 32_768 }, (_, index) => (index < 1_024 ? 0x0e : 0xf0)),
   },
+  { kind: "pathRequest", request: 7, wanted: 1, around: 128, mode: "ground", from: [1, 2, 3], to: [-4, 2, 9] },
+  { kind: "fieldRequest", request: 8, mode: "fly", goals: [[1, 2, 3], [4, 5, 6]], first: [-9, 0, -9], end: [9, 9, 9] },
+  { kind: "cancel", request: 7 },
+  {
+    kind: "modes",
+    modes: [{ name: "spider", medium: 0, diagonal: false, swim: true, climb: true, height: 1, width: 2, stepUp: 4, drop: 3 }],
+  },
+  {
+    kind: "pathAnswer", request: 7, part: 0, last: true, end: 0, cost: 120n, searched: 900n, tick: 77n,
+    waypoints: [[1, 2, 3], [-4, 2, 9]],
+  },
+  {
+    kind: "fieldChunk", request: 8, chunk: [1, 2, -3], tick: 78n,
+    moves: Uint8Array.from({ length: 32_768 }, (_, index) => (index % 4 === 0 ? 255 : index % 3)),
+    costs: Uint32Array.from({ length: 24_576 }, (_, index) => 70_000 + index * 3),
+  },
+  { kind: "fieldState", request: 8, current: true, tick: 78n, chunks: 12 },
+  { kind: "pathRefused", request: 9, code: 4, text: "stone is in the way" },
   { kind: "refused", code: 8, text: "sequence 5 came after 3" },
 ];
 
@@ -102,6 +120,18 @@ const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ["an overlay's kind", spoiled("overlayData", 8 + 12, 9), /unknown kind of overlay 9/],
   ["an overlay's form", spoiled("overlayData", 8 + 14, 9), /form 9/],
   ["an overlay's index", spoiled("overlayData", 8 + 24, 10), /index 10 in a table of 10/],
+  ["what is asked of a way", spoiled("pathRequest", 8 + 4, 2), /2 is nothing that can be asked/],
+  ["a mode's name", spoiled("pathRequest", 8 + 5, 33), /name of 33 bytes/],
+  ["goals", spoiled("fieldRequest", 8 + 5, 0), /0 goals/],
+  ["a mode", spoiled("modes", 8 + 8, 4), /medium 4/],
+  ["a way's end", spoiled("pathAnswer", 8 + 7, 4), /ends as 4/],
+  ["a last part", spoiled("pathAnswer", 8 + 6, 2), /must be 0 or 1/],
+  ["a waypoint", spoiled("pathAnswer", 8 + 44, 0, 8), /outside the world/],
+  ["a field's form", spoiled("fieldChunk", 8 + 24, 0), /for form 0/],
+  ["a field's move", spoiled("fieldChunk", 8 + 40, 26), /26 is no move/],
+  ["a field's costs", spoiled("fieldChunk", 8 + 25, 3), /costs of 3 bytes/],
+  ["a field's state", spoiled("fieldState", 8 + 4, 2), /must be 0 or 1/],
+  ["a refused request's reason", spoiled("pathRefused", 8 + 4, 12), /reason 12/],
   ["UTF-8", spoiled("refused", 8 + 8, 0xff), /not UTF-8/],
 ];
 

@@ -1,7 +1,9 @@
 /** The byte files that the Rust side writes: decode, compare with the value beside them, encode, compare the bytes. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { AT_REST, Chunk, decodeFrame, encodeFrame, fallOn, VELOCITY_LIMIT, type Frame, type Position, type Version } from "../src/index.ts";
+import {
+  AT_REST, Chunk, decodeFrame, encodeFrame, EXITS, fallOn, FieldMove, VELOCITY_LIMIT, type Frame, type Position, type Version,
+} from "../src/index.ts";
 
 const FOLDER = process.env["TERRANE_VECTORS"] ?? fileURLToPath(new URL("../../vectors", import.meta.url));
 
@@ -9,7 +11,9 @@ const NAMES = [
   "hello", "subscribe_box", "subscribe_radius", "edit", "ping", "welcome", "registry", "snapshot_uniform",
   "snapshot_u4", "snapshot_u8", "snapshot_u16", "delta", "forget", "acknowledge", "pong", "caught_up", "refused", "blast",
   "overlay", "body", "body_moves", "body_ends", "overlay_none", "overlay_runs", "overlay_u4", "overlay_u8",
-  "overlay_light", "overlay_daylight",
+  "overlay_light", "overlay_daylight", "path_request", "path_request_reachable", "field_request", "cancel", "modes",
+  "path_answer", "path_answer_none", "field_chunk_runs", "field_chunk_closed", "field_chunk_u4", "field_chunk_u8",
+  "field_chunk_wide", "field_state", "field_state_stale", "path_refused",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -72,10 +76,30 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   bodyEnds: (f) => ({ handles: [...f.handles] }),
   overlayData: ({ chunk, overlay, version: about, values }) => ({
     pos: position(chunk), overlay, version: version(about),
-    values: values === null ? null
-      : [0, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map((index) => [index, values[index]]),
+    values: values === null ? null : samples(values),
   }),
+  pathRequest: ({ request, wanted, around, mode, from, to }) => ({
+    request, wanted, around, mode, from: position(from), to: position(to),
+  }),
+  fieldRequest: ({ request, mode, goals, first, end }) => ({
+    request, mode, goals: goals.map(position), first: position(first), past_last: position(end),
+  }),
+  cancel: ({ request }) => ({ request }),
+  modes: ({ modes }) => ({ modes: modes.map(({ stepUp, ...mode }) => ({ ...mode, step_up: stepUp })) }),
+  pathAnswer: (f) => ({
+    request: f.request, part: f.part, last: f.last, end: f.end, cost: `${f.cost}`, searched: `${f.searched}`,
+    tick: `${f.tick}`, waypoints: f.waypoints.map(position),
+  }),
+  fieldChunk: (f) => ({
+    request: f.request, pos: position(f.chunk), tick: `${f.tick}`, moves: samples(f.moves), costs: f.costs.length,
+    first_costs: [...f.costs.subarray(0, 4)],
+  }),
+  fieldState: ({ request, current, tick, chunks }) => ({ request, current, tick: `${tick}`, chunks }),
+  pathRefused: ({ request, code, text }) => ({ request, code, text }),
 };
+
+const samples = (values: Uint8Array) =>
+  [0, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map((index) => [index, values[index]]);
 
 function describeFrame(frame: Frame): Record<string, unknown> {
   return (EXPECTED[frame.kind] as (frame: Frame) => Record<string, unknown>)(frame);
@@ -99,6 +123,12 @@ test("bodies fall as the Rust side lets them fall", () => {
     fall = fallOn(fall);
   }
   expect(ticks.at(-1)[1]).toBe(VELOCITY_LIMIT);
+});
+
+test("moves have the numbers that the Rust side gives them", () => {
+  const { exits, instead_of_a_move: instead } = JSON.parse(readFileSync(`${FOLDER}/exits.json`, "utf8"));
+  expect(EXITS.map((step) => [...step])).toEqual(exits);
+  expect(FieldMove).toEqual({ goal: instead[0], tooFar: instead[1], unreachable: instead[2], blocked: instead[3] });
 });
 
 const present = existsSync(FOLDER)

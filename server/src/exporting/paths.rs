@@ -2,7 +2,7 @@
 
 use super::What;
 use crate::failure::{About, Failure};
-use crate::pathing::{self, Watched};
+use crate::pathing;
 use std::path::Path;
 use std::sync::Arc;
 use terrane_formats::npy::{ChunkValues, Element, Paths};
@@ -14,7 +14,7 @@ use terrane_world::path::flow;
 use terrane_world::path::navigation::{Navigation, Resident};
 use terrane_world::path::ways::CLOSED;
 use terrane_world::relax::Bulk;
-use terrane_world::resident::Residency;
+use terrane_world::resident::{Residency, Watched};
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
 
 /// Heap bytes of chunks that are held while an export goes on.
@@ -56,7 +56,7 @@ impl Engine {
             let mut blocks = Resident(&mut resident, 0);
             let solved =
                 pool.install(|| FlowField::solve(&mut navigation, &mut blocks, &registry, asked.goals, within, bulk));
-            source.check().about(world)?;
+            pathing::check(source).about(world)?;
             field = Some(solved.about(world)?);
         }
         // Three numbers are no costs.

@@ -1,11 +1,13 @@
-//! Serving a world: four threads around the chunk server.
+//! Serving a world: five threads around the chunk server.
 //!
-//! net moves bytes; tick steps the role; journal appends, syncs and reports; io writes checkpoints. No fsync happens
-//! on net or tick. Queues are bounded: net → tick by its length (what doesn't fit stays in the socket), tick → journal
-//! by the ticks that may be uncommitted, tick → net by what each client's stream may have in the transport.
+//! net moves bytes; tick steps the role; journal appends, syncs and reports; io writes checkpoints; paths answers questions
+//! about ways. No fsync happens on net or tick. Queues are bounded: net → tick by its length (what doesn't fit stays in the socket), tick → journal
+//! by the ticks that may be uncommitted, tick → net by what each client's stream may have in the transport, tick → paths by
+//! the requests that sessions may have open and by the chunks of ticks that wait.
 
 mod net;
 mod page;
+mod paths;
 mod tick;
 
 use crate::failure::{About, Failure};
@@ -19,8 +21,9 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use terrane_net::{Config, Shell};
-use terrane_roles::{ChunkServer, Limits};
+use terrane_roles::{ChunkServer, Limits, PathAnswer};
 use terrane_store::{Access, Store};
+use terrane_world::path::mode::Modes;
 use terrane_world::space::VoxelPos;
 use terrane_world::step::Deltas;
 
@@ -44,11 +47,12 @@ pub struct Plan {
     pub json: bool,
 }
 
-/// What the journal and signals tell the tick thread, and net as well.
+/// What the journal, the path thread and signals tell the tick thread, and net as well.
 enum Event {
     Net(net::Happened),
     Committed { tick: u64 },
     Failing { reason: String },
+    Path(PathAnswer),
     Stop,
 }
 
@@ -94,20 +98,25 @@ fn run(
     let (commits, to_journal) = sync_channel(Limits::default().uncommitted_ticks + 1);
     let (waker, status) = (shell.waker(), shell.status_handle());
     let stopping = AtomicBool::new(false);
+    let mailbox = Arc::new(paths::Mailbox::default());
+    let path_server = paths::path_server(store, &mailbox);
     thread::scope(|scope| {
-        let (net_events, journal_events, io_events) = (events.clone(), events.clone(), events);
-        let stopping = &stopping;
+        let (net_events, journal_events, io_events, path_events) =
+            (events.clone(), events.clone(), events.clone(), events);
+        let (stopping, mail) = (&stopping, &*mailbox);
         let net = named(scope, "net", move || net::run(shell, started, &net_events, &to_net));
         let journal = named(scope, "journal", move || run_journal(store, &to_journal, &journal_events));
         let io = named(scope, "io", move || run_checkpoints(plan, store, stopping, &io_events));
-        let wiring = tick::Wiring { incoming, actions, waker: waker.clone(), commits, status, started };
+        let paths = named(scope, "paths", move || paths::run(path_server, mail, &path_events));
+        let wiring = tick::Wiring { incoming, actions, waker: waker.clone(), commits, mail, status, started };
         let failed = tick::run(server, plan, store, wiring);
         stopping.store(true, Ordering::Release);
+        mailbox.close();
         // The queue to net is closed now; it has to look to find that out.
         if let Err(error) = waker.wake() {
             tracing::error!("the net thread can't be woken: {error}");
         }
-        for thread in [net, journal, io] {
+        for thread in [net, journal, io, paths] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the server panicked");
             }
@@ -135,7 +144,8 @@ fn chunk_server(plan: &Plan, store: &Arc<Store>, spawn: VoxelPos) -> Result<Chun
     let pool = Arc::new(pool.expect("the system gives a process its first threads"));
     let world = worlds::world(store, pool)?;
     let limits = Limits { resident_bytes: plan.resident_bytes, ..Limits::default() };
-    Ok(ChunkServer::new(world, store.settings().id, spawn, plan.tick_length, limits))
+    let server = ChunkServer::new(world, store.settings().id, spawn, plan.tick_length, limits);
+    Ok(server.with_modes(&Modes::with(&store.settings().modes)))
 }
 
 /// Appends whatever has come, syncs once for all of it, and reports.

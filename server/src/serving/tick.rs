@@ -1,6 +1,7 @@
 //! The tick thread: steps the chunk server with whatever happens, and at every tick.
 
 use super::net::{Action, Happened};
+use super::paths::Mailbox;
 use super::{Event, Plan, Status};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -17,11 +18,12 @@ const EVENTS_PER_LOOK: usize = 256;
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
 /// The ends of the queues that the tick thread holds.
-pub struct Wiring {
+pub struct Wiring<'a> {
     pub incoming: Receiver<Event>,
     pub actions: SyncSender<Action>,
     pub waker: Waker,
     pub commits: SyncSender<Arc<Deltas>>,
+    pub mail: &'a Mailbox,
     pub status: StatusHandle,
     pub started: Instant,
 }
@@ -30,14 +32,14 @@ struct Loop<'a> {
     server: ChunkServer,
     plan: &'a Plan,
     store: &'a Store,
-    wiring: Wiring,
+    wiring: Wiring<'a>,
     out: Outbox,
     stop: Option<Instant>,
     failed: Option<String>,
 }
 
 /// Runs until it is told to stop, or the disk fails; gives the disk's failure.
-pub fn run(server: ChunkServer, plan: &Plan, store: &Store, wiring: Wiring) -> Option<String> {
+pub fn run(server: ChunkServer, plan: &Plan, store: &Store, wiring: Wiring<'_>) -> Option<String> {
     let mut this = Loop { server, plan, store, wiring, out: Outbox::default(), stop: None, failed: None };
     let mut next = Instant::now();
     loop {
@@ -88,7 +90,11 @@ impl Loop<'_> {
             Event::Net(Happened::Received { peer, bytes }) => self.step(Input::Received { peer, bytes: &bytes }),
             Event::Net(Happened::Flushed { peer, bytes }) => self.step(Input::Flushed { peer, bytes }),
             Event::Net(Happened::Closed { peer }) => self.step(Input::Closed { peer }),
-            Event::Committed { tick } => self.step(Input::Committed { tick }),
+            Event::Committed { tick } => {
+                self.wiring.mail.committed(tick);
+                self.step(Input::Committed { tick });
+            }
+            Event::Path(answer) => self.step(Input::Path(answer)),
             Event::Failing { reason } => {
                 self.step(Input::Failing { reason: reason.clone() });
                 self.failed = Some(reason);
@@ -104,11 +110,15 @@ impl Loop<'_> {
     /// Hands on what the role has put into its outbox.
     fn deliver(&mut self) {
         for deltas in self.out.commit.drain(..) {
+            self.wiring.mail.stepped(&deltas);
             // The role lets no more ticks wait than this queue holds; a journal that has ended reports by itself.
             let _ = self.wiring.commits.send(deltas);
         }
         for (pos, reason) in self.out.unreadable.drain(..) {
             tracing::error!("chunk {pos} can't be read, its place stays empty: {reason}");
+        }
+        if !self.out.paths.is_empty() {
+            self.wiring.mail.say(self.out.paths.drain(..));
         }
         let speaks = !self.out.send.is_empty() || !self.out.close.is_empty();
         for (peer, bytes) in self.out.send.drain(..) {

@@ -42,7 +42,9 @@ pub struct Report {
     pub chunks: usize,
     /// Bodies in the air.
     pub bodies: usize,
-    /// What physics did.
+    /// Agents in the world.
+    pub agents: usize,
+    /// What physics and agents did.
     #[serde(flatten)]
     pub counts: Counts,
     /// Why inputs were refused.
@@ -55,7 +57,11 @@ pub struct Report {
 impl Report {
     /// Whether anything happened in it.
     pub fn is_quiet(&self) -> bool {
-        self.chunks == 0 && self.bodies == 0 && self.refused.is_empty() && self.counts == Counts::default()
+        self.chunks == 0
+            && self.bodies == 0
+            && self.agents == 0
+            && self.refused.is_empty()
+            && self.counts == Counts::default()
     }
 
     /// All stages together, in milliseconds.
@@ -128,6 +134,7 @@ impl Run {
             digest: format!("{:016x}", deltas.digest),
             chunks: deltas.after.len(),
             bodies: self.world.standing().columns.values().map(|state| state.bodies.len()).sum(),
+            agents: self.world.agent_count(),
             counts: deltas.counts,
             refused: refused.collect(),
             stages_us,

@@ -5,14 +5,18 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use terrane_world::block::{BlockId, Registry};
+use terrane_world::entity::state::{Errand, Starts};
 use terrane_world::limits::{EDIT_VOXELS_MAX, TICK_INPUTS_MAX};
 use terrane_world::space::{VoxelBox, VoxelPos};
 use terrane_world::step::{ActorId, Input, VoxelEdit};
 
 /// What a line may be, for people.
 const FORMS: &str = "a line is {\"tick\": 1, \"set\": [[X, Y, Z, \"stone\"], …]}, \
-                     {\"tick\": 1, \"fill\": \"X0,Y0,Z0:X1,Y1,Z1\", \"block\": \"air\"} or \
-                     {\"tick\": 1, \"blast\": [X, Y, Z], \"power\": 40}, each with \"actor\": N if it is not actor 1";
+                     {\"tick\": 1, \"fill\": \"X0,Y0,Z0:X1,Y1,Z1\", \"block\": \"air\"}, \
+                     {\"tick\": 1, \"blast\": [X, Y, Z], \"power\": 40}, \
+                     {\"tick\": 1, \"crowd\": \"ground\", \"count\": 2000, \"from\": BOX, \"goals\": [[X, Y, Z], …], \
+                     \"within\": BOX, \"speed\": 128} or {\"tick\": 1, \"dismiss\": true}, \
+                     each with \"actor\": N if it is not actor 1";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +29,34 @@ struct Line {
     block: Option<String>,
     blast: Option<[i32; 3]>,
     power: Option<i64>,
+    crowd: Option<String>,
+    count: Option<u32>,
+    from: Option<String>,
+    goals: Option<Vec<[i32; 3]>>,
+    within: Option<String>,
+    speed: Option<u16>,
+    dismiss: Option<bool>,
+}
+
+impl Line {
+    /// Which of its keys, other than those that every line may have, there are.
+    fn keys(&self) -> Vec<&'static str> {
+        let all = [
+            ("set", self.set.is_some()),
+            ("fill", self.fill.is_some()),
+            ("block", self.block.is_some()),
+            ("blast", self.blast.is_some()),
+            ("power", self.power.is_some()),
+            ("crowd", self.crowd.is_some()),
+            ("count", self.count.is_some()),
+            ("from", self.from.is_some()),
+            ("goals", self.goals.is_some()),
+            ("within", self.within.is_some()),
+            ("speed", self.speed.is_some()),
+            ("dismiss", self.dismiss.is_some()),
+        ];
+        all.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect()
+    }
 }
 
 const fn first_actor() -> u64 {
@@ -37,6 +69,10 @@ pub enum Wish {
     Set(Vec<VoxelEdit>),
     /// Set off a blast.
     Blast(VoxelPos, u8),
+    /// Send a crowd.
+    Crowd(Errand, Starts),
+    /// Take the actor's crowds out of the world.
+    Dismiss,
 }
 
 /// Inputs by tick, counted from 1.
@@ -89,6 +125,8 @@ impl Script {
             match wish {
                 Wish::Set(voxels) => Input::Edit { actor: actor_id, sequence: *sequence, voxels },
                 Wish::Blast(at, power) => Input::Blast { actor: actor_id, sequence: *sequence, at, power },
+                Wish::Crowd(errand, starts) => Input::Crowd { actor: actor_id, sequence: *sequence, errand, starts },
+                Wish::Dismiss => Input::Dismiss { actor: actor_id, sequence: *sequence },
             }
         };
         wishes.into_iter().map(number).collect()
@@ -96,24 +134,40 @@ impl Script {
 }
 
 fn wishes(line: &Line, registry: &Registry) -> Result<Vec<Wish>, String> {
+    let voxel = |[x, y, z]: [i32; 3]| VoxelPos::new(x, y, z).map_err(|error| error.to_string());
+    let parse = |text: &str| text.parse::<VoxelBox>().map_err(|error| error.to_string());
+    let keys = line.keys();
     match line {
-        Line { set: Some(set), .. } if set.is_empty() => Err("\"set\" names no voxel".into()),
-        Line { set: Some(set), fill: None, block: None, blast: None, power: None, .. } => {
+        Line { set: Some(set), .. } if keys == ["set"] => {
+            if set.is_empty() {
+                return Err("\"set\" names no voxel".into());
+            }
             let edit = |(x, y, z, name): &(i32, i32, i32, String)| {
-                let pos = VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?;
-                Ok(VoxelEdit { pos, block: block(registry, name)?, sparse: None })
+                Ok(VoxelEdit { pos: voxel([*x, *y, *z])?, block: block(registry, name)?, sparse: None })
             };
             Ok(split(set.iter().map(edit).collect::<Result<_, String>>()?))
         }
-        Line { set: None, fill: Some(fill), block: Some(name), blast: None, power: None, .. } => {
-            let within: VoxelBox = fill.parse().map_err(|error| format!("{error}"))?;
-            filled(within, block(registry, name)?)
+        Line { fill: Some(fill), block: Some(name), .. } if keys == ["fill", "block"] => {
+            filled(parse(fill)?, block(registry, name)?)
         }
-        Line { set: None, fill: None, block: None, blast: Some([x, y, z]), power: Some(power), .. } => {
-            let at = VoxelPos::new(*x, *y, *z).map_err(|error| error.to_string())?;
-            Ok(vec![Wish::Blast(at, self::power(&power.to_string())?)])
+        Line { blast: Some(at), power: Some(power), .. } if keys == ["blast", "power"] => {
+            Ok(vec![Wish::Blast(voxel(*at)?, self::power(&power.to_string())?)])
         }
-        _ => Err("it has to be one of three forms, with all of its keys and no others".into()),
+        Line {
+            crowd: Some(mode),
+            count: Some(count),
+            from: Some(from),
+            goals: Some(goals),
+            within: Some(within),
+            speed: Some(speed),
+            ..
+        } if keys.len() == 6 => {
+            let goals = goals.iter().map(|goal| voxel(*goal)).collect::<Result<_, String>>()?;
+            let errand = Errand { mode: mode.clone(), goals, within: parse(within)?, speed: *speed };
+            Ok(vec![Wish::Crowd(errand, Starts::Within { within: parse(from)?, count: *count })])
+        }
+        Line { dismiss: Some(true), .. } if keys == ["dismiss"] => Ok(vec![Wish::Dismiss]),
+        _ => Err("it has to be one of these forms, with all of its keys and no others".into()),
     }
 }
 
@@ -182,7 +236,7 @@ mod tests {
         assert_eq!(inputs.iter().map(Input::asked_by).collect::<Vec<_>>(), [(ActorId(1), 6), (ActorId(1), 7)]);
         let sizes = inputs.iter().map(|input| match input {
             Input::Edit { voxels, .. } => voxels.len(),
-            Input::Blast { .. } => 0,
+            _ => 0,
         });
         assert_eq!(sizes.collect::<Vec<_>>(), [4096, 256]);
         let inputs = script.inputs(2, &|_| 0);
@@ -192,9 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_is_sent_and_dismissed() {
+        let text = "{\"tick\":1,\"crowd\":\"fly\",\"count\":7,\"from\":\"0,0,0:2,2,2\",\"goals\":[[9,1,1]],\
+                    \"within\":\"0,0,0:16,16,16\",\"speed\":128}\n{\"tick\":3,\"dismiss\":true}\n";
+        let mut script = parse(text).unwrap();
+        let inputs = script.inputs(1, &|_| 0);
+        let [Input::Crowd { errand, starts: Starts::Within { count: 7, .. }, .. }] = &inputs[..] else {
+            panic!("{inputs:?}")
+        };
+        assert_eq!((errand.mode.as_str(), errand.speed, errand.goals.len()), ("fly", 128, 1));
+        assert!(matches!(script.inputs(3, &|_| 1)[..], [Input::Dismiss { sequence: 2, .. }]));
+    }
+
+    #[test]
     fn a_wrong_line_is_named_with_what_is_wrong() {
         for (text, part) in [
-            ("{\"tick\":1}", "three forms"),
+            ("{\"tick\":1}", "one of these forms"),
+            ("{\"tick\":1,\"crowd\":\"ground\",\"count\":5}", "one of these forms"),
+            ("{\"tick\":1,\"dismiss\":false}", "one of these forms"),
             ("\n{\"tick\":1,\"set\":[[0,0,0,\"stonee\"]]}", "edits.jsonl:2: \"stonee\" is no block"),
             ("{\"tick\":1,\"set\":[[0,9999,0,\"stone\"]]}", "9999"),
             ("{\"tick\":1,\"fill\":\"0,0,0\",\"block\":\"air\"}", "X0,Y0,Z0:X1,Y1,Z1"),

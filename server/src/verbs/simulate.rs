@@ -26,6 +26,11 @@ const THREADS_MAX: i64 = 1024;
 ///
 ///   {"tick": 5, "blast": [2, 66, 2], "power": 60}
 ///
+///   {"tick": 1, "crowd": "ground", "count": 2000, "from": "0,60,0:40,80,40", "goals": [[90, 66, 40]], "within":
+///   "-16,40,-16:112,100,64", "speed": 128}
+///
+///   {"tick": 90, "dismiss": true}
+///
 /// Each may have "actor": N, which is 1 otherwise. The same world and list give the same digests on every machine, with any
 /// number of threads, on any device. What is still in the air after the last tick goes on when the world is next run or served.
 #[derive(Args)]
@@ -105,8 +110,7 @@ impl Simulate {
     }
 }
 
-const HEAD: &str =
-    "  tick  digest            chunks  marks  support    left  landed  destroyed  bodies        ms  longest stage";
+const HEAD: &str = "  tick  digest            chunks  marks  support    left  landed  destroyed  bodies  agents  arrived    dug        ms  longest stage";
 
 /// One line of a tick; in the table only if something happened in it.
 fn show(report: &Report, json: bool) -> Result<(), Failure> {
@@ -122,7 +126,7 @@ fn show(report: &Report, json: bool) -> Result<(), Failure> {
     let counts = &report.counts;
     let longest = report.stages_us.iter().max_by_key(|(_, us)| **us).map_or("", |(stage, _)| stage);
     say!(
-        "{:>6}  {}  {:>6}  {:>5}  {:>7}  {:>6}  {:>6}  {:>9}  {:>6}  {:>8.2}  {longest}",
+        "{:>6}  {}  {:>6}  {:>5}  {:>7}  {:>6}  {:>6}  {:>9}  {:>6}  {:>6}  {:>7}  {:>5}  {:>8.2}  {longest}",
         report.tick,
         report.digest,
         report.chunks,
@@ -132,6 +136,9 @@ fn show(report: &Report, json: bool) -> Result<(), Failure> {
         counts.landed,
         counts.destroyed,
         report.bodies,
+        report.agents,
+        counts.arrived,
+        counts.dug,
         report.ms()
     );
     Ok(())

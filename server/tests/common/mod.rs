@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
-use terrane_protocol::{ClientMessage, FrameReader, MAGIC, ServerMessage, Shape, Towards};
+use terrane_protocol::{
+    ClientMessage, FieldChunk, FrameReader, MAGIC, PathPart, PathRefused, ServerMessage, Shape, Towards,
+};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::path::mode::Mode;
 use terrane_world::space::ChunkPos;
 
 pub fn command() -> Command {
@@ -99,6 +102,22 @@ pub struct Client {
     pub refusals: Vec<(u64, u16)>,
     pub caught_up: bool,
     pub refused: Option<String>,
+    pub modes: Vec<Mode>,
+    /// Parts of ways, by request, in the order in which they came.
+    pub ways: BTreeMap<u32, Vec<PathPart>>,
+    /// Requests that were refused.
+    pub requests_refused: BTreeMap<u32, PathRefused>,
+    pub fields: BTreeMap<u32, Field>,
+}
+
+/// A field as a client holds it.
+#[derive(Default)]
+pub struct Field {
+    pub chunks: BTreeMap<ChunkPos, FieldChunk>,
+    /// Whether it was current, each time that was told.
+    pub states: Vec<bool>,
+    /// Chunks that came, those that came again included.
+    pub chunks_heard: usize,
 }
 
 impl Client {
@@ -129,6 +148,10 @@ impl Client {
             refusals: Vec::new(),
             caught_up: false,
             refused: None,
+            modes: Vec::new(),
+            ways: BTreeMap::new(),
+            requests_refused: BTreeMap::new(),
+            fields: BTreeMap::new(),
         };
         client.take(&rest);
         Ok(client)
@@ -206,6 +229,22 @@ impl Client {
             ServerMessage::Refused(refused) => self.refused = Some(refused.text),
             ServerMessage::Forget { pos, .. } => drop(self.chunks.remove(&pos)),
             ServerMessage::Welcome(_) | ServerMessage::Pong { .. } => {}
+            ServerMessage::Modes { modes } => self.modes = modes,
+            ServerMessage::PathAnswer(part) => self.ways.entry(part.request).or_default().push(part),
+            ServerMessage::PathRefused(refused) => {
+                let request = refused.request;
+                assert!(self.requests_refused.insert(request, refused).is_none(), "request {request} ended twice");
+            }
+            ServerMessage::FieldChunk(chunk) => {
+                let field = self.fields.entry(chunk.request).or_default();
+                field.chunks_heard += 1;
+                field.chunks.insert(chunk.pos, chunk);
+            }
+            ServerMessage::FieldState(state) => {
+                let field = self.fields.entry(state.request).or_default();
+                assert!(!state.current || field.chunks.len() == state.chunks as usize, "every chunk comes first");
+                field.states.push(state.current);
+            }
             ServerMessage::Body(_) | ServerMessage::BodyMoves { .. } => {}
             ServerMessage::BodyEnds { .. } | ServerMessage::OverlayData { .. } => {}
         }

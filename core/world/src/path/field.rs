@@ -12,9 +12,10 @@ use crate::chunk::zeroed;
 use crate::label::bits::Bits;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::physics::plan::beside;
-use crate::relax::{Bulk, Classes, EXITS, Exits, Field, Given, TILES_MAX, opposite};
+use crate::relax::{Bulk, Classes, EXITS, Exits, Field, Followed, Given, TILES_MAX, Values, opposite};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelBox, VoxelPos};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What a field says of a voxel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,18 @@ impl FlowField {
         }
         let goals = sorted(goals);
         check_goals(navigation, blocks, registry, &goals, within)?;
+        Ok(Self::resume(navigation, blocks, &goals, within, bulk))
+    }
+
+    /// The same for goals and a box that were found good before: a goal where the mode can't be now is none until it can.
+    pub fn resume(
+        navigation: &mut Navigation,
+        blocks: &mut dyn Blocks,
+        goals: &[VoxelPos],
+        within: VoxelBox,
+        bulk: Option<Arc<dyn Bulk>>,
+    ) -> Self {
+        let goals = sorted(goals);
         let chunks: Vec<ChunkPos> = within.chunks().collect();
         navigation.prepare(blocks, &chunks);
         let costs = navigation.costs().clone();
@@ -94,7 +107,7 @@ impl FlowField {
         let exits = navigation.mode().exits();
         let mut solved = Self { within, goals, costs, exits, field, far: PlaceMap::default(), visited };
         solved.find_far();
-        Ok(solved)
+        solved
     }
 
     /// The box.
@@ -188,7 +201,8 @@ impl FlowField {
     /// The move of every voxel of a chunk, as [`FlowField::flow`] tells it, or one of the numbers in [`flow`].
     pub fn flows(&self, pos: ChunkPos) -> Box<[u8; CHUNK_VOXELS]> {
         let exits = self.field.given(pos).and_then(|(_, exits)| exits);
-        let mut moves = flow::directions(&self.around(pos), self.exits, exits.map(|exits| &**exits));
+        let around = self.around(pos, self.giver_pays());
+        let mut moves = flow::directions(&around, self.exits, exits.map(|exits| &**exits));
         for (at, reach) in moves.iter_mut().zip(self.reaches(pos)) {
             *at = match reach {
                 Reach::Cost(_) => *at,
@@ -201,11 +215,11 @@ impl FlowField {
         moves
     }
 
-    /// A chunk's totals and those around it.
-    fn around(&self, pos: ChunkPos) -> flow::Around {
+    /// A chunk's totals and those around it, with costs if they are wanted.
+    pub(crate) fn around(&self, pos: ChunkPos, with_costs: bool) -> flow::Around {
         let limit = self.limit();
         let size = flow::WIDE.pow(3);
-        let costs = if self.giver_pays() { vec![0; size] } else { Vec::new() };
+        let costs = if with_costs { vec![0; size] } else { Vec::new() };
         let mut around = flow::Around { totals: vec![limit; size], costs, limit };
         let edge = CHUNK_EDGE as i64;
         for n in 0..27i64 {
@@ -237,6 +251,20 @@ impl FlowField {
         around
     }
 
+    /// A number that is another one when what the field says of a chunk has changed, apart from which moves are legal there.
+    pub fn fingerprint(&self, pos: ChunkPos) -> u64 {
+        let far: &[u8] = self.far.get(&pos).map_or(&[], |far| bytemuck::cast_slice(&far.0[..]));
+        let values = match self.field.values(pos) {
+            None => 0,
+            Some(Values::One(value)) => u64::from(*value),
+            Some(Values::Narrow { base, values }) => {
+                xxh3_64_with_seed(bytemuck::cast_slice(&values[..]), u64::from(*base))
+            }
+            Some(Values::Wide(values)) => xxh3_64_with_seed(bytemuck::cast_slice(&values[..]), 1),
+        };
+        xxh3_64_with_seed(far, values)
+    }
+
     /// The greatest total in the field, with both ends of a way counted; none if nothing has one.
     pub fn most(&self) -> Option<u32> {
         self.field.chunks().filter_map(|pos| self.field.values(pos)?.most(self.limit())).max()
@@ -256,8 +284,8 @@ impl FlowField {
 
     /// Follows changes of the world: what chunks' ways say now is compared with what the field was solved from, and only what
     /// differs is worked out again. Chunks outside the box are passed over. A goal that can't be entered any more is none
-    /// until it can. Gives how often a voxel was looked at.
-    pub fn repair(&mut self, navigation: &mut Navigation, blocks: &mut dyn Blocks, chunks: &[ChunkPos]) -> u64 {
+    /// until it can.
+    pub fn repair(&mut self, navigation: &mut Navigation, blocks: &mut dyn Blocks, chunks: &[ChunkPos]) -> Followed {
         let mut changes = Vec::new();
         for pos in chunks.iter().filter(|pos| self.field.holds(**pos)) {
             let ways = navigation.ways(blocks, *pos);
@@ -267,12 +295,12 @@ impl FlowField {
             self.differences(*pos, &classes, ways, &mut changes);
         }
         if changes.is_empty() {
-            return 0;
+            return Followed::default();
         }
-        let visited = self.field.follow(&changes);
-        self.visited += visited;
+        let followed = self.field.follow(&changes);
+        self.visited += followed.visited;
         self.find_far();
-        visited
+        followed
     }
 
     fn differences(&self, pos: ChunkPos, classes: &Classes, ways: &Ways, changes: &mut Vec<(VoxelPos, u8, u32)>) {
@@ -307,7 +335,7 @@ impl FlowField {
         self.costs.rules().limit()
     }
 
-    fn giver_pays(&self) -> bool {
+    pub(crate) fn giver_pays(&self) -> bool {
         self.costs.rules().giver_pays()
     }
 
@@ -323,6 +351,12 @@ impl FlowField {
     fn open_exits(&self, pos: VoxelPos) -> u32 {
         let Some((_, exits)) = self.field.given(pos.chunk()) else { return 0 };
         self.exits & exits.map_or(u32::MAX, |exits| exits[pos.local().index()])
+    }
+
+    /// The exits that the field counts on, of a row of voxels from the local index `first`.
+    pub(crate) fn exits_of_row(&self, pos: ChunkPos, first: usize) -> [u32; CHUNK_EDGE] {
+        let Some((_, exits)) = self.field.given(pos) else { return [0; CHUNK_EDGE] };
+        row_of_exits(exits, first).map(|exits| exits & self.exits)
     }
 
     /// Marks what leads to a goal at a cost beyond the limit: open voxels without a value from which a voxel can be entered

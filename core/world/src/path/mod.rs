@@ -2,7 +2,8 @@
 //!
 //! A [`Mode`](mode::Mode) says what a body is and can do. [`Navigation`](navigation::Navigation) keeps, for one mode, what each
 //! chunk's voxels cost to enter and which moves are legal. On that stand a [`FlowField`](field::FlowField), the relaxation of
-//! all voxels of a box towards their goals, and a [`Searcher`](search::Searcher), which finds one way between two voxels.
+//! all voxels of a box towards their goals, and a [`Searcher`](search::Searcher), which finds one way between two voxels;
+//! [`reachable`](reach::reachable) only says whether there is one.
 //!
 //! A step costs what the voxel it leads into costs.
 
@@ -12,11 +13,22 @@ pub mod flow;
 pub mod mode;
 pub mod navigation;
 pub mod patches;
+pub mod reach;
 pub mod search;
 pub mod smooth;
 pub mod ways;
 
-use crate::space::VoxelPos;
+use crate::limits::{HORIZONTAL_BOUND, VERTICAL_BOUND};
+use crate::space::{VoxelBox, VoxelPos};
+
+/// The box of the world that holds two voxels and everything that is up to `around` voxels away from the box of both.
+pub fn box_around(from: VoxelPos, to: VoxelPos, around: u32) -> VoxelBox {
+    let (from, to) = (from.to_array(), to.to_array());
+    let bound = [HORIZONTAL_BOUND, VERTICAL_BOUND, HORIZONTAL_BOUND];
+    let least = |n: usize| from[n].min(to[n]).saturating_sub_unsigned(around).max(-bound[n]);
+    let end = |n: usize| (from[n].max(to[n]) + 1).saturating_add_unsigned(around).min(bound[n]);
+    VoxelBox::new(std::array::from_fn(least), std::array::from_fn(end)).expect("it holds both voxels")
+}
 
 /// Why a question about paths can't be answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

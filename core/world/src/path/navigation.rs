@@ -10,7 +10,7 @@ use crate::limits::CHUNK_EDGE;
 use crate::physics::plan::beside;
 use crate::relax::{EXITS, RulesError};
 use crate::resident::Residency;
-use crate::space::{ChunkPos, PlaceMap, PlaceSet, VoxelBox, VoxelPos};
+use crate::space::{ChunkPos, PlaceMap, PlaceSet, VoxelPos};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -28,24 +28,6 @@ impl Blocks for Resident<'_> {
         let Self(resident, tick) = self;
         resident.fetch(*tick, wanted);
         wanted.iter().map(|pos| resident.get(*pos).map(|held| Arc::clone(&held.chunk))).collect()
-    }
-}
-
-/// The part of a world that lies in a box of chunks: what is outside counts as not loaded. So an answer depends on the
-/// world and on the question, and not on what happens to be in memory.
-pub struct Within<'a> {
-    /// The world.
-    pub blocks: &'a mut dyn Blocks,
-    /// The part.
-    pub within: VoxelBox,
-}
-
-impl Blocks for Within<'_> {
-    fn chunks(&mut self, wanted: &[ChunkPos]) -> Vec<Option<Arc<Chunk>>> {
-        let is_inside = |pos: &ChunkPos| self.within.intersection(pos.voxel_box()).is_some();
-        let inside: Vec<ChunkPos> = wanted.iter().filter(|pos| is_inside(pos)).copied().collect();
-        let mut found = self.blocks.chunks(&inside).into_iter();
-        wanted.iter().map(|pos| if is_inside(pos) { found.next().flatten() } else { None }).collect()
     }
 }
 

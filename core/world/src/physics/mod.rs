@@ -61,6 +61,7 @@ pub fn begin(tick: &mut Tick<'_>, watch: &mut dyn FnMut(Stage)) {
         let next = tick.next.entry(*column).or_default();
         next.debt = state.debt;
         next.resting = Arc::clone(&state.resting);
+        (next.crowds, next.agents) = (state.crowds.clone(), state.agents.clone());
         next.marks = state.marks.iter().filter(|(_, mark)| !mark.ready).map(|(pos, mark)| (*pos, *mark)).collect();
         next.charges = state.charges.iter().filter(|(_, charge)| !charge.ready).map(|(p, c)| (*p, *c)).collect();
     }

@@ -148,7 +148,7 @@ pub struct Tick<'a> {
     pub counts: Counts,
 }
 
-/// What a tick of physics did.
+/// What a tick of physics and agents did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Counts {
     /// Marks that were looked into.
@@ -167,6 +167,20 @@ pub struct Counts {
     pub blasts: u64,
     /// Bodies that moved.
     pub moved: u64,
+    /// Agents that entered another voxel.
+    pub stepped: u64,
+    /// Agents that could pay for their next step and found no room.
+    pub waiting: u64,
+    /// Agents from which no way leads to a goal.
+    pub lost: u64,
+    /// Agents that arrived.
+    pub arrived: u64,
+    /// Voxels that agents dug.
+    pub dug: u64,
+    /// Distances of fields that repairs changed, and voxels that were worked in.
+    pub repaired: u64,
+    /// Crowds whose fields wait for a repair.
+    pub stale: u64,
 }
 
 impl<'a> Tick<'a> {

@@ -7,8 +7,14 @@ use super::bodies::Bodies;
 use super::plan::below;
 use crate::block::BlockId;
 use crate::chunk::Sparse;
-use crate::limits::{SPARSE_BYTES_MAX, VERTICAL_BOUND};
-use crate::space::{ColumnPos, VoxelPos};
+use crate::entity::advance::NO_EXIT;
+use crate::entity::state::{Agent, Crowd, CrowdId, Errand, PROGRESS_MAX};
+use crate::limits::{
+    CHUNK_EDGE, CROWD_GOALS_MAX, FIELD_CHUNKS_MAX, REGION_CHUNKS_X, REGION_CHUNKS_Z, SPARSE_BYTES_MAX, VERTICAL_BOUND,
+};
+use crate::path::mode::MODE_NAME_MAX;
+use crate::relax::EXITS;
+use crate::space::{ColumnPos, VoxelBox, VoxelPos};
 use crate::step::{ActorId, Cause, CauseKind};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,6 +153,10 @@ pub struct ColumnState {
     /// Voxels that have no support and stay only because their cluster lay on something when it was about to leave. They are
     /// looked at again when something beside them changes. Each with why it was about to leave.
     pub resting: Arc<BTreeMap<VoxelPos, Cause>>,
+    /// Crowds whose first goal is in this column.
+    pub crowds: BTreeMap<CrowdId, Crowd>,
+    /// Agents that are in this column, of each crowd in order of their numbers.
+    pub agents: BTreeMap<CrowdId, Arc<[Agent]>>,
 }
 
 impl ColumnState {
@@ -161,6 +171,8 @@ impl ColumnState {
             && self.leaving.is_empty()
             && self.charges.is_empty()
             && self.bodies.is_empty()
+            && self.crowds.is_empty()
+            && self.agents.is_empty()
             && self.debt == 0
     }
 
@@ -188,17 +200,17 @@ impl ColumnState {
         if self.is_empty() {
             return 0;
         }
-        let mut bytes = Vec::with_capacity(self.bytes_at_most());
+        let mut bytes = Vec::with_capacity(self.bytes_expected());
         let mut writer = Writer(&mut bytes);
         writer.i32(column.x());
         writer.i32(column.z());
         writer.state(self);
-        writer.resting(&self.resting);
+        writer.later(self);
         xxh3_64(&bytes)
     }
 
-    /// Room for everything but the voxels of bodies.
-    fn bytes_at_most(&self) -> usize {
+    /// About how many, without the voxels of bodies and without crowds.
+    fn bytes_expected(&self) -> usize {
         128 + 40 * self.marks.len()
             + 30 * self.leaving.len()
             + 39 * self.charges.len()
@@ -217,7 +229,7 @@ impl ColumnState {
             writer.body_id(*id);
             writer.voxels(&body.shape.voxels);
         }
-        writer.resting(&self.resting);
+        writer.later(self);
         bytes
     }
 
@@ -239,6 +251,14 @@ impl ColumnState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("these bytes are not the state of a column")]
 pub struct StateError;
+
+/// Bits of a voxel's x or z that say where in its column it is.
+const COLUMN_BITS: u32 = 7;
+const _: () = assert!(1 << COLUMN_BITS == CHUNK_EDGE * REGION_CHUNKS_X && REGION_CHUNKS_X == REGION_CHUNKS_Z);
+/// The exit of an agent that has not moved yet, in five bits above its progress.
+const EXIT_NONE: u8 = 31;
+const EXIT_SHIFT: u32 = 27;
+const _: () = assert!(PROGRESS_MAX == (1 << EXIT_SHIFT) - 1);
 
 struct Writer<'a>(&'a mut Vec<u8>);
 
@@ -281,14 +301,58 @@ impl Writer<'_> {
         }
     }
 
-    /// Nothing where nothing rests, as before there was such a thing.
-    fn resting(&mut self, resting: &BTreeMap<VoxelPos, Cause>) {
-        if !resting.is_empty() {
-            self.u32(resting.len() as u32);
-            for (pos, cause) in resting {
+    /// What was added to states later: nothing where nothing rests and nobody walks, as before there were such things.
+    fn later(&mut self, state: &ColumnState) {
+        let has_agents = !state.crowds.is_empty() || !state.agents.is_empty();
+        if !state.resting.is_empty() || has_agents {
+            self.u32(state.resting.len() as u32);
+            for (pos, cause) in &*state.resting {
                 self.pos(*pos);
                 self.cause(*cause);
             }
+        }
+        if has_agents {
+            self.u32(state.crowds.len() as u32);
+            state.crowds.iter().for_each(|(id, crowd)| self.crowd(*id, crowd));
+            self.u32(state.agents.len() as u32);
+            state.agents.iter().for_each(|(id, agents)| self.agents(*id, agents));
+        }
+    }
+
+    fn crowd_id(&mut self, id: CrowdId) {
+        self.u64(id.actor.0);
+        self.u64(id.sequence);
+    }
+
+    fn crowd(&mut self, id: CrowdId, crowd: &Crowd) {
+        let Errand { mode, goals, within, speed } = &*crowd.errand;
+        self.crowd_id(id);
+        self.u8(mode.len() as u8);
+        self.0.extend_from_slice(mode.as_bytes());
+        self.u32(goals.len() as u32);
+        goals.iter().for_each(|goal| self.pos(*goal));
+        within.min().into_iter().chain(within.max()).for_each(|part| self.i32(part));
+        self.u16(*speed);
+        self.u64(crowd.debt);
+        self.u32(crowd.pending.len() as u32);
+        for (pos, block) in &*crowd.pending {
+            self.pos(*pos);
+            self.u16(block.0);
+        }
+    }
+
+    /// All of them are in one column of 128×128.
+    fn agents(&mut self, id: CrowdId, agents: &[Agent]) {
+        self.crowd_id(id);
+        let first = agents.first().map_or([0; 3], |agent| agent.at.to_array());
+        self.i32(first[0] >> COLUMN_BITS);
+        self.i32(first[2] >> COLUMN_BITS);
+        self.u32(agents.len() as u32);
+        for Agent { number, at, progress, exit } in agents {
+            let [x, z] = [at.x(), at.z()].map(|part| (part & ((1 << COLUMN_BITS) - 1)) as u32);
+            self.u32(*number);
+            self.u32(x | z << COLUMN_BITS | ((at.y() + VERTICAL_BOUND) as u32) << (2 * COLUMN_BITS));
+            self.u32(*progress | u32::from((*exit).min(EXIT_NONE)) << EXIT_SHIFT);
         }
     }
 
@@ -414,6 +478,71 @@ impl Reader<'_> {
         Some((id, cause, fallen, velocity, phase, self.u64()?))
     }
 
+    /// What was added to states later, if anything.
+    #[expect(clippy::type_complexity, reason = "three fields of a state")]
+    fn later(
+        &mut self,
+    ) -> Option<(Arc<BTreeMap<VoxelPos, Cause>>, BTreeMap<CrowdId, Crowd>, BTreeMap<CrowdId, Arc<[Agent]>>)> {
+        if self.0.is_empty() {
+            return Some(Default::default());
+        }
+        let resting = self.count(29)?;
+        let resting = (0..resting).map(|_| Some((self.pos()?, self.cause()?))).collect::<Option<BTreeMap<_, _>>>()?;
+        if self.0.is_empty() {
+            return (!resting.is_empty()).then(|| (Arc::new(resting), BTreeMap::new(), BTreeMap::new()));
+        }
+        let crowds = (0..self.count(71)?).map(|_| self.crowd()).collect::<Option<BTreeMap<_, _>>>()?;
+        let agents = (0..self.count(40)?).map(|_| self.agents()).collect::<Option<BTreeMap<_, _>>>()?;
+        (!crowds.is_empty() || !agents.is_empty()).then(|| (Arc::new(resting), crowds, agents))
+    }
+
+    fn crowd_id(&mut self) -> Option<CrowdId> {
+        Some(CrowdId { actor: ActorId(self.u64()?), sequence: self.u64()? })
+    }
+
+    fn crowd(&mut self) -> Option<(CrowdId, Crowd)> {
+        let (id, length) = (self.crowd_id()?, self.u8()?);
+        let (mode, rest) = self.0.split_at_checked(length.into())?;
+        self.0 = rest;
+        let mode = std::str::from_utf8(mode).ok().filter(|mode| mode.len() <= MODE_NAME_MAX)?.to_owned();
+        let goals = (0..self.count(12)?).map(|_| self.pos()).collect::<Option<Vec<_>>>()?;
+        let [x0, y0, z0, x1, y1, z1] = [(); 6].map(|()| self.u32().map(|part| part as i32));
+        let within = VoxelBox::new([x0?, y0?, z0?], [x1?, y1?, z1?]).ok()?;
+        let (speed, debt) = (self.u16()?, self.u64()?);
+        let pending = (0..self.count(14)?).map(|_| Some((self.pos()?, BlockId(self.u16()?))));
+        let pending = Arc::new(pending.collect::<Option<_>>()?);
+        let is_inside = |goal: &VoxelPos| {
+            (0..3).all(|axis| (within.min()[axis]..within.max()[axis]).contains(&goal.to_array()[axis]))
+        };
+        let is_good = !goals.is_empty()
+            && goals.len() <= CROWD_GOALS_MAX
+            && goals.is_sorted_by(|a, b| a < b)
+            && goals.iter().all(is_inside)
+            && within.chunk_count() <= FIELD_CHUNKS_MAX;
+        let errand = Arc::new(Errand { mode, goals, within, speed });
+        is_good.then_some((id, Crowd { errand, pending, debt }))
+    }
+
+    fn agents(&mut self) -> Option<(CrowdId, Arc<[Agent]>)> {
+        let (id, x, z) = (self.crowd_id()?, self.u32()? as i32, self.u32()? as i32);
+        let origin = [x, z].map(|part| i64::from(part) << COLUMN_BITS);
+        let agent = |reader: &mut Self| {
+            let (number, place, moving) = (reader.u32()?, reader.u32()?, reader.u32()?);
+            let part = |shift: u32| i64::from(place >> shift & ((1 << COLUMN_BITS) - 1));
+            let y = i64::from(place >> (2 * COLUMN_BITS)) - i64::from(VERTICAL_BOUND);
+            let at = VoxelPos::from_i64(origin[0] + part(0), y, origin[1] + part(COLUMN_BITS)).ok()?;
+            let exit = match (moving >> EXIT_SHIFT) as u8 {
+                EXIT_NONE => NO_EXIT,
+                exit if usize::from(exit) < EXITS.len() => exit,
+                _ => return None,
+            };
+            Some(Agent { number, at, progress: moving & PROGRESS_MAX, exit })
+        };
+        let agents = (0..self.count(12)?).map(|_| agent(self)).collect::<Option<Vec<_>>>()?;
+        let is_good = !agents.is_empty() && agents.is_sorted_by(|a, b| a.number < b.number);
+        is_good.then(|| (id, agents.into()))
+    }
+
     /// A state, and how many bodies are missing from it because their voxels are not known.
     fn state(&mut self, before: Option<&ColumnState>) -> Option<(ColumnState, usize)> {
         let debt = self.u64()?;
@@ -423,8 +552,7 @@ impl Reader<'_> {
         let moving = (0..self.count(54)?).map(|_| self.moving()).collect::<Option<Vec<_>>>()?;
         let fresh = (0..self.count(42)?).map(|_| Some((self.body_id()?, Arc::new(self.shape()?))));
         let fresh = fresh.collect::<Option<BTreeMap<_, _>>>()?;
-        let resting = if self.0.is_empty() { 0 } else { self.count(29).filter(|count| *count > 0)? };
-        let resting = Arc::new((0..resting).map(|_| Some((self.pos()?, self.cause()?))).collect::<Option<_>>()?);
+        let (resting, crowds, agents) = self.later()?;
         let mut missing = 0;
         let mut bodies = Vec::new();
         for (id, cause, fallen, velocity, phase, hash) in moving {
@@ -441,7 +569,7 @@ impl Reader<'_> {
             bodies.push((id, Body { cause, fallen, velocity, phase, shape }));
         }
         let bodies = bodies.into_iter().collect();
-        Some((ColumnState { marks, leaving, charges, bodies, debt, resting }, missing))
+        Some((ColumnState { marks, leaving, charges, bodies, debt, resting, crowds, agents }, missing))
     }
 }
 
@@ -458,6 +586,15 @@ mod tests {
             voxel(2, Some([1u8, 2][..].into())),
             voxel(9, Some([][..].into())),
         ]));
+        let errand = Errand {
+            mode: "ground".into(),
+            goals: vec![pos(1), pos(3)],
+            within: VoxelBox::new([-8, -9, -8], [20, 9, 20]).unwrap(),
+            speed: 300,
+        };
+        let crowd = Crowd { errand: Arc::new(errand), pending: Arc::new([(pos(6), BlockId(2))].into()), debt: 90_000 };
+        let agent = |number, progress, exit| Agent { number, at: pos(7), progress, exit };
+        let agents: Arc<[Agent]> = [agent(3, 0, NO_EXIT), agent(8, 40_000, 25)].into();
         let body = |phase| Body { cause, fallen: 700, velocity: 12, phase, shape: Arc::clone(&shape) };
         ColumnState {
             marks: [(pos(5), Mark { old: BlockId(2), placed: true, ready: false, tick: 8, cause })].into(),
@@ -470,6 +607,8 @@ mod tests {
                 .collect(),
             debt: 77,
             resting: Arc::new([(pos(8), cause), (pos(11), cause)].into()),
+            crowds: [(CrowdId { actor: ActorId(9), sequence: 5 }, crowd)].into(),
+            agents: [(CrowdId { actor: ActorId(9), sequence: 5 }, agents)].into(),
         }
     }
 
@@ -485,8 +624,11 @@ mod tests {
         assert_eq!(ColumnState::from_bytes(&short, None), Err(StateError), "the voxels are missing");
         let without = ColumnState { bodies: Bodies::default(), ..state.clone() };
         assert_eq!(ColumnState::salvage(&short, None), Ok((without, 3)));
-        let old = state.to_bytes(&all).len() - 4 - 2 * 29;
-        for cut in (0..whole.len()).filter(|cut| *cut != old) {
+        // As states were written before anything rested, and before anybody walked.
+        let without_agents = ColumnState { crowds: BTreeMap::new(), agents: BTreeMap::new(), ..state.clone() };
+        let walked = without_agents.to_bytes(&all).len();
+        let old = [walked, walked - 4 - 2 * 29];
+        for cut in (0..whole.len()).filter(|cut| !old.contains(cut)) {
             assert_eq!(ColumnState::from_bytes(&whole[..cut], None), Err(StateError), "cut at {cut}");
         }
     }
@@ -495,7 +637,11 @@ mod tests {
     fn every_part_of_a_state_counts_in_its_digest() {
         let column = VoxelPos::new(0, 0, 0).unwrap().chunk().column();
         let state = sample();
-        let without: [fn(&mut ColumnState); 7] = [
+        let without: [fn(&mut ColumnState); 11] = [
+            |s| s.crowds.values_mut().for_each(|crowd| crowd.debt = 0),
+            |s| s.crowds.values_mut().for_each(|crowd| crowd.pending = Arc::default()),
+            |s| s.agents.clear(),
+            |s| s.crowds.clear(),
             |s| s.stir(VoxelPos::new(8, -7, 3).unwrap()),
             |s| s.marks.clear(),
             |s| s.leaving.clear(),

@@ -52,8 +52,14 @@ impl LossTables {
     }
 }
 
-/// Solves from the active tiles on until nothing changes, in rounds. Gives how many voxels were swept over.
-pub(super) fn solve(field: &mut Field, level: Level, active: BTreeSet<u32>) -> u64 {
+/// Solves from the active tiles on until nothing changes, in rounds. Tells `replaced` of each tile that changes, as often as
+/// it does, with the values that it had until then. Gives how many voxels were swept over.
+pub(super) fn solve(
+    field: &mut Field,
+    level: Level,
+    active: BTreeSet<u32>,
+    replaced: &mut dyn FnMut(u32, Values),
+) -> u64 {
     let tables = LossTables::new(field.rules());
     let mut active = active;
     let mut visited = 0;
@@ -66,7 +72,7 @@ pub(super) fn solve(field: &mut Field, level: Level, active: BTreeSet<u32>) -> u
             let tile = &mut field.tiles[number as usize];
             tile.is_settled = true;
             if let Some(values) = solved.values {
-                tile.values = values;
+                replaced(number, std::mem::replace(&mut tile.values, values));
                 changed.push(number);
             }
         }

@@ -8,7 +8,7 @@ use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelPos};
 use rayon::prelude::*;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 /// The classes of a tile's voxels, in local-index order.
@@ -266,6 +266,17 @@ pub struct Updated {
     pub visited: u64,
 }
 
+/// What following changes did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The chunks in which a distance changed, ascending.
+    pub chunks: Vec<ChunkPos>,
+    /// How many distances changed. It depends on nothing but what was asked, unlike how often a voxel was looked at.
+    pub changed: u64,
+    /// How often a voxel was looked at.
+    pub visited: u64,
+}
+
 /// The numbers of the bits that are set, in ascending order.
 fn bits(mask: u32) -> impl Iterator<Item = usize> {
     let mut left = mask;
@@ -412,7 +423,7 @@ impl Field {
             old.flat_map(|old| [old, new]).collect::<Vec<_>>()
         });
         let seams = seams.collect();
-        bulk::solve(self, Level::best(), seams)
+        bulk::solve(self, Level::best(), seams, &mut |_, _| ())
     }
 
     /// The same, with masks that limit the exits of each voxel beyond its class.
@@ -428,7 +439,7 @@ impl Field {
             self.push_tile(pos, classes, kinds, exits);
         }
         if is_by_tiles {
-            return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect());
+            return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect(), &mut |_, _| ());
         }
         let mut queue = BinaryHeap::new();
         let mut run = Run { field: self, before: Vec::new(), visited: 0 };
@@ -476,16 +487,16 @@ impl Field {
         Updated { changed: self.changed(before, &cleared), visited }
     }
 
-    /// Gives voxels other classes and other limits on their exits, and follows what changes by that without telling what it
-    /// is: so what goes far is done tile by tile. Gives how often a voxel was looked at.
-    pub fn follow(&mut self, changes: &[(VoxelPos, u8, u32)]) -> u64 {
+    /// Gives voxels other classes and other limits on their exits, and follows what changes by that without telling what
+    /// becomes of each: so what goes far is done tile by tile.
+    pub fn follow(&mut self, changes: &[(VoxelPos, u8, u32)]) -> Followed {
         let changes =
             changes.iter().map(|(pos, class, exits)| Change { pos: *pos, class: *class, exits: Some(*exits) });
         let mut run = Run { field: self, before: Vec::new(), visited: 0 };
         let (_, mut queue) = run.take_in(changes);
         let is_by_tiles = run.field.rules.exits() & !FACES == 0;
         run.settle(&mut queue, if is_by_tiles { run.visited + FOLLOWED_MAX } else { u64::MAX });
-        let visited = run.visited;
+        let Run { before, mut visited, .. } = run;
         let mut active = BTreeSet::new();
         for Reverse((.., at)) in queue {
             active.insert(at.tile() as u32);
@@ -493,7 +504,41 @@ impl Field {
             active.extend(self.tiles_at(at));
         }
         active.iter().for_each(|tile| self.tiles[*tile as usize].is_settled = false);
-        visited + if active.is_empty() { 0 } else { bulk::solve(self, Level::best(), active) }
+        let mut replaced: PlaceMap<u32, Values> = PlaceMap::default();
+        if !active.is_empty() {
+            visited += bulk::solve(self, Level::best(), active, &mut |tile, values| {
+                replaced.entry(tile).or_insert(values);
+            });
+        }
+        let (chunks, changed) = self.differing(before, replaced);
+        Followed { chunks, changed, visited }
+    }
+
+    /// The chunks in which a distance is another than before, ascending, and how many are. Voxels were written one by one
+    /// first, each with what stood there (`before`), and then whole tiles were (`replaced`).
+    fn differing(&self, mut before: Vec<(Address, u32)>, mut replaced: PlaceMap<u32, Values>) -> (Vec<ChunkPos>, u64) {
+        let limit = self.rules.limit();
+        let mut counts: BTreeMap<ChunkPos, u64> = BTreeMap::new();
+        // Stable: of what was written twice the first stands first.
+        before.sort_by_key(|(at, _)| *at);
+        before.dedup_by_key(|(at, _)| *at);
+        for (at, old) in before {
+            match replaced.get_mut(&(at.tile() as u32)) {
+                Some(values) => values.set(at.local(), old, limit),
+                None if old != self.distance_at(at) => *counts.entry(self.tiles[at.tile()].pos).or_default() += 1,
+                None => {}
+            }
+        }
+        for (tile, old) in &replaced {
+            let tile = &self.tiles[*tile as usize];
+            let differs = |index: &usize| old.get_index(*index, limit) != tile.values.get_index(*index, limit);
+            let changed = (0..CHUNK_VOXELS).filter(differs).count() as u64;
+            if changed > 0 {
+                counts.insert(tile.pos, changed);
+            }
+        }
+        let changed = counts.values().sum();
+        (counts.into_keys().collect(), changed)
     }
 
     /// The tiles that a voxel at the border of its own lies beside.

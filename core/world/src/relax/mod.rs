@@ -15,7 +15,7 @@ pub mod reference;
 mod table;
 mod tile;
 
-pub use field::{Bulk, Changed, Classes, Exits, Field, Given, TILES_MAX, Updated, Values};
+pub use field::{Bulk, Changed, Classes, Exits, Field, Followed, Given, TILES_MAX, Updated, Values};
 pub use table::Table;
 
 use crate::limits::REACH;

@@ -11,9 +11,11 @@ use scene::{Scene, pos};
 use std::collections::BTreeMap;
 use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::path::PathError;
+use terrane_world::path::box_around;
 use terrane_world::path::field::{FlowField, Reach};
 use terrane_world::path::mode::{Mode, Modes, parse_modes};
 use terrane_world::path::navigation::Navigation;
+use terrane_world::path::reach::reachable;
 use terrane_world::path::search::{End, Searcher};
 use terrane_world::relax::EXITS;
 use terrane_world::space::{ChunkPos, VoxelBox, VoxelPos};
@@ -165,7 +167,14 @@ proptest! {
                 chunks.extend(navigation.affected(at));
             }
             let chunks: Vec<_> = chunks.into_iter().collect();
+            let told = |field: &FlowField| -> Vec<(u64, Vec<Reach>)> {
+                field.chunks().map(|pos| (field.fingerprint(pos), field.reaches(pos))).collect()
+            };
+            let before = told(&repaired);
             repaired.repair(&mut navigation, &mut scene, &chunks);
+            for (pos, (old, new)) in repaired.chunks().zip(before.iter().zip(told(&repaired))) {
+                prop_assert!(chunks.contains(&pos) || old.0 != new.0 || old.1 == new.1, "{} changed unseen", pos);
+            }
             let blocks = scene.clone();
             let reference = Reference::new(&blocks, &mode, within());
             let open: Vec<_> = goals.iter().copied().filter(|at| reference.enter(*at).is_some()).collect();
@@ -195,6 +204,8 @@ proptest! {
         let [from, to] = ends[..] else { return Ok(()) };
         let registry = scene.registry.clone();
         let route = Searcher::default().route(&mut navigation, &mut scene, &registry, from, to).unwrap();
+        let reached = reachable(&mut navigation, &mut scene, &registry, from, to, None).unwrap();
+        prop_assert_eq!(reached.end, route.end, "whether there is a way does not depend on who is asked");
         match reference.costs(&[to]).get(&from) {
             None => prop_assert_eq!(route.end, End::Unreachable),
             Some(best) => {
@@ -252,6 +263,45 @@ fn a_way_that_leaves_what_is_loaded_ends_at_its_border() {
     assert_eq!(route.end, End::Border);
     assert_eq!(*route.voxels.last().unwrap(), pos(31, 0, 3), "straight towards the goal");
     assert_eq!(route.cost, 62);
+}
+
+#[test]
+fn whether_a_goal_can_be_reached_is_known_when_one_end_is_full() {
+    let hall = ([-32, 0, -32], [32, 8, 32], "air");
+    let mut scene = Scene::new(&[hall, ([8, 0, 8], [13, 5, 13], "stone"), ([9, 0, 9], [12, 3, 12], "air")]);
+    let registry = scene.registry.clone();
+    let mut ask = |mode: &str, from: VoxelPos, to: VoxelPos| {
+        let mut navigation = Navigation::new(modes().get(mode).unwrap(), &registry).unwrap();
+        reachable(&mut navigation, &mut scene, &registry, from, to, None)
+    };
+    let closed = ask("ground", pos(-20, 0, -20), pos(10, 0, 10)).unwrap();
+    assert_eq!(closed.end, End::Unreachable, "the hall has borders, but the cell has none");
+    assert!(closed.searched < 200, "{}", closed.searched);
+    assert_eq!(ask("ground", pos(10, 0, 10), pos(-20, 0, -20)).unwrap().end, End::Unreachable);
+    assert_eq!(ask("tunnel", pos(-20, 0, -20), pos(10, 0, 10)).unwrap().end, End::Goal);
+    assert_eq!(ask("ground", pos(-20, 0, -20), pos(100, 0, 0)).unwrap().end, End::Border);
+    let here = ask("ground", pos(3, 0, 3), pos(3, 0, 3)).unwrap();
+    assert_eq!((here.end, here.searched), (End::Goal, 0));
+    assert!(ask("ground", pos(3, -4, 3), pos(3, 0, 3)).unwrap_err().to_string().contains("stone is in the way"));
+    assert!(ask("ground", pos(3, 0, 3), pos(3, -4, 3)).unwrap_err().to_string().contains("3,-4,3"));
+}
+
+#[test]
+fn a_drop_that_is_too_high_to_climb_leads_one_way_only() {
+    let mut scene = Scene::new(&[([-7, 0, -7], [0, 8, 7], "air"), ([0, -3, -7], [7, 8, 7], "air")]);
+    let registry = scene.registry.clone();
+    let mut navigation = Navigation::new(modes().get("ground").unwrap(), &registry).unwrap();
+    let (above, below) = (pos(-3, 0, 0), pos(3, -3, 0));
+    let mut ask = |from, to| reachable(&mut navigation, &mut scene, &registry, from, to, None).unwrap().end;
+    assert_eq!((ask(above, below), ask(below, above)), (End::Goal, End::Unreachable));
+}
+
+#[test]
+fn a_box_around_two_voxels_stays_in_the_world() {
+    let near = box_around(pos(5, 1, -3), pos(-2, 4, 9), 10);
+    assert_eq!((near.min(), near.max()), ([-12, -9, -13], [16, 15, 20]));
+    let all = box_around(pos(-(1 << 30), -2_048, 0), pos(0, 2_047, (1 << 30) - 1), u32::MAX);
+    assert_eq!((all.min(), all.max()), ([-(1 << 30), -2_048, -(1 << 30)], [1 << 30, 2_048, 1 << 30]));
 }
 
 #[test]

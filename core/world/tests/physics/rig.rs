@@ -19,6 +19,16 @@ pub struct Ground {
     scene: BTreeMap<ChunkPos, Vec<(VoxelPos, BlockId)>>,
 }
 
+impl Ground {
+    pub fn new(registry: &Arc<Registry>, scene: &[(VoxelPos, &str)]) -> Self {
+        let mut by_chunk: BTreeMap<ChunkPos, Vec<(VoxelPos, BlockId)>> = BTreeMap::new();
+        for (at, name) in scene {
+            by_chunk.entry(at.chunk()).or_default().push((*at, registry.id(name).unwrap()));
+        }
+        Self { registry: Arc::clone(registry), scene: by_chunk }
+    }
+}
+
 impl ChunkSource for Ground {
     fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
         let id = |name| self.registry.id(name).unwrap();
@@ -64,13 +74,7 @@ impl Rig {
     /// A scene of blocks by name on flat ground, `threads` for every world. Four owners have the columns around the origin.
     pub fn new(scene: &[(VoxelPos, &str)], threads: usize, rules: RuleSet) -> Self {
         let registry = registry();
-        let mut by_chunk: BTreeMap<ChunkPos, Vec<(VoxelPos, BlockId)>> = BTreeMap::new();
-        for (at, name) in scene {
-            by_chunk.entry(at.chunk()).or_default().push((*at, registry.id(name).unwrap()));
-        }
-        let source = || -> Box<dyn ChunkSource> {
-            Box::new(Ground { registry: Arc::clone(&registry), scene: by_chunk.clone() })
-        };
+        let source = || -> Box<dyn ChunkSource> { Box::new(Ground::new(&registry, scene)) };
         Self::over(&registry, &source, pos(0, 0, 0), threads, rules)
     }
 
@@ -224,6 +228,7 @@ fn mine(owned: &Owned, inputs: &[Input]) -> Vec<Input> {
     let column = |input: &Input| match input {
         Input::Edit { voxels, .. } => voxels[0].pos.chunk().column(),
         Input::Blast { at, .. } => at.chunk().column(),
+        Input::Crowd { .. } | Input::Dismiss { .. } => unreachable!("a world that is shared out has no crowds"),
     };
     inputs.iter().filter(|input| owned.has(column(input))).cloned().collect()
 }

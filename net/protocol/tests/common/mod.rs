@@ -10,9 +10,14 @@ use terrane_protocol::error::RefusedCode;
 use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
-use terrane_protocol::{ClientMessage, FrameReader, OverlayKind, OverlayKinds, ServerMessage, Shape, Towards};
+use terrane_protocol::{
+    ClientMessage, FieldChunk, FieldRequest, FieldState, FrameReader, OverlayKind, OverlayKinds, PathPart, PathRefusal,
+    PathRefused, PathRequest, ServerMessage, Shape, Towards, Wanted,
+};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version, new_blocks};
+use terrane_world::path::mode::{Medium, Mode};
+use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 
@@ -59,7 +64,25 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         }),
         (0u32..1 << OverlayKind::ALL.len())
             .prop_map(|mask| ClientMessage::Overlay { kinds: OverlayKinds::from_mask(mask).unwrap() }),
+        path_request(),
+        field_request(),
+        any::<u32>().prop_map(|request| ClientMessage::Cancel { request }),
     ]
+}
+
+fn path_request() -> impl Strategy<Value = ClientMessage> {
+    (any::<[u32; 2]>(), any::<bool>(), "[a-z_]{1,32}", any::<[[i32; 3]; 2]>()).prop_map(
+        |([request, around], only, mode, [from, to])| {
+            let wanted = if only { Wanted::Reachable } else { Wanted::Way };
+            ClientMessage::Path(PathRequest { request, wanted, around, mode, from, to })
+        },
+    )
+}
+
+fn field_request() -> impl Strategy<Value = ClientMessage> {
+    (any::<u32>(), "[a-z_]{1,32}", vec(any::<[i32; 3]>(), 1..=16), any::<[[i32; 3]; 2]>()).prop_map(
+        |(request, mode, goals, [first, end])| ClientMessage::Field(FieldRequest { request, mode, goals, first, end }),
+    )
 }
 
 fn runs() -> impl Strategy<Value = Vec<DeltaRun>> {
@@ -166,6 +189,60 @@ pub fn overlay_values(kinds: u32, run: u32) -> Option<Box<[u8; 32_768]>> {
     (kinds > 0).then(|| (0..32_768).map(|index| value(index) as u8).collect::<Vec<_>>().try_into().unwrap())
 }
 
+fn modes() -> impl Strategy<Value = ServerMessage> {
+    let body = (1u8..=8, 1u8..=4, 0u8..=4, 0u8..=14);
+    let mode = ("[a-z0-9_-]{1,32}", 0usize..4, any::<[bool; 3]>(), body).prop_map(
+        |(name, medium, [diagonal, swim, climb], (height, width, step_up, drop))| {
+            let medium = [Medium::Walk, Medium::Fly, Medium::Swim, Medium::Dig][medium];
+            Mode { name, medium, diagonal, height, width, step_up, drop, swim, climb }
+        },
+    );
+    vec(mode, 0..10).prop_map(|modes| ServerMessage::Modes { modes })
+}
+
+fn path_part() -> impl Strategy<Value = ServerMessage> {
+    let waypoint = (any::<[i16; 2]>(), -2048i32..2048)
+        .prop_map(|([x, z], y)| VoxelPos::new(i32::from(x) << 15, y, i32::from(z) << 15).unwrap());
+    (any::<(u32, u16, bool)>(), 0usize..4, any::<[u64; 3]>(), vec(waypoint, 0..60)).prop_map(
+        |((request, part, last), end, [cost, searched, tick], waypoints)| {
+            let end = [End::Goal, End::Border, End::Unreachable, End::TooFar][end];
+            ServerMessage::PathAnswer(PathPart { request, part, last, end, cost, searched, tick, waypoints })
+        },
+    )
+}
+
+/// A chunk of a field: moves of `kinds` numbers in runs of `run`, and costs that spread over `spread` from `base` on.
+pub fn field_chunk(kinds: u32, run: u32, base: u32, spread: u32) -> FieldChunk {
+    let number = |index: u32| match ((index / run).wrapping_mul(2_654_435_761) >> 9) % kinds {
+        move_number @ 0..26 => move_number as u8,
+        other => 252 + (other % 4) as u8,
+    };
+    let moves: Vec<u8> = (0..32_768).map(number).collect();
+    let count = moves.iter().filter(|number| **number < 26).count() as u32;
+    let more = |n: u32| if n + 1 == count { spread } else { n.wrapping_mul(2_654_435_761) % (spread + 1) };
+    let costs = (0..count).map(|n| base + more(n)).collect();
+    let pos = ChunkPos::new(-4, 2, 77).unwrap();
+    FieldChunk { request: 9, pos, tick: 1 << 60, moves: moves.try_into().unwrap(), costs }
+}
+
+fn a_field_chunk() -> impl Strategy<Value = ServerMessage> {
+    let spread = prop_oneof![Just(0u32), Just(255), Just(256), Just(65_535), Just(65_536), Just(1 << 30)];
+    let of = (1u32..31, 1u32..5_000, 0u32..1 << 31, spread);
+    (any::<u32>(), chunk_pos(), any::<u64>(), of).prop_map(|(request, pos, tick, (kinds, run, base, spread))| {
+        ServerMessage::FieldChunk(FieldChunk { request, pos, tick, ..field_chunk(kinds, run, base, spread) })
+    })
+}
+
+fn paths() -> impl Strategy<Value = ServerMessage> {
+    let state = (any::<[u32; 2]>(), any::<bool>(), any::<u64>()).prop_map(|([request, chunks], current, tick)| {
+        ServerMessage::FieldState(FieldState { request, current, tick, chunks })
+    });
+    let refused = (any::<u32>(), 1u16..=11, "\\PC{0,200}").prop_map(|(request, code, text)| {
+        ServerMessage::PathRefused(PathRefused { request, code: PathRefusal::from_number(code).unwrap(), text })
+    });
+    prop_oneof![modes(), path_part(), a_field_chunk(), state, refused]
+}
+
 pub fn server_message() -> impl Strategy<Value = ServerMessage> {
     let kinds = prop_oneof![Just(1u32), Just(2), Just(16), Just(17), Just(256), Just(257), Just(4_000)];
     let snapshot = (chunk_pos(), any::<u32>(), version(), kinds, any::<u32>()).prop_map(
@@ -193,6 +270,7 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         body_moves(),
         vec(any::<u32>(), 1..30).prop_map(|handles| ServerMessage::BodyEnds { handles }),
         overlay_data(),
+        paths(),
     ]
 }
 
@@ -211,6 +289,8 @@ pub struct Client {
     /// Bodies by handle: the voxels that have come of those there are, and the newest move.
     pub bodies: BTreeMap<u32, FallingBody>,
     pub overlays: BTreeMap<(ChunkPos, OverlayKind), (Version, u8)>,
+    /// Requests that have ended, in order.
+    pub requests_ended: Vec<u32>,
 }
 
 /// A body as the client holds it.
@@ -237,6 +317,7 @@ impl Client {
             kinds: Vec::new(),
             bodies: BTreeMap::new(),
             overlays: BTreeMap::new(),
+            requests_ended: Vec::new(),
         }
     }
 
@@ -314,6 +395,9 @@ impl Client {
             }
             ServerMessage::Pong { number, .. } => self.pongs.push(*number),
             ServerMessage::CaughtUp { subscription } => self.caught_up.push(*subscription),
+            ServerMessage::PathAnswer(part) => self.requests_ended.extend(part.last.then_some(part.request)),
+            ServerMessage::PathRefused(refused) => self.requests_ended.push(refused.request),
+            ServerMessage::Modes { .. } | ServerMessage::FieldChunk(_) | ServerMessage::FieldState(_) => {}
             ServerMessage::Refused(refused) => self.refused = Some(refused.clone()),
         }
     }

@@ -3,7 +3,7 @@
 mod picture;
 
 use crate::failure::{About, Failure};
-use crate::pathing::{self, Watched};
+use crate::pathing;
 use crate::worlds;
 use clap::Args;
 use picture::Drawn;
@@ -12,11 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use terrane_store::{Access, Store};
-use terrane_world::limits::{HORIZONTAL_BOUND, VERTICAL_BOUND};
-use terrane_world::path::navigation::{Resident, Within};
+use terrane_world::path::box_around;
+use terrane_world::path::navigation::Resident;
 use terrane_world::path::search::{End, Route, Searcher};
 use terrane_world::resident::Residency;
-use terrane_world::space::{VoxelBox, VoxelPos};
+use terrane_world::space::VoxelPos;
 
 /// Find the way between two voxels, for one movement mode or several
 ///
@@ -38,8 +38,8 @@ pub struct Path {
     #[arg(long, value_name = "MODE", default_value = "ground")]
     mode: Vec<String>,
     /// How far around both ends the way may lead, in voxels
-    #[arg(long, value_name = "VOXELS", default_value_t = 128, value_parser = clap::value_parser!(i32).range(0..=65_536))]
-    around: i32,
+    #[arg(long, value_name = "VOXELS", default_value_t = 128, value_parser = clap::value_parser!(u32).range(..=65_536))]
+    around: u32,
     /// A picture: the ways from above, and below that a cut through the world from one end to the other
     #[arg(long, value_name = "FILE.png")]
     map: Option<PathBuf>,
@@ -48,13 +48,13 @@ pub struct Path {
 impl Path {
     pub fn run(self, json: bool) -> Result<ExitCode, Failure> {
         let store = worlds::open(&self.world, Access::Read)?;
-        let source = Watched::new(&store);
+        let source = pathing::watched(&store);
         let mut resident = pathing::residency(&source)?;
         let mut routes = Vec::new();
         for mode in &self.mode {
             let pool = Arc::clone(resident.pool());
             let route = pool.install(|| self.route(&store, &mut resident, mode));
-            source.check().about(&self.world)?;
+            pathing::check(&source).about(&self.world)?;
             routes.push((mode.as_str(), route?));
         }
         if json {
@@ -67,7 +67,7 @@ impl Path {
             let ways = routes.iter().map(|(_, route)| &route.voxels[..]).collect();
             let drawn = Drawn { store: &store, from: self.from, to: self.to, ways };
             drawn.write(map, &mut resident)?;
-            source.check().about(&self.world)?;
+            pathing::check(&source).about(&self.world)?;
             if !json {
                 let colours = self.mode.iter().zip(picture::COLOURS.iter().cycle());
                 let legend: Vec<String> = colours.map(|(mode, (name, _))| format!("{mode} {name}")).collect();
@@ -81,19 +81,11 @@ impl Path {
     fn route(&self, store: &Store, resident: &mut Residency, mode: &str) -> Result<Route, Failure> {
         let mut navigation = pathing::navigation(store, mode).about(&self.world)?;
         let mut blocks = Resident(resident, 0);
-        let mut blocks = Within { blocks: &mut blocks, within: self.within() };
+        let within = Some(box_around(self.from, self.to, self.around));
         let registry = store.registry();
-        let found = Searcher::default().route(&mut navigation, &mut blocks, &registry, self.from, self.to);
+        let mut searcher = Searcher::default();
+        let found = searcher.route_within(&mut navigation, &mut blocks, &registry, self.from, self.to, within);
         found.about(&self.world)
-    }
-
-    /// The box in which the way is looked for.
-    fn within(&self) -> VoxelBox {
-        let (from, to) = (self.from.to_array(), self.to.to_array());
-        let bound = [HORIZONTAL_BOUND, VERTICAL_BOUND, HORIZONTAL_BOUND];
-        let least = |n: usize| from[n].min(to[n]).saturating_sub(self.around).max(-bound[n]);
-        let most = |n: usize| from[n].max(to[n]).saturating_add(self.around + 1).min(bound[n]);
-        VoxelBox::new(std::array::from_fn(least), std::array::from_fn(most)).expect("it holds both ends")
     }
 
     fn told(&self, mode: &str, route: &Route) -> Value {
