@@ -13,6 +13,7 @@ use terrane_benches::{files, goals, ours};
 use terrane_world::block::{AIR, BlockId, Registry, parse_rules};
 use terrane_world::chunk::{Chunk, new_blocks};
 use terrane_world::generate::Generator;
+use terrane_world::path::box_around;
 use terrane_world::path::field::FlowField;
 use terrane_world::path::mode::{Mode, Modes};
 use terrane_world::path::navigation::{Blocks, Navigation};
@@ -253,6 +254,8 @@ fn repairs(_: &mut Criterion) {
 
 /// Ways that are looked for.
 const WAYS: usize = 200;
+/// How far around both ends a way may lead: as far as the peer was told to look.
+const AROUND: u32 = 16;
 /// Where they lead: over 200 voxels, along x and z.
 const AWAY: [[i32; 2]; 12] = [
     [200, 0],
@@ -287,20 +290,22 @@ fn ways(criterion: &mut Criterion) {
         let (mut searcher, mut chunks) = (Searcher::default(), chunks.clone());
         found = (0, 0, 0);
         for (from, to) in &ends {
-            let route = searcher.route(navigation, &mut chunks, &registry, *from, *to).expect("both ends are open");
+            let within = Some(box_around(*from, *to, AROUND));
+            let route = searcher.route_within(navigation, &mut chunks, &registry, *from, *to, within);
+            let route = route.expect("both ends are open");
             found.0 += usize::from(route.end == End::Goal);
             found.1 += route.searched;
             found.2 += route.cost;
         }
     };
     let fresh = || Navigation::new(&ground, &registry).expect("few costs");
-    let rounds = Rounds::new("paths/ways in a world nobody has looked at")
-        .with(ours::NAME, ours::version(), |_| Run::timed(WAYS, || search(&mut fresh())));
+    let rounds =
+        Rounds::new("paths/ways").with(ours::NAME, ours::version(), |_| Run::timed(WAYS, || search(&mut fresh())));
     rounds.measure(criterion).write_milliseconds("");
     let mut known = fresh();
     search(&mut known);
-    let rounds = Rounds::new("paths/ways in a world that is known")
-        .with(ours::NAME, ours::version(), |_| Run::timed(WAYS, || search(&mut known)));
+    let rounds =
+        Rounds::new("paths/ways known").with(ours::NAME, ours::version(), |_| Run::timed(WAYS, || search(&mut known)));
     rounds.measure(criterion).write_milliseconds("");
     eprintln!("paths/ways: {} of {WAYS} ways found, {} looked at, cost {}", found.0, found.1, found.2);
 }

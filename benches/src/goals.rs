@@ -89,7 +89,8 @@ pub const ROWS: &[Row] = &[
     row("field of a maze of 128³, 2 threads", "paths/maze 128", OURS, Peer::One(DIJKSTRA_RS), Some(1.5)),
     row("  1 thread", "paths/maze 128", ONE_THREAD, Peer::One(DIJKSTRA_RS), None),
     // Twenty times the 45 ways a second that Luanti finds: 200 in 222 ms.
-    row("200 ways over 200 voxels of terrain", "paths/ways", OURS, Peer::Limit(222.0), Some(1.0)),
+    row("200 ways over 200 voxels of terrain nobody has looked at", "paths/ways", OURS, Peer::Limit(222.0), Some(1.0)),
+    row("  of terrain that is known", "paths/ways known", OURS, Peer::Limit(222.0), None),
     row("100,000 agents one tick on, 2 threads", "agents/advance", OURS, Peer::Limit(5.0), Some(1.0)),
     row("  1 thread", "agents/advance", ONE_THREAD, Peer::Limit(5.0), None),
 ];

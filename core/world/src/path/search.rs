@@ -482,12 +482,14 @@ impl Room {
 
 /// Voxels along an edge of a block of a corridor.
 const BLOCK: usize = 4;
-/// Stations of a short course.
-const SHORT: usize = 32;
-/// Stations of one that is not long yet.
-const MIDDLING: usize = 48;
-/// How many courses of a short way are looked along.
-const COURSES: usize = 4;
+/// How many courses are looked along for a way whose best one has so many stations, and how many blocks wide on each side.
+const fn look(stations: usize) -> (usize, i64) {
+    match stations {
+        0..=40 => (4, 3),
+        41..=80 => (2, 2),
+        _ => (1, 1),
+    }
+}
 /// A bit for each block of a chunk.
 type Blocked = [u64; (CHUNK_EDGE / BLOCK).pow(3) / 64];
 
@@ -499,7 +501,7 @@ fn block_of(local: LocalIndex) -> usize {
     x + CHUNK_EDGE / BLOCK * (z + CHUNK_EDGE / BLOCK * y)
 }
 
-/// The best course, and if it is a short one the next best that lead elsewhere: which of several is the best voxel by voxel
+/// The best course, and unless it is a long one the next best that lead elsewhere: which of several is the best voxel by voxel
 /// can't be told from their middles, and over a short way what that costs does not even out.
 fn courses(
     navigation: &mut Navigation,
@@ -509,7 +511,8 @@ fn courses(
 ) -> Vec<Course> {
     let mut avoided = PlaceSet::default();
     let mut courses = vec![coarse::course(navigation, blocks, within, ends, &avoided)];
-    while (1..=SHORT).contains(&courses[0].stations.len()) && courses.len() < COURSES {
+    let (wanted, _) = look(courses[0].stations.len());
+    while !courses[0].stations.is_empty() && courses.len() < wanted {
         avoided.extend(courses[courses.len() - 1].stations.iter().map(|(at, _)| *at));
         courses.push(coarse::course(navigation, blocks, within, ends, &avoided));
     }
@@ -532,11 +535,7 @@ fn widen(corridor: &mut Corridor, course: &Course) {
             mark(std::array::from_fn(|axis| corner[axis] + block * (n >> axis & 1)));
         }
     }
-    let radius = match stations.len() {
-        0..=SHORT => 3,
-        ..=MIDDLING => 2,
-        _ => 1,
-    };
+    let (_, radius) = look(stations.len());
     let beside = || (-radius..=radius).flat_map(move |y| (-radius..=radius).map(move |z| (y, z)));
     for pair in stations.windows(2) {
         let length = (0..3).map(|axis| pair[0][axis].abs_diff(pair[1][axis])).max().unwrap_or(0) as i64;
