@@ -243,7 +243,7 @@ fn search(
     let ends_outside = known.room(navigation, blocks, to.chunk()).is_none();
     let goals = known.goals(navigation, blocks, to);
     let rest = |at: VoxelPos| estimate(least.into(), diagonal, at, to);
-    let mut border: Option<(u64, u32)> = None;
+    let mut border: Option<(u64, u64, u32)> = None;
     let mut queue = BinaryHeap::from([Reverse((rest(landing), start, 0u64))]);
     known.rooms[first as usize].seen[(start & 0xffff) as usize] = (0, UNKNOWN);
     let mut searched = 0;
@@ -254,15 +254,16 @@ fn search(
         if goals.contains(&at) {
             return known.course(End::Goal, [from, to], at, searched);
         }
-        if ends_outside && border.is_some_and(|(least, _)| least <= so_far) {
+        if ends_outside && border.is_some_and(|(least, ..)| least < so_far) {
             break;
         }
         searched += 1;
         if searched > PATCHES_MAX || known.rooms.len() >= 1 << 15 {
             return Course { end: End::TooFar, stations: Vec::new(), searched };
         }
-        if known.leads_out(navigation, blocks, at) && border.is_none_or(|best| (so_far, at) < best) {
-            border = Some((so_far, at));
+        let rank = (so_far, rest(known.middle(at)), at);
+        if known.leads_out(navigation, blocks, at) && border.is_none_or(|best| rank < best) {
+            border = Some(rank);
         }
         let links = known.links(navigation, blocks, at >> 16);
         for link in links.of(at as u16) {
@@ -286,7 +287,7 @@ fn search(
         }
     }
     match border {
-        Some((_, at)) => known.course(End::Border, [from, known.middle(at)], at, searched),
+        Some((_, _, at)) => known.course(End::Border, [from, known.middle(at)], at, searched),
         None => Course { end: End::Unreachable, stations: Vec::new(), searched },
     }
 }

@@ -65,10 +65,10 @@ pub enum PathError {
         /// What is there.
         reason: String,
     },
-    /// A goal lies outside the box that was asked for.
-    #[error("the goal {at} is outside the box {within}")]
+    /// A goal, or where a way begins, lies outside the box that was asked for.
+    #[error("{at} is outside the box {within}")]
     OutsideBox {
-        /// The goal.
+        /// Where.
         at: VoxelPos,
         /// The box.
         within: String,

@@ -7,7 +7,7 @@
 //! nobody gets up again are nodes of their own, and the graph has a way exactly where the voxels have one. A voxel from which
 //! a body can only fall is no node: links lead on to where it comes down.
 
-use super::mode::Mode;
+use super::mode::{DROP_MAX, Mode};
 use super::ways::{CLOSED, Costs, Ways};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::relax::{BELOW, Classes, EXITS};
@@ -303,6 +303,10 @@ impl Place {
     }
 }
 
+/// Room around two middles, along x, y and z, for their patches and a fall between them.
+const WINDOW: [i32; 3] = [4 * CELL as i32, 6 * CELL as i32, 4 * CELL as i32];
+const _: () = assert!(DROP_MAX as usize + 4 * CELL <= 6 * CELL, "the deepest fall has room");
+
 /// Finds out what links cost.
 struct Measure<'a> {
     mode: &'a Mode,
@@ -323,10 +327,11 @@ impl Measure<'_> {
         };
         let (from, to) = (middle(HERE, patch), middle(usize::from(link.chunk), link.patch));
         let straight = if self.mode.diagonal { None } else { self.straight(from, to) };
-        let cheap = from.aside(to) * self.paid(from, 0).min(self.paid(to, 0));
+        let [here, there] = [from, to].map(|at| self.paid(at, 0));
+        let cheap = from.aside(to) * here.min(there);
         match straight {
-            // Hardly anything is to be saved.
-            Some(cost) if cost <= cheap + cheap / 4 => cost,
+            // Hardly anything is to be saved; or it leads into the rock or out of it, where a straight line does.
+            Some(cost) if cost <= cheap + cheap / 4 || here.ilog2() != there.ilog2() => cost,
             _ => {
                 let found = self.search(from, to, [(HERE, patch), (usize::from(link.chunk), link.patch)]);
                 let found = found.expect("a link leads from part to part, and each part hangs together");
@@ -335,16 +340,19 @@ impl Measure<'_> {
         }
     }
 
+    fn ways(&self, at: Place) -> Option<&Ways> {
+        self.around.get(at.chunk())?.map(|(ways, _)| ways)
+    }
+
     /// What a step to a place costs.
     fn paid(&self, to: Place, exit: usize) -> u32 {
-        self.around[to.chunk()].map_or(0, |(ways, _)| self.costs.step(self.mode, ways.classes.get(to.local()), exit))
+        self.ways(to).map_or(0, |ways| self.costs.step(self.mode, ways.classes.get(to.local()), exit))
     }
 
     fn leads(&self, from: Place, exit: usize) -> Option<Place> {
-        let (ways, _) = self.around[from.chunk()]?;
-        let open = self.mode.exits() & ways.exits.as_ref().map_or(u32::MAX, |exits| exits[from.local().index()]);
+        let open = exits(self.ways(from)?, self.mode, from.local().index());
         let to = from.step(exit);
-        let is_open = open >> exit & 1 == 1 && self.around[to.chunk()]?.0.classes.get(to.local()) != CLOSED;
+        let is_open = open >> exit & 1 == 1 && self.ways(to)?.classes.get(to.local()) != CLOSED;
         is_open.then_some(to)
     }
 
@@ -371,22 +379,24 @@ impl Measure<'_> {
 
     /// What the best way inside two patches costs.
     fn search(&mut self, from: Place, to: Place, inside: [(usize, u16); 2]) -> Option<u32> {
-        const EDGE: i32 = 4 * CELL as i32;
         let corner: [i32; 3] = std::array::from_fn(|axis| from.0[axis].min(to.0[axis]) - CELL as i32);
+        // What lies outside neither patch reaches, nor a fall from one to the other.
         let number = |place: Place| {
-            let [x, y, z] = std::array::from_fn(|axis| place.0[axis] - corner[axis]);
-            (x + EDGE * (z + EDGE * y)) as u32
+            let [x, y, z]: [i32; 3] = std::array::from_fn(|axis| place.0[axis] - corner[axis]);
+            let is_inside = (0..WINDOW[0]).contains(&x) && (0..WINDOW[1]).contains(&y) && (0..WINDOW[2]).contains(&z);
+            is_inside.then_some((x + WINDOW[0] * (z + WINDOW[2] * y)) as u32)
         };
         let place = |number: u32| {
             let number = number as i32;
-            let at = [number % EDGE, number / (EDGE * EDGE), number / EDGE % EDGE];
+            let at = [number % WINDOW[0], number / (WINDOW[0] * WINDOW[2]), number / WINDOW[0] % WINDOW[2]];
             Place(std::array::from_fn(|axis| at[axis] + corner[axis]))
         };
-        self.seen.resize(EDGE.pow(3) as usize, u32::MAX);
-        let mut touched = vec![number(from)];
-        self.seen[number(from) as usize] = 0;
+        let start = number(from)?;
+        self.seen.resize((WINDOW[0] * WINDOW[1] * WINDOW[2]) as usize, u32::MAX);
+        let mut touched = vec![start];
+        self.seen[start as usize] = 0;
         self.queue.clear();
-        self.queue.push(Reverse((0, number(from))));
+        self.queue.push(Reverse((0, start)));
         let mut found = None;
         while let Some(Reverse((cost, at))) = self.queue.pop() {
             let here = place(at);
@@ -401,13 +411,16 @@ impl Measure<'_> {
                 let Some(next) = self.leads(here, exit) else { continue };
                 let patch = (next.chunk(), next.patch(self.around).unwrap_or(NOBODY));
                 let total = cost + self.paid(next, exit);
-                let seen = &mut self.seen[number(next) as usize];
-                if (patch.1 == FALLING || inside.contains(&patch)) && total < *seen {
+                let Some(number) = number(next).filter(|_| patch.1 == FALLING || inside.contains(&patch)) else {
+                    continue;
+                };
+                let seen = &mut self.seen[number as usize];
+                if total < *seen {
                     if *seen == u32::MAX {
-                        touched.push(number(next));
+                        touched.push(number);
                     }
                     *seen = total;
-                    self.queue.push(Reverse((total, number(next))));
+                    self.queue.push(Reverse((total, number)));
                 }
             }
         }

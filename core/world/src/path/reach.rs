@@ -2,7 +2,7 @@
 
 use super::PathError;
 use super::navigation::{Blocks, Navigation};
-use super::search::{End, SEARCHED_MAX, is_near};
+use super::search::{End, SEARCHED_MAX, check_ends, is_near};
 use crate::block::Registry;
 use crate::label::bits::Bits;
 use crate::limits::CHUNK_EDGE;
@@ -34,13 +34,7 @@ pub fn reachable(
     to: VoxelPos,
     within: Option<VoxelBox>,
 ) -> Result<Reached, PathError> {
-    if navigation.cost(blocks, from).is_none() {
-        return Err(navigation.refusal(blocks, registry, from));
-    }
-    let is_there = is_near(within, to.chunk()) && navigation.ways(blocks, to.chunk()).is_some();
-    if is_there && navigation.cost(blocks, to).is_none() {
-        return Err(navigation.refusal(blocks, registry, to));
-    }
+    let is_there = check_ends(navigation, blocks, registry, [from, to], within)?;
     if from == to {
         return Ok(Reached { end: End::Goal, searched: 0 });
     }

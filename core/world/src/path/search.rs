@@ -190,7 +190,7 @@ impl Searcher {
     /// the answer depends on the world and on the question, and not on what happens to be in memory.
     ///
     /// # Errors
-    /// One of the ends is no place for the mode.
+    /// One of the ends is no place for the mode, or the first is outside the box.
     pub fn route_within(
         &mut self,
         navigation: &mut Navigation,
@@ -200,16 +200,7 @@ impl Searcher {
         to: VoxelPos,
         within: Option<VoxelBox>,
     ) -> Result<Route, PathError> {
-        let is_there = |navigation: &mut Navigation, blocks: &mut dyn Blocks, at: VoxelPos| {
-            navigation.ways(blocks, at.chunk()).is_some()
-        };
-        if navigation.cost(blocks, from).is_none() {
-            return Err(navigation.refusal(blocks, registry, from));
-        }
-        let ends_outside = !is_there(navigation, blocks, to);
-        if !ends_outside && navigation.cost(blocks, to).is_none() {
-            return Err(navigation.refusal(blocks, registry, to));
-        }
+        check_ends(navigation, blocks, registry, [from, to], within)?;
         let mode = navigation.mode().clone();
         let courses = courses(navigation, blocks, within, [from, to]);
         self.searched = courses.iter().map(|course| course.searched).sum();
@@ -279,7 +270,8 @@ impl Searcher {
     fn search(&mut self, job: &mut Job<'_, '_>, from: VoxelPos) -> Found {
         self.reset();
         let ends_outside = self.room(job, job.to.chunk()).is_none();
-        let mut border: Option<(u64, VoxelPos)> = None;
+        // Of those that cost alike the one nearest to the goal.
+        let mut border: Option<(u64, u64, VoxelPos)> = None;
         let first = self.room(job, from.chunk()).expect("it has a cost");
         let start = first << 15 | from.local().index() as u32;
         let rest = job.estimate(0, from);
@@ -299,7 +291,7 @@ impl Searcher {
             if so_far >= job.most {
                 return (End::TooFar, None);
             }
-            if ends_outside && border.is_some_and(|(least, _)| least <= so_far) {
+            if ends_outside && border.is_some_and(|(least, ..)| least < so_far) {
                 break;
             }
             self.searched += 1;
@@ -307,12 +299,13 @@ impl Searcher {
             if self.searched - looked_at > most {
                 return (End::TooFar, None);
             }
-            if self.leave(job, node, pos, cost) && border.is_none_or(|best| (so_far, pos) < best) {
-                border = Some((so_far, pos));
+            let rank = (so_far, job.estimate(0, pos), pos);
+            if self.leave(job, node, pos, cost) && border.is_none_or(|best| rank < best) {
+                border = Some(rank);
             }
         }
         match border {
-            Some((_, pos)) => (End::Border, Some(pos)),
+            Some((_, _, pos)) => (End::Border, Some(pos)),
             None if self.overflowed => (End::TooFar, None),
             None => (End::Unreachable, None),
         }
@@ -548,6 +541,26 @@ fn widen(corridor: &mut Corridor, course: &Course) {
             }
         }
     }
+}
+
+/// Fails if one of the ends is no place for the mode, or the first is not in the box. Whether the second is in a chunk that is there, and in the box.
+pub(super) fn check_ends(
+    navigation: &mut Navigation,
+    blocks: &mut dyn Blocks,
+    registry: &Registry,
+    [from, to]: [VoxelPos; 2],
+    within: Option<VoxelBox>,
+) -> Result<bool, PathError> {
+    if let Some(within) = within.filter(|_| !is_near(within, from.chunk())) {
+        return Err(PathError::OutsideBox { at: from, within: within.to_string() });
+    }
+    let is_there = is_near(within, to.chunk()) && navigation.ways(blocks, to.chunk()).is_some();
+    for at in [Some(from), Some(to).filter(|_| is_there)].into_iter().flatten() {
+        if navigation.cost(blocks, at).is_none() {
+            return Err(navigation.refusal(blocks, registry, at));
+        }
+    }
+    Ok(is_there)
 }
 
 /// Whether a chunk meets the box that is looked at.

@@ -263,6 +263,14 @@ fn a_way_that_leaves_what_is_loaded_ends_at_its_border() {
     assert_eq!(route.end, End::Border);
     assert_eq!(*route.voxels.last().unwrap(), pos(31, 0, 3), "straight towards the goal");
     assert_eq!(route.cost, 62);
+    // A box counts as the border of what is loaded, and a way begins inside it.
+    let mut within = |from, to| {
+        let within = Some(VoxelBox::new([-32, -32, -32], [0, 32, 32]).unwrap());
+        searcher.route_within(&mut navigation, &mut scene, &registry, from, to, within)
+    };
+    let route = within(pos(-20, 0, 3), pos(20, 0, 3)).unwrap();
+    assert_eq!((route.end, route.voxels.last()), (End::Border, Some(&pos(-1, 0, 3))));
+    assert!(within(pos(20, 0, 3), pos(-20, 0, 3)).unwrap_err().to_string().contains("20,0,3 is outside the box"));
 }
 
 #[test]
