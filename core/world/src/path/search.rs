@@ -514,36 +514,43 @@ fn courses(
 
 /// Adds the cells of a course, in which there is a way, and all blocks beside the straight lines from station to station.
 fn widen(corridor: &mut Corridor, course: &Course) {
-    let mut mark = |at: [i64; 3]| {
-        if let Ok(at) = VoxelPos::from_i64(at[0], at[1], at[2]) {
-            let block = block_of(at.local());
-            corridor.entry(at.chunk()).or_default()[block / 64] |= 1 << (block % 64);
-        }
-    };
-    let block = BLOCK as i64;
     let stations: Vec<[i64; 3]> = course.stations.iter().map(|(at, _)| at.to_array().map(i64::from)).collect();
+    let (block, cell) = (BLOCK as i64, CELL as i64);
     for at in &stations {
-        let corner = at.map(|at| at.div_euclid(CELL as i64) * CELL as i64);
-        for n in 0..8 {
-            mark(std::array::from_fn(|axis| corner[axis] + block * (n >> axis & 1)));
-        }
+        let first = at.map(|at| at.div_euclid(cell) * cell / block);
+        mark(corridor, first, first.map(|at| at + cell / block - 1));
     }
-    let (_, radius) = look(stations.len());
-    let beside = || (-radius..=radius).flat_map(move |y| (-radius..=radius).map(move |z| (y, z)));
+    let mut middles: Vec<[i64; 3]> = Vec::new();
     for pair in stations.windows(2) {
         let length = (0..3).map(|axis| pair[0][axis].abs_diff(pair[1][axis])).max().unwrap_or(0) as i64;
         let steps = length / block + 1;
-        for step in 0..=steps {
-            let at: [i64; 3] =
-                std::array::from_fn(|axis| pair[0][axis] + (pair[1][axis] - pair[0][axis]) * step / steps);
-            for (y, z) in beside() {
-                (-radius..=radius).for_each(|x| mark([at[0] + block * x, at[1] + block * y, at[2] + block * z]));
-            }
-        }
+        let at = |step: i64, axis: usize| pair[0][axis] + (pair[1][axis] - pair[0][axis]) * step / steps;
+        middles.extend((0..=steps).map(|step| std::array::from_fn(|axis| at(step, axis).div_euclid(block))));
+    }
+    middles.sort_unstable();
+    middles.dedup();
+    let (_, radius) = look(stations.len());
+    for middle in &middles {
+        mark(corridor, middle.map(|at| at - radius), middle.map(|at| at + radius));
     }
 }
 
-/// Fails if one of the ends is no place for the mode, or the first is not in the box. Whether the second is in a chunk that is there, and in the box.
+/// Adds all blocks from one to another, both included, as far as they are in the world.
+fn mark(corridor: &mut Corridor, first: [i64; 3], last: [i64; 3]) {
+    const EDGE: i64 = (CHUNK_EDGE / BLOCK) as i64;
+    for (y, z) in (first[1]..=last[1]).flat_map(|y| (first[2]..=last[2]).map(move |z| (y, z))) {
+        for chunk in first[0].div_euclid(EDGE)..=last[0].div_euclid(EDGE) {
+            let Ok(pos) = ChunkPos::from_i64(chunk, y.div_euclid(EDGE), z.div_euclid(EDGE)) else { continue };
+            let [from, to] = [first[0], last[0]].map(|x| (x - chunk * EDGE).clamp(0, EDGE - 1));
+            let row = ((1u64 << (to - from + 1)) - 1) << from;
+            corridor.entry(pos).or_default()[y.rem_euclid(EDGE) as usize] |= row << (EDGE * z.rem_euclid(EDGE));
+        }
+    }
+}
+const _: () = assert!(CHUNK_EDGE / BLOCK == 8, "a layer of blocks is one word");
+
+/// Fails if one of the ends is no place for the mode, or the first is not in the box. Whether the second is in a chunk that
+/// is there, and in the box.
 pub(super) fn check_ends(
     navigation: &mut Navigation,
     blocks: &mut dyn Blocks,
