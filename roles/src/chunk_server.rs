@@ -3,8 +3,9 @@
 //! An edit waits for the next tick; the tick's deltas go to the journal; when the journal says that they are
 //! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
 //! meanwhile is shown each chunk as it was last durable. Bodies on their way are told in the same way; overlays are made a
-//! few a step, outside of the world's tick. Questions about paths are passed on, and their answers handed through.
+//! few a step, outside of the world's tick. Agents are told of by columns (`docs/protocol.md`). Questions about paths are passed on, and their answers handed through.
 
+use crate::agents::Crowds;
 use crate::bodies::Bodies;
 use crate::overlays::{self, Budget, Overlays, SUPPORT_WORK, Unsettled};
 use crate::paths::{PathAnswer, PathInput};
@@ -19,7 +20,7 @@ use terrane_protocol::{ChunkStream, DeltaFrame, Event, OverlayKind, PROTOCOL_VER
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::path::mode::Modes;
 use terrane_world::space::{ChunkPos, VoxelPos};
-use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, Refusal, SourceError, World};
+use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, SourceError, World};
 
 /// One connection, numbered by the shell, never twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,7 +153,7 @@ struct Client {
 /// An input that waits for a tick, and the refusal that is already certain.
 struct Waiting {
     input: step::Input,
-    outside: bool,
+    unfit: Option<Reason>,
 }
 
 /// A tick that waits for its fsync.
@@ -182,6 +183,7 @@ pub struct ChunkServer {
     /// Chunks that could not be read, so that each is reported once.
     unreadable: BTreeSet<ChunkPos>,
     bodies: Bodies,
+    crowds: Crowds,
     overlays: Overlays,
     /// Whether light may be held because somebody wants it.
     is_lit: bool,
@@ -194,6 +196,7 @@ impl ChunkServer {
     pub fn new(world: World, world_id: [u8; 16], spawn: VoxelPos, tick_length: Duration, limits: Limits) -> Self {
         let tick = world.standing().tick;
         let bodies = Bodies::new(&world.standing().columns, tick);
+        let crowds = Crowds::new(&world.standing().columns, tick);
         Self {
             world,
             world_id,
@@ -210,6 +213,7 @@ impl ChunkServer {
             refusing: None,
             unreadable: BTreeSet::new(),
             bodies,
+            crowds,
             overlays: Overlays::default(),
             is_lit: false,
             modes: None,
@@ -305,15 +309,19 @@ impl ChunkServer {
             Event::Hello(hello) => self.hello(peer, &hello, out),
             Event::Subscribe { subscription, shape } => client.stream.subscribe(subscription, shape),
             Event::Edit { sequence, voxels } => {
-                self.wait(peer, false, |actor| step::Input::Edit { actor, sequence, voxels })
+                self.wait(peer, None, |actor| step::Input::Edit { actor, sequence, voxels })
             }
             Event::Blast { sequence, at, power } => {
-                self.wait(peer, false, |actor| step::Input::Blast { actor, sequence, at, power })
+                self.wait(peer, None, |actor| step::Input::Blast { actor, sequence, at, power })
             }
             // Decided like any other, so that the sequence goes on, also across a restart; it changes nothing.
-            Event::Outside { sequence, .. } => {
-                self.wait(peer, true, |actor| step::Input::Edit { actor, sequence, voxels: Vec::new() })
+            Event::Unfit { sequence, reason } => {
+                self.wait(peer, Some(reason), |actor| step::Input::Edit { actor, sequence, voxels: Vec::new() })
             }
+            Event::Crowd { sequence, errand, starts } => {
+                self.wait(peer, None, |actor| step::Input::Crowd { actor, sequence, errand, starts })
+            }
+            Event::Dismiss { sequence } => self.wait(peer, None, |actor| step::Input::Dismiss { actor, sequence }),
             Event::Overlay { kinds } => client.stream.want_overlays(kinds),
             Event::Repeated { decided } => client.stream.acknowledge(decided, tick, &[])?,
             Event::Ping { number } => client.stream.pong(number, tick)?,
@@ -325,9 +333,9 @@ impl ChunkServer {
         Ok(())
     }
 
-    fn wait(&mut self, peer: PeerId, outside: bool, input: impl FnOnce(ActorId) -> step::Input) {
+    fn wait(&mut self, peer: PeerId, unfit: Option<Reason>, input: impl FnOnce(ActorId) -> step::Input) {
         let Some((_, actor)) = self.clients.get(&peer).and_then(|client| client.identity) else { return };
-        self.waiting.push_back(Waiting { input: input(actor), outside });
+        self.waiting.push_back(Waiting { input: input(actor), unfit });
     }
 
     fn hello(&mut self, peer: PeerId, hello: &Hello, out: &mut Outbox) {
@@ -418,9 +426,9 @@ impl ChunkServer {
     }
 
     fn step_world(&mut self, out: &mut Outbox) {
-        let take = self.waiting.len().min(TICK_INPUTS_MAX);
-        let (inputs, outside): (Vec<step::Input>, Vec<bool>) =
-            self.waiting.drain(..take).map(|waiting| (waiting.input, waiting.outside)).unzip();
+        let take = self.inputs_of_a_tick();
+        let (inputs, unfit): (Vec<step::Input>, Vec<Option<Reason>>) =
+            self.waiting.drain(..take).map(|waiting| (waiting.input, waiting.unfit)).unzip();
         self.tick += 1;
         let deltas = self.world.step(self.tick, &inputs).expect("ticks go up, and their inputs are counted");
         if deltas.is_empty() {
@@ -429,15 +437,23 @@ impl ChunkServer {
             }
             return;
         }
-        let decided = inputs.iter().zip(&deltas.outcomes).zip(outside).map(|((input, outcome), outside)| {
+        let decided = inputs.iter().zip(&deltas.outcomes).zip(unfit).map(|((input, outcome), unfit)| {
             let (actor, sequence) = input.asked_by();
-            (actor, sequence, if outside { Some(Reason::OutsideWorld) } else { reason(outcome) })
+            (actor, sequence, unfit.or_else(|| reason(outcome)))
         });
         let decided = decided.collect();
         let before = deltas.before.iter().cloned().collect();
         let deltas = Arc::new(deltas);
         out.commit.push(Arc::clone(&deltas));
         self.uncommitted.push_back(Uncommitted { deltas, before, decided });
+    }
+
+    /// How many of the inputs that wait go into the next tick: one crowd at most, because its field is worked out in that tick.
+    fn inputs_of_a_tick(&self) -> usize {
+        let crowds = self.waiting.iter().enumerate();
+        let mut crowds = crowds.filter(|(_, waiting)| matches!(waiting.input, step::Input::Crowd { .. }));
+        let second = crowds.nth(1).map_or(usize::MAX, |(index, _)| index);
+        self.waiting.len().min(TICK_INPUTS_MAX).min(second)
     }
 
     /// What is durable now goes to the clients.
@@ -460,12 +476,15 @@ impl ChunkServer {
         let tick = deltas.tick;
         let news = self.bodies.update(deltas);
         let frames: Vec<DeltaFrame> = deltas.chunks.iter().map(|delta| DeltaFrame::new(delta, tick)).collect();
+        let crowds = self.crowds.update(deltas, !self.clients.is_empty());
         let stale = self.overlays.update(deltas);
         for Client { stream, .. } in self.clients.values_mut() {
             news.fresh.iter().for_each(|body| stream.offer_body(body, None));
             stream.offer_moves(tick, &news.moves);
             frames.iter().for_each(|frame| stream.offer(frame));
             stream.offer_ends(&news.ends);
+            crowds.ended.iter().for_each(|handle| stream.end_crowd(*handle));
+            crowds.parts.iter().for_each(|part| stream.offer_agents(*part));
             stale.iter().for_each(|pos| stream.spoil_overlay(*pos, OverlayKind::Support));
         }
     }
@@ -598,13 +617,16 @@ impl ChunkServer {
             let tick = self.bodies.tick();
             self.bodies.iter().for_each(|(frames, now)| client.stream.offer_body(frames, Some((tick, now))));
         }
+        if client.stream.take_agents_wanted() {
+            self.crowds.parts().for_each(|part| client.stream.offer_agents(part));
+        }
         let ahead: Vec<ChunkPos> = client.stream.wanted().take(*loads).collect();
         self.world.prefetch(&ahead);
         let ready: BTreeSet<ChunkPos> = ahead.into_iter().collect();
         let (world, uncommitted, reported) = (&mut self.world, &self.uncommitted, &mut self.unreadable);
         let mut bytes = Vec::new();
         let mut used = 0;
-        client.stream.next(OUTPUT_TRANSPORT_BYTES_MAX, &mut bytes, &mut |pos| {
+        let mut snapshot = |pos| {
             if !ready.contains(&pos) {
                 return None;
             }
@@ -618,7 +640,11 @@ impl ChunkServer {
                     None
                 }
             }
-        });
+        };
+        // Before Hello there is nobody who could have asked for a crowd.
+        let actor = client.identity.map_or(ActorId(0), |(_, actor)| actor);
+        let agents = self.crowds.seen_by(actor);
+        client.stream.next_with_agents(OUTPUT_TRANSPORT_BYTES_MAX, &mut bytes, &mut snapshot, &agents);
         *loads = loads.saturating_sub(used);
         let sent = client.stream.take_paths_sent();
         if sent > 0 {
@@ -653,12 +679,6 @@ fn actor_of(session: SessionId) -> ActorId {
 fn reason(outcome: &Outcome) -> Option<Reason> {
     match outcome {
         Outcome::Applied | Outcome::Repeated => None,
-        Outcome::Refused(Refusal::UnknownBlock(_)) => Some(Reason::UnknownBlock),
-        Outcome::Refused(Refusal::Unreadable { .. }) => Some(Reason::Unreadable),
-        Outcome::Refused(Refusal::Power { .. }) => Some(Reason::TooStrong),
-        // The protocol takes no more voxels, no sparse data and no crowds, so these can't come from a client.
-        Outcome::Refused(Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_)) => {
-            Some(Reason::OutsideWorld)
-        }
+        Outcome::Refused(refusal) => Some(refusal.into()),
     }
 }

@@ -5,6 +5,7 @@
 //! (terrane-protocol), files (terrane-store), time.
 #![forbid(unsafe_code)]
 
+mod agents;
 mod bodies;
 pub mod chunk_server;
 mod overlays;

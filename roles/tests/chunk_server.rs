@@ -8,8 +8,8 @@ use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::PATH_REQUESTS_MAX;
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
 use terrane_protocol::{
-    BodyMove, ClientMessage, FieldState, FrameReader, MAGIC, OverlayKind, OverlayKinds, PathRefusal, PathRequest,
-    ServerMessage, Shape, Towards, Wanted,
+    AgentMoves, Agents, AgentsPart, BodyMove, ClientMessage, CrowdInfo, CrowdRequest, FieldState, FrameReader, MAGIC,
+    OverlayKind, OverlayKinds, PathRefusal, PathRequest, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_roles::{ChunkServer, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
 use terrane_world::block::{BlockId, Registry};
@@ -17,6 +17,7 @@ use terrane_world::chunk::{Chunk, Version};
 use terrane_world::path::mode::Modes;
 use terrane_world::physics::RuleSet;
 use terrane_world::physics::state::Phase;
+use terrane_world::relax::EXITS;
 use terrane_world::space::{ChunkPos, VoxelPos};
 use terrane_world::step::{ActorId, ActorState, ChunkSource, Held, SourceError, Standing, World};
 
@@ -64,6 +65,12 @@ struct Client {
     requests_refused: Vec<(u32, PathRefusal)>,
     states: Vec<FieldState>,
     modes: Vec<String>,
+    crowds: BTreeMap<u32, CrowdInfo>,
+    crowds_seen: usize,
+    /// Where agents are, by their numbers.
+    agents: BTreeMap<AgentsPart, (u64, BTreeMap<u32, VoxelPos>)>,
+    /// Frames of all agents of a part, and of moves.
+    agent_frames: [usize; 2],
 }
 
 impl Client {
@@ -130,9 +137,48 @@ impl Client {
             ServerMessage::PathRefused(refused) => self.requests_refused.push((refused.request, refused.code)),
             ServerMessage::FieldState(state) => self.states.push(state),
             ServerMessage::Modes { modes } => self.modes = modes.iter().map(|mode| mode.name.clone()).collect(),
+            ServerMessage::Crowd(crowd) => {
+                self.crowds_seen += 1;
+                assert!(self.crowds.insert(crowd.handle, crowd).is_none());
+            }
+            ServerMessage::Agents(agents) => self.place_agents(agents),
+            ServerMessage::AgentMoves(moves) => self.move_agents(moves),
+            ServerMessage::CrowdEnd { handle } => {
+                self.crowds.remove(&handle).expect("only what is known ends");
+                self.agents.retain(|part, _| part.handle != handle);
+            }
             ServerMessage::PathAnswer(_) | ServerMessage::FieldChunk(_) => {}
             ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
         }
+    }
+
+    fn place_agents(&mut self, Agents { part, tick, agents }: Agents) {
+        assert!(self.crowds.contains_key(&part.handle), "a crowd is told before its agents");
+        self.agent_frames[0] += 1;
+        if agents.is_empty() {
+            self.agents.remove(&part).expect("only who was there is gone");
+        } else {
+            self.agents.insert(part, (tick, agents.iter().map(|agent| (agent.number, agent.at)).collect()));
+        }
+    }
+
+    fn move_agents(&mut self, AgentMoves { part, from, tick, steps, entered }: AgentMoves) {
+        self.agent_frames[1] += 1;
+        let (told, places) = self.agents.get_mut(&part).expect("moves are of agents that are held");
+        assert_eq!(std::mem::replace(told, tick), from, "no gap");
+        for step in steps {
+            let at = places.remove(&step.number).expect("who moves is held").to_array();
+            if let Some(exit) = step.exit.map(|exit| EXITS[usize::from(exit)]) {
+                let to: [i32; 3] = std::array::from_fn(|axis| at[axis] + exit[axis]);
+                places.insert(step.number, to.try_into().unwrap());
+            }
+        }
+        places.extend(entered.iter().map(|agent| (agent.number, agent.at)));
+    }
+
+    /// Where every agent is that it knows.
+    fn agents(&self) -> BTreeMap<u32, VoxelPos> {
+        self.agents.values().flat_map(|(_, places)| places.clone()).collect()
     }
 
     fn block(&self, x: i32, y: i32, z: i32) -> u16 {
@@ -737,4 +783,103 @@ fn questions_about_paths_are_passed_on_and_answers_handed_through() {
     assert_eq!(bench.asked.pop(), Some(PathInput::Closed { peer: PeerId(a) }));
     bench.step(Input::Path(answer));
     assert_eq!(bench.asked.len(), 1, "an answer to somebody who has gone is dropped");
+}
+
+/// Sends agents over a plain from around x = −8 to x = 150, which is in another column.
+fn crowd(sequence: u64, agents: u32, mode: &str) -> ClientMessage {
+    ClientMessage::Crowd(CrowdRequest {
+        sequence,
+        mode: mode.to_owned(),
+        goals: vec![[150, 0, 0]],
+        within: [[-20, -4, -20], [160, 12, 20]],
+        from: [[-10, 0, -3], [-6, 1, 3]],
+        agents,
+        speed: 512,
+    })
+}
+
+impl Bench {
+    fn tick(&mut self) {
+        self.step(Input::Tick);
+        self.commit_all();
+    }
+
+    fn look_at_everything(&mut self, peer: u64) {
+        let shape = Shape::new_box([-2, -1, -2], [6, 1, 2]).unwrap();
+        self.say(peer, &ClientMessage::Subscribe { subscription: 1, shape });
+        (0..20).for_each(|_| self.step(Input::Tick));
+    }
+}
+
+#[test]
+fn who_looks_is_told_of_a_crowd_and_of_every_step_until_all_have_arrived() {
+    let mut bench = Bench::daylight(Limits::default());
+    let [asks, looks, late] = [0; 3].map(|_| bench.connect(None));
+    bench.look_at_everything(asks);
+    bench.look_at_everything(looks);
+    bench.say(asks, &crowd(1, 12, "ground"));
+    bench.step(Input::Tick);
+    assert!(bench.clients[&looks].crowds.is_empty(), "not before it is durable");
+    bench.commit_all();
+    let own = |bench: &Bench, peer: u64| bench.clients[&peer].crowds.values().map(|crowd| crowd.sequence).next();
+    assert_eq!((own(&bench, asks), own(&bench, looks)), (Some(1), Some(0)));
+    assert_eq!(bench.clients[&asks].acknowledged, 1);
+    let start = bench.clients[&looks].agents();
+    assert_eq!(start.len(), 12);
+    for _ in 0..40 {
+        bench.tick();
+        assert_eq!(bench.clients[&asks].agents(), bench.clients[&looks].agents());
+    }
+    let moved = bench.clients[&looks].agents();
+    assert!(moved.iter().all(|(number, at)| at.x() > start[number].x() + 20), "{moved:?}");
+    bench.look_at_everything(late);
+    bench.tick();
+    assert_eq!(bench.clients[&late].agents(), bench.clients[&looks].agents());
+    (0..200).for_each(|_| bench.tick());
+    for client in bench.clients.values() {
+        assert!(client.crowds.is_empty() && client.agents.is_empty());
+        assert_eq!(client.crowds_seen, 1);
+        let [whole, moves] = client.agent_frames;
+        assert!(whole < 40 && moves > 90, "{whole} times all of them, {moves} times what they did");
+    }
+}
+
+#[test]
+fn who_looks_away_is_told_that_nobody_is_there_and_of_a_crowd_that_leaves_its_end() {
+    let mut bench = Bench::daylight(Limits::default());
+    let peer = bench.connect(None);
+    bench.look_at_everything(peer);
+    bench.say(peer, &crowd(1, 8, "fly"));
+    (0..3).for_each(|_| bench.tick());
+    assert_eq!(bench.clients[&peer].agents().len(), 8);
+    let shape = Shape::new_box([60, -1, 60], [61, 1, 61]).unwrap();
+    bench.say(peer, &ClientMessage::Subscribe { subscription: 2, shape });
+    (0..3).for_each(|_| bench.tick());
+    assert!(bench.clients[&peer].agents().is_empty() && bench.clients[&peer].crowds.len() == 1);
+    bench.say(peer, &ClientMessage::Dismiss { sequence: 2 });
+    bench.tick();
+    assert!(bench.clients[&peer].crowds.is_empty());
+    assert_eq!(bench.clients[&peer].acknowledged, 2);
+}
+
+#[test]
+fn a_crowd_that_cannot_be_is_refused_with_its_reason_and_a_tick_takes_one() {
+    let mut bench = Bench::daylight(Limits::default());
+    let peer = bench.connect(None);
+    let ClientMessage::Crowd(fine) = crowd(1, 5, "ground") else { unreachable!() };
+    let cases = [
+        CrowdRequest { mode: "crawl".into(), ..fine.clone() },
+        CrowdRequest { goals: vec![[150, -3, 0]], ..fine.clone() },
+        CrowdRequest { goals: vec![[500, 0, 0]], ..fine.clone() },
+        CrowdRequest { within: [[0; 3], [2_000, 200, 2_000]], ..fine.clone() },
+        CrowdRequest { agents: 1_000, ..fine.clone() },
+    ];
+    for (sequence, ask) in (1..).zip(cases) {
+        bench.say(peer, &ClientMessage::Crowd(CrowdRequest { sequence, ..ask }));
+    }
+    bench.say(peer, &ClientMessage::Dismiss { sequence: 6 });
+    bench.tick();
+    assert_eq!(bench.clients[&peer].acknowledged, 1, "each may take a field's time");
+    (0..8).for_each(|_| bench.tick());
+    assert_eq!(bench.clients[&peer].refusals, [(1, 6), (2, 8), (3, 9), (4, 9), (5, 10), (6, 12)]);
 }

@@ -124,4 +124,45 @@ describe.skipIf(BINARY === undefined)("questions about paths", () => {
     field.cancel();
     here.connection.close();
   });
+
+  test("a crowd streams round the wall, and through it once it is dug through", async () => {
+    const here = connect();
+    await here.next("registry");
+    const fill = (name: string) => {
+      const block = here.client.registry.findIndex((known) => known.name === name);
+      here.client.edit([{ position: [0, 1, 0], block }, { position: [0, 2, 0], block }]);
+    };
+    fill("dirt");
+    here.client.subscribe({ form: "box", first: [-2, 0, -2], end: [2, 1, 2] });
+    here.connection.flush();
+    await here.next("caughtUp");
+    const refused = here.client.crowd({
+      mode: "ground", goals: [[0, 0, 0]], within: BOX, from: { first: [-36, 1, -36], end: [-10, 2, -8] }, agents: 400, speed: 256,
+    });
+    const sequence = here.client.crowd({
+      mode: "ground", goals: [TO], within: BOX, from: { first: [-36, 1, -36], end: [-10, 2, -8] }, agents: 400, speed: 256,
+    });
+    here.connection.flush();
+    await here.next("crowdBegan");
+    const [crowd] = here.client.crowds.values();
+    expect([crowd!.sequence, crowd!.mode, sequence! - refused!]).toEqual([sequence, "ground", 1n]);
+    /** Resolves when an agent is in the plane of the wall, with its x. */
+    const crossing = async (isWanted: (x: number) => boolean): Promise<number> => {
+      for (;;) {
+        await here.next("crowdMoved");
+        const there = [...crowd!.agents()].find(({ position: [x, , z] }) => z === 0 && isWanted(x));
+        if (there !== undefined) {
+          return there.position[0];
+        }
+      }
+    };
+    expect(await crossing(() => true)).toBeGreaterThanOrEqual(30);
+    expect(crowd!.count).toBeGreaterThan(300);
+    fill("air");
+    here.connection.flush();
+    expect(await crossing((x) => x < 30)).toBe(0);
+    await here.next("crowdEnded");
+    expect(here.client.crowds.size).toBe(0);
+    here.connection.close();
+  });
 });

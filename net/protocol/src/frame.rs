@@ -3,8 +3,8 @@
 use crate::MAGIC;
 use crate::error::ProtocolError;
 use crate::limits::{
-    GOALS_MAX, HEADER_BYTES, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX, PAYLOAD_TO_SERVER_BYTES_MAX,
-    REFUSED_TEXT_BYTES_MAX,
+    CROWD_GOALS_TOLD_MAX, GOALS_MAX, HEADER_BYTES, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX,
+    PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX,
 };
 use crate::wire::{self, FrameHeader};
 use std::fmt;
@@ -46,6 +46,8 @@ pub enum Kind {
     PathRequest = 0x0007,
     FieldRequest = 0x0008,
     Cancel = 0x0009,
+    CrowdRequest = 0x000A,
+    Dismiss = 0x000B,
     Welcome = 0x8001,
     Registry = 0x8002,
     Snapshot = 0x8003,
@@ -63,12 +65,16 @@ pub enum Kind {
     FieldChunk = 0x800F,
     FieldState = 0x8010,
     PathRefused = 0x8011,
+    Crowd = 0x8012,
+    Agents = 0x8013,
+    AgentMoves = 0x8014,
+    CrowdEnd = 0x8015,
     Refused = 0x80FF,
 }
 
 impl Kind {
     /// Every kind of version 1.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 33] = [
         Self::Hello,
         Self::Subscribe,
         Self::Edit,
@@ -78,6 +84,8 @@ impl Kind {
         Self::PathRequest,
         Self::FieldRequest,
         Self::Cancel,
+        Self::CrowdRequest,
+        Self::Dismiss,
         Self::Welcome,
         Self::Registry,
         Self::Snapshot,
@@ -95,6 +103,10 @@ impl Kind {
         Self::FieldChunk,
         Self::FieldState,
         Self::PathRefused,
+        Self::Crowd,
+        Self::Agents,
+        Self::AgentMoves,
+        Self::CrowdEnd,
         Self::Refused,
     ];
 
@@ -131,6 +143,11 @@ impl Kind {
                 size_of::<wire::FieldRequestHead>() + GOALS_MAX * size_of::<wire::Position>() + MODE_NAME_MAX,
             ),
             Self::Cancel => fixed::<wire::CancelBody>(),
+            Self::CrowdRequest => (
+                size_of::<wire::CrowdRequestHead>(),
+                size_of::<wire::CrowdRequestHead>() + GOALS_MAX * size_of::<wire::Position>() + MODE_NAME_MAX,
+            ),
+            Self::Dismiss => fixed::<wire::DismissBody>(),
             Self::Welcome => fixed::<wire::WelcomeBody>(),
             Self::Registry => (size_of::<wire::RegistryHead>(), most),
             Self::Snapshot => (size_of::<wire::SnapshotHead>(), most),
@@ -150,6 +167,13 @@ impl Kind {
             Self::PathRefused => {
                 (size_of::<wire::PathRefusedHead>(), size_of::<wire::PathRefusedHead>() + REFUSED_TEXT_BYTES_MAX)
             }
+            Self::Crowd => (
+                size_of::<wire::CrowdHead>(),
+                size_of::<wire::CrowdHead>() + CROWD_GOALS_TOLD_MAX * size_of::<wire::Position>() + MODE_NAME_MAX,
+            ),
+            Self::Agents => (size_of::<wire::AgentsHead>(), most),
+            Self::AgentMoves => (size_of::<wire::AgentMovesHead>(), most),
+            Self::CrowdEnd => fixed::<wire::CrowdEndBody>(),
             Self::Refused => (size_of::<wire::RefusedHead>(), size_of::<wire::RefusedHead>() + REFUSED_TEXT_BYTES_MAX),
         }
     }

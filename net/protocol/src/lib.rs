@@ -6,15 +6,17 @@
 //! - [`frame`] cuts a byte stream into frames, [`message`] gives them meaning, [`wire`] is their layout;
 //! - [`session`] is what the server remembers of one client's side of the talk;
 //! - [`body`] is what falls and [`overlay`] what lies over chunks, [`path`] questions about paths and [`field`] fields of them,
-//!   as they travel;
-//! - [`interest`] says which chunks a subscription wants, [`stream`] what is sent of them and when.
+//!   as they travel, and [`crowd`] agents;
+//! - [`interest`] says which chunks a subscription wants, [`stream`] what is sent of them and when, [`following`] what of agents.
 //!
 //! What is absent: the world's rules (terrane-world), deciding about inputs (terrane-roles), sockets (terrane-net).
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod crowd;
 pub mod error;
 pub mod field;
+pub mod following;
 pub mod frame;
 pub mod interest;
 pub mod limits;
@@ -26,8 +28,10 @@ pub mod stream;
 pub mod wire;
 
 pub use body::{BodyFrames, BodyMove};
+pub use crowd::{AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, CrowdInfo, CrowdRequest};
 pub use error::{ProtocolError, RefusedCode};
 pub use field::{FieldChunk, FieldState};
+pub use following::{AgentHistory, AgentNews, AgentSource, NoAgents};
 pub use frame::{Frame, FrameReader, Kind, Towards};
 pub use interest::Shape;
 pub use message::{ClientMessage, ServerMessage};

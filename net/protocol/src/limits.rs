@@ -1,13 +1,14 @@
 //! Every maximum of the protocol with the reason, related to each other and to the world's at compile time.
 
 use crate::wire::{
-    BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, DeltaHead, EditHead, EditVoxel, FieldChunkHead,
-    FieldRequestHead, FrameHeader, ModeHead, OverlayHead, PathAnswerHead, Position, RefusalEntry, RunEntry,
-    SnapshotHead,
+    AgentEntry, AgentMovesHead, AgentsHead, BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, CrowdHead,
+    CrowdRequestHead, DeltaHead, EditHead, EditVoxel, FieldChunkHead, FieldRequestHead, FrameHeader, ModeHead,
+    OverlayHead, PathAnswerHead, Position, RefusalEntry, RunEntry, SnapshotHead,
 };
 use std::time::Duration;
 use terrane_world::limits::{
-    BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, BODY_VOXELS_MAX, BODY_WIDTH_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX, VERTICAL_BOUND,
+    AGENTS_MAX, BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, BODY_VOXELS_MAX, BODY_WIDTH_MAX, CHUNK_EDGE, CHUNK_VOXELS,
+    CROWD_GOALS_MAX, EDIT_VOXELS_MAX, REGION_CHUNKS_X, REGION_CHUNKS_Z, VERTICAL_BOUND,
 };
 use terrane_world::path::mode::{MODE_NAME_MAX, MODES_MAX};
 use terrane_world::physics::body::VELOCITY_MAX;
@@ -91,12 +92,24 @@ pub const WAYPOINTS_PART_MAX: usize = 4_096;
 /// Modes of one world, the built-in ones included.
 pub const MODES_TOLD_MAX: usize = 128;
 
+/// Goals that are told of one crowd: every one it can have.
+pub const CROWD_GOALS_TOLD_MAX: usize = CROWD_GOALS_MAX;
+/// Agents of one crowd that are told of in one column, those with the lowest numbers: two above each other everywhere, 256 KiB.
+pub const AGENTS_TOLD_MAX: usize = 32_768;
+/// Voxels of a column along x and z.
+pub const COLUMN_EDGE: i32 = (CHUNK_EDGE * REGION_CHUNKS_X) as i32;
+/// Bytes about agents that go out before queued deltas get their turn.
+pub const AGENTS_TURN_BYTES: usize = 32 << 10;
+
 /// Bytes that may be unsent when an overlay is added: overlays fill a link, and must not hold up what comes after them.
 pub const OVERLAY_TURN_BYTES: usize = 64 << 10;
 /// Bytes of the largest OverlayData frame: one a voxel.
 pub const OVERLAY_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<OverlayHead>() + CHUNK_VOXELS;
 /// Bytes of the largest FieldChunk frame: a move and a wide cost for each voxel.
 pub const FIELD_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<FieldChunkHead>() + CHUNK_VOXELS * (1 + 4);
+/// Bytes of the largest Agents frame; an AgentMoves frame is sent only where it is smaller than the Agents frame in its place.
+pub const AGENTS_FRAME_BYTES_MAX: usize =
+    HEADER_BYTES + size_of::<AgentsHead>() + AGENTS_TOLD_MAX * size_of::<AgentEntry>();
 /// Bytes of the largest Delta frame: every voxel is a run of its own.
 pub const DELTA_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<DeltaHead>() + CHUNK_VOXELS * size_of::<RunEntry>();
 /// Bytes of the largest Snapshot frame: u8 with a full table is smaller than u16 without one.
@@ -167,4 +180,19 @@ const _: () = assert!(
 const _: () = assert!(
     MODES_MAX < MODES_TOLD_MAX && MODES_TOLD_MAX * (size_of::<ModeHead>() + MODE_NAME_MAX) <= REGISTRY_FRAME_BYTES,
     "a world's modes and the built-in ones fit one frame"
+);
+const _: () = assert!(
+    size_of::<CrowdRequestHead>() + GOALS_MAX * size_of::<Position>() + MODE_NAME_MAX <= PAYLOAD_TO_SERVER_BYTES_MAX
+        && size_of::<CrowdHead>() + CROWD_GOALS_TOLD_MAX * size_of::<Position>() + MODE_NAME_MAX
+            <= OUTPUT_TRANSPORT_BYTES_MAX
+        && CROWD_GOALS_TOLD_MAX <= u16::MAX as usize,
+    "crowds fit their frames"
+);
+const _: () = assert!(
+    AGENTS_FRAME_BYTES_MAX + size_of::<AgentMovesHead>() <= OUTPUT_TRANSPORT_BYTES_MAX
+        && AGENTS_MAX < 1 << 27
+        && COLUMN_EDGE == 1 << 7
+        && REGION_CHUNKS_X == REGION_CHUNKS_Z
+        && 2 * VERTICAL_BOUND <= 1 << 12,
+    "the agents of a column fit an empty transport, and numbers and places their bits"
 );

@@ -1,6 +1,7 @@
 //! The messages: frames with their meaning, read and written in both directions.
 
 use crate::body::{BodyMove, BodyPart, encode_ends, encode_moves, put_body, read_body, read_ends, read_moves};
+use crate::crowd::{self, AgentMoves, Agents, CrowdInfo, CrowdRequest};
 use crate::error::{ProtocolError, RefusedCode};
 use crate::field::{self, FieldChunk, FieldState};
 use crate::frame::{Kind, write_frame};
@@ -13,9 +14,11 @@ use bytemuck::{Pod, bytes_of, cast_slice};
 use std::sync::Arc;
 use terrane_world::block::{BlockId, BlockRule, Registry};
 use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::entity::state::CrowdError;
 use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+use terrane_world::path::PathError;
 use terrane_world::path::mode::Mode;
-use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::space::{ChunkPos, LocalIndex, SpaceError, VoxelBox, VoxelPos};
 use terrane_world::step::{ChunkDelta, Refusal};
 
 /// Names a session; who holds it can resume it.
@@ -97,6 +100,13 @@ pub enum ClientMessage {
     Cancel {
         /// Which.
         request: u32,
+    },
+    /// Sends agents to goals.
+    Crowd(CrowdRequest),
+    /// Takes the session's crowds out of the world.
+    Dismiss {
+        /// Numbered with the edits.
+        sequence: u64,
     },
 }
 
@@ -191,31 +201,77 @@ pub enum Reason {
     ReadOnly = 4,
     /// A blast is stronger than this world allows.
     TooStrong = 5,
+    /// The world has no such movement mode.
+    UnknownMode = 6,
+    /// The mode can't be used for that: agents that dig take up one voxel.
+    UnfitMode = 7,
+    /// A goal or a start is no place for the mode.
+    Blocked = 8,
+    /// A box is empty or too large, or a goal is outside it.
+    BadBox = 9,
+    /// There is no room for so many agents where they begin.
+    NoRoom = 10,
+    /// The world has too many agents, crowds or fields already.
+    TooMany = 11,
+    /// The session has no crowd.
+    NoCrowd = 12,
+    /// The world has several owners, and crowds need one.
+    Shared = 13,
 }
 
 impl Reason {
+    /// Every reason, in order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::UnknownBlock,
+        Self::OutsideWorld,
+        Self::Unreadable,
+        Self::ReadOnly,
+        Self::TooStrong,
+        Self::UnknownMode,
+        Self::UnfitMode,
+        Self::Blocked,
+        Self::BadBox,
+        Self::NoRoom,
+        Self::TooMany,
+        Self::NoCrowd,
+        Self::Shared,
+    ];
+
     /// From the number in a frame.
-    pub const fn from_number(number: u16) -> Option<Self> {
-        match number {
-            1 => Some(Self::UnknownBlock),
-            2 => Some(Self::OutsideWorld),
-            3 => Some(Self::Unreadable),
-            4 => Some(Self::ReadOnly),
-            5 => Some(Self::TooStrong),
-            _ => None,
-        }
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }
 }
 
 impl From<&Refusal> for Reason {
-    /// Too many voxels, bad sparse data and crowds can't come over this protocol; were they to, the world could not take them.
+    /// Too many voxels and bad sparse data can't come over this protocol; were they to, the world could not take them.
     fn from(refusal: &Refusal) -> Self {
         match refusal {
             Refusal::UnknownBlock(_) => Self::UnknownBlock,
             Refusal::Power { .. } => Self::TooStrong,
-            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) | Refusal::Crowd(_) => {
-                Self::Unreadable
+            Refusal::Unreadable { .. } | Refusal::TooManyVoxels(_) | Refusal::Sparse(_) => Self::Unreadable,
+            Refusal::Crowd(error) => error.into(),
+        }
+    }
+}
+
+impl From<&CrowdError> for Reason {
+    fn from(error: &CrowdError) -> Self {
+        match error {
+            CrowdError::Path(PathError::UnknownMode { .. }) => Self::UnknownMode,
+            CrowdError::Path(PathError::Blocked { .. }) => Self::Blocked,
+            CrowdError::Path(PathError::Unreadable { .. }) => Self::Unreadable,
+            CrowdError::Path(PathError::NoGoal | PathError::OutsideBox { .. } | PathError::TooLarge { .. }) => {
+                Self::BadBox
             }
+            CrowdError::Path(PathError::Costs { .. }) | CrowdError::Body(_) => Self::UnfitMode,
+            CrowdError::Nobody | CrowdError::NoRoom { .. } => Self::NoRoom,
+            CrowdError::TooMany { .. }
+            | CrowdError::TooManyCrowds
+            | CrowdError::TooManyGoals(_)
+            | CrowdError::Fields { .. } => Self::TooMany,
+            CrowdError::NoCrowd(_) => Self::NoCrowd,
+            CrowdError::Shared => Self::Shared,
         }
     }
 }
@@ -346,6 +402,17 @@ pub enum ServerMessage {
     FieldState(FieldState),
     /// A request ends without an answer.
     PathRefused(PathRefused),
+    /// A crowd whose agents are told of next.
+    Crowd(CrowdInfo),
+    /// All agents of a crowd in a column.
+    Agents(Agents),
+    /// What they did in a tick.
+    AgentMoves(AgentMoves),
+    /// A crowd is gone, with all its agents.
+    CrowdEnd {
+        /// Which.
+        handle: u32,
+    },
     /// The connection closes behind it.
     Refused(Refused),
 }
@@ -412,11 +479,19 @@ impl<'a> Payload<'a> {
     }
 
     pub(crate) fn voxel(&self, pos: wire::Position) -> Result<VoxelPos, ProtocolError> {
-        pos.voxel().map_err(|source| ProtocolError::Position { kind: self.kind, source })
+        pos.voxel().map_err(|source| self.position_error(source))
     }
 
     pub(crate) fn chunk(&self, pos: wire::Position) -> Result<ChunkPos, ProtocolError> {
-        pos.chunk().map_err(|source| ProtocolError::Position { kind: self.kind, source })
+        pos.chunk().map_err(|source| self.position_error(source))
+    }
+
+    pub(crate) fn voxel_box(&self, first: wire::Position, end: wire::Position) -> Result<VoxelBox, ProtocolError> {
+        VoxelBox::new(first.to_array(), end.to_array()).map_err(|source| self.position_error(source))
+    }
+
+    pub(crate) const fn position_error(&self, source: SpaceError) -> ProtocolError {
+        ProtocolError::Position { kind: self.kind, source }
     }
 
     fn end(&self) -> Result<(), ProtocolError> {
@@ -454,13 +529,15 @@ impl ClientMessage {
             Self::Path(_) => Kind::PathRequest,
             Self::Field(_) => Kind::FieldRequest,
             Self::Cancel { .. } => Kind::Cancel,
+            Self::Crowd(_) => Kind::CrowdRequest,
+            Self::Dismiss { .. } => Kind::Dismiss,
         }
     }
 
     /// Appends it as a frame. A name that is too long is cut.
     ///
     /// # Panics
-    /// On an Edit of more than 4,096 voxels, a field of no or too many goals, and a mode's name that no mode can have.
+    /// On an Edit of more than 4,096 voxels, a field or a crowd of no or too many goals, and a mode's name that no mode can have.
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_frame(self.kind(), out, |out| match self {
             Self::Hello(hello) => put_hello(hello, out),
@@ -501,6 +578,8 @@ impl ClientMessage {
             Self::Path(ask) => path::put_request(ask, out),
             Self::Field(ask) => path::put_field_request(ask, out),
             Self::Cancel { request } => put(out, &wire::CancelBody { request: (*request).into(), zero: 0.into() }),
+            Self::Crowd(ask) => crowd::put_request(ask, out),
+            Self::Dismiss { sequence } => put(out, &wire::DismissBody { sequence: (*sequence).into() }),
         });
     }
 
@@ -523,6 +602,11 @@ impl ClientMessage {
             Kind::PathRequest => path::read_request(&mut payload)?,
             Kind::FieldRequest => path::read_field_request(&mut payload)?,
             Kind::Cancel => path::read_cancel(&mut payload)?,
+            Kind::CrowdRequest => crowd::read_request(&mut payload)?,
+            Kind::Dismiss => {
+                let body: &wire::DismissBody = payload.read("the body")?;
+                Self::Dismiss { sequence: payload.within(body.sequence.get(), 1, u64::MAX, "input sequence")? }
+            }
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
         payload.end()?;
@@ -605,6 +689,10 @@ impl ServerMessage {
             Self::FieldChunk(_) => Kind::FieldChunk,
             Self::FieldState(_) => Kind::FieldState,
             Self::PathRefused(_) => Kind::PathRefused,
+            Self::Crowd(_) => Kind::Crowd,
+            Self::Agents(_) => Kind::Agents,
+            Self::AgentMoves(_) => Kind::AgentMoves,
+            Self::CrowdEnd { .. } => Kind::CrowdEnd,
             Self::Refused(_) => Kind::Refused,
         }
     }
@@ -635,6 +723,10 @@ impl ServerMessage {
             Self::FieldChunk(chunk) => field::put_chunk(chunk, out),
             Self::FieldState(state) => field::put_state(*state, out),
             Self::PathRefused(refused) => path::put_refused(refused, out),
+            Self::Crowd(crowd) => crowd::put_crowd(crowd, out),
+            Self::Agents(agents) => crowd::put_agents(agents, out),
+            Self::AgentMoves(moves) => crowd::put_agent_moves(moves, out),
+            Self::CrowdEnd { handle } => put(out, &wire::CrowdEndBody { handle: (*handle).into(), zero: 0.into() }),
             Self::Welcome(welcome) => put_welcome(welcome, out),
             Self::Registry { first, blocks } => put_registry(*first, blocks, out),
             Self::Delta { pos, from, to, tick, runs } => {
@@ -688,6 +780,14 @@ impl ServerMessage {
             Kind::FieldChunk => Self::FieldChunk(field::read_chunk(&mut payload)?),
             Kind::FieldState => Self::FieldState(field::read_state(&mut payload)?),
             Kind::PathRefused => Self::PathRefused(path::read_refused(&mut payload)?),
+            Kind::Crowd => Self::Crowd(crowd::read_crowd(&mut payload)?),
+            Kind::Agents => Self::Agents(crowd::read_agents(&mut payload)?),
+            Kind::AgentMoves => Self::AgentMoves(crowd::read_agent_moves(&mut payload)?),
+            Kind::CrowdEnd => {
+                let body: &wire::CrowdEndBody = payload.read("the body")?;
+                payload.zero(&body.zero, "the field at offset 4")?;
+                Self::CrowdEnd { handle: body.handle.get() }
+            }
             Kind::Refused => Self::Refused(read_refused(&mut payload)?),
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
@@ -895,7 +995,7 @@ fn read_acknowledge(payload: &mut Payload<'_>) -> Result<ServerMessage, Protocol
     let mut refusals = Vec::with_capacity(list.len());
     for entry in list {
         payload.zero(&entry.zero, "the field behind a reason")?;
-        let reason = payload.within(entry.reason.get(), 1, 5, "reason of a refusal")?;
+        let reason = payload.within(entry.reason.get(), 1, Reason::ALL.len() as u16, "reason of a refusal")?;
         refusals.push(RefusedInput {
             sequence: payload.within(entry.sequence.get(), 1, sequence, "sequence of a refusal")?,
             reason: Reason::from_number(reason).expect("checked above"),

@@ -154,12 +154,12 @@ fn number<T: PartialEq>(of: &[T], value: &T) -> u8 {
     of.iter().position(|known| known == value).expect("all of them are listed") as u8
 }
 
-fn checked_name(mode: &str) -> &[u8] {
+pub(crate) fn checked_name(mode: &str) -> &[u8] {
     assert!((1..=MODE_NAME_MAX).contains(&mode.len()), "a mode's name of {} bytes", mode.len());
     mode.as_bytes()
 }
 
-fn read_name(payload: &mut Payload<'_>, bytes: u8) -> Result<String, ProtocolError> {
+pub(crate) fn read_name(payload: &mut Payload<'_>, bytes: u8) -> Result<String, ProtocolError> {
     let bytes = payload.within(bytes, 1, MODE_NAME_MAX as u8, "length of the mode's name")?;
     Ok(payload.text(usize::from(bytes), "mode's name")?.to_owned())
 }

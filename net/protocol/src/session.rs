@@ -1,17 +1,21 @@
 //! What the server remembers of one client's side of a connection: bytes in, events out.
 
 use crate::PROTOCOL_VERSION;
+use crate::crowd::CrowdRequest;
 use crate::error::ProtocolError;
 use crate::frame::{FrameReader, Towards};
 use crate::interest::Shape;
-use crate::limits::{EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX};
-use crate::message::{ClientMessage, EditVoxel, Hello};
+use crate::limits::{
+    EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, FIELD_CHUNKS_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX,
+};
+use crate::message::{ClientMessage, EditVoxel, Hello, Reason};
 use crate::overlay::OverlayKinds;
 use crate::path::{FieldRequest, PathRefusal, PathRefused, PathRequest};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use terrane_world::entity::state::{Errand, Starts};
 use terrane_world::limits::EDIT_VOXELS_MAX;
-use terrane_world::space::{SpaceError, VoxelPos};
+use terrane_world::space::{SpaceError, VoxelBox, VoxelPos};
 use terrane_world::step::VoxelEdit;
 
 /// What a client wants. Everything in it has been checked.
@@ -42,12 +46,26 @@ pub enum Event {
         /// How strong.
         power: u8,
     },
-    /// An edit or a blast where the world has no voxel: to be refused with reason 2, and decided like any other.
-    Outside {
+    /// It sends agents to goals; the sequence is the one that was due.
+    Crowd {
         /// Input sequence.
         sequence: u64,
-        /// The first such voxel.
-        error: SpaceError,
+        /// Where they go.
+        errand: Errand,
+        /// Where they begin.
+        starts: Starts,
+    },
+    /// It takes its crowds out of the world; the sequence is the one that was due.
+    Dismiss {
+        /// Input sequence.
+        sequence: u64,
+    },
+    /// An input that can't be done whatever the world is like: to be refused, and decided like any other.
+    Unfit {
+        /// Input sequence.
+        sequence: u64,
+        /// Why.
+        reason: Reason,
     },
     /// An input came again that has been decided: acknowledge again, up to `decided`.
     Repeated {
@@ -242,6 +260,10 @@ impl Session {
             (_, ClientMessage::Path(ask)) => self.judge_request(ask.request, Event::Path(ask)),
             (_, ClientMessage::Field(ask)) => self.judge_request(ask.request, Event::Field(ask)),
             (_, ClientMessage::Cancel { request }) => Ok(self.judge_cancel(request)),
+            (_, ClientMessage::Crowd(ask)) => self.judge_crowd(ask),
+            (_, ClientMessage::Dismiss { sequence }) => {
+                Ok(self.admit(sequence, 0)?.map_or_else(|instead| instead, |()| Some(Event::Dismiss { sequence })))
+            }
         }
     }
 
@@ -274,7 +296,7 @@ impl Session {
             .collect();
         Ok(Some(match edits {
             Ok(voxels) => Event::Edit { sequence, voxels },
-            Err(error) => Event::Outside { sequence, error },
+            Err(_) => Event::Unfit { sequence, reason: Reason::OutsideWorld },
         }))
     }
 
@@ -284,7 +306,18 @@ impl Session {
         }
         Ok(Some(match VoxelPos::try_from(at) {
             Ok(at) => Event::Blast { sequence, at, power },
-            Err(error) => Event::Outside { sequence, error },
+            Err(_) => Event::Unfit { sequence, reason: Reason::OutsideWorld },
+        }))
+    }
+
+    fn judge_crowd(&mut self, ask: CrowdRequest) -> Result<Option<Event>, ProtocolError> {
+        let sequence = ask.sequence;
+        if let Err(instead) = self.admit(sequence, 0)? {
+            return Ok(instead);
+        }
+        Ok(Some(match errand(ask) {
+            Ok((errand, starts)) => Event::Crowd { sequence, errand, starts },
+            Err(reason) => Event::Unfit { sequence, reason },
         }))
     }
 
@@ -305,4 +338,19 @@ impl Session {
         self.in_flight_voxels += voxels;
         Ok(Ok(()))
     }
+}
+
+/// A crowd as the world takes it.
+fn errand(ask: CrowdRequest) -> Result<(Errand, Starts), Reason> {
+    let reason = |error| match error {
+        SpaceError::Empty { .. } => Reason::BadBox,
+        _ => Reason::OutsideWorld,
+    };
+    let [within, from] = [ask.within, ask.from].map(|[first, end]| VoxelBox::new(first, end).map_err(reason));
+    let (within, from) = (within?, from?);
+    if within.chunk_count() > FIELD_CHUNKS_MAX {
+        return Err(Reason::BadBox);
+    }
+    let goals = ask.goals.into_iter().map(VoxelPos::try_from).collect::<Result<_, _>>().map_err(reason)?;
+    Ok((Errand { mode: ask.mode, goals, within, speed: ask.speed }, Starts::Within { within: from, count: ask.agents }))
 }

@@ -8,17 +8,19 @@
 //!
 //! A body is queued among the deltas of its tick, and from then on *followed*: its moves and its end are told. Where they
 //! don't fit, the newest move and the end are kept by themselves and go out when the queue is empty; a body that does not
-//! fit is not followed. Answers about paths have turns of their own beside deltas and snapshots. Overlays come behind everything
-//! else, made at the moment of sending.
+//! fit is not followed. Answers about paths have turns of their own beside deltas and snapshots, as have agents, which are made
+//! at the moment of sending ([`crate::following`]). Overlays come behind everything else, and are made in the same way.
 
 use crate::MAGIC;
 use crate::body::{BodyFrames, BodyMove, encode_ends, encode_moves, ends_frame_bytes, moves_frame_bytes};
+use crate::crowd::AgentsPart;
 use crate::error::ProtocolError;
+use crate::following::{AgentSource, Following, NoAgents};
 use crate::interest::Shape;
 use crate::limits::{
-    BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES, OUTPUT_QUEUE_BYTES_MAX,
-    OUTPUT_TRANSPORT_BYTES_MAX, PATHS_TURN_BYTES, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX,
-    REGISTRY_FRAME_BYTES, REQUESTS_REFUSED_PENDING_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
+    AGENTS_TURN_BYTES, BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES,
+    OUTPUT_QUEUE_BYTES_MAX, OUTPUT_TRANSPORT_BYTES_MAX, PATHS_TURN_BYTES, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES,
+    REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES, REQUESTS_REFUSED_PENDING_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
 };
 use crate::message::{BlockInfo, Refused, RefusedInput, ServerMessage, Welcome};
 use crate::message::{encode_delta, encode_snapshot, snapshot_frame_bytes};
@@ -181,17 +183,19 @@ enum Turn {
     Deltas,
     Snapshots,
     Paths,
+    Agents,
 }
 
 impl Turn {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 
     /// The turn behind this one, and the bytes that it has.
     const fn next(self) -> (Self, usize) {
         match self {
             Self::Deltas => (Self::Snapshots, SNAPSHOT_TURN_BYTES),
             Self::Snapshots => (Self::Paths, PATHS_TURN_BYTES),
-            Self::Paths => (Self::Deltas, DELTA_TURN_BYTES),
+            Self::Paths => (Self::Agents, AGENTS_TURN_BYTES),
+            Self::Agents => (Self::Deltas, DELTA_TURN_BYTES),
         }
     }
 }
@@ -281,6 +285,9 @@ pub struct ChunkStream {
     late_ends: BTreeSet<u32>,
     bodies_wanted: bool,
 
+    agents: Following,
+    agents_wanted: bool,
+
     /// Frames about paths that wait.
     paths: VecDeque<Vec<u8>>,
     paths_bytes: usize,
@@ -337,6 +344,8 @@ impl ChunkStream {
             late: BTreeSet::new(),
             late_ends: BTreeSet::new(),
             bodies_wanted: false,
+            agents: Following::default(),
+            agents_wanted: false,
             paths: VecDeque::new(),
             paths_bytes: 0,
             paths_sent_bytes: 0,
@@ -418,6 +427,7 @@ impl ChunkStream {
         self.bodies.clear();
         self.late.clear();
         self.late_ends.clear();
+        self.agents.clear();
         self.overlays_due.clear();
         if magic_is_due {
             self.answers.push_back(Answer::Own(MAGIC.to_vec()));
@@ -620,6 +630,25 @@ impl ChunkStream {
         }
     }
 
+    /// Whether the client has begun to look elsewhere: then all agents are to be offered. Asked once.
+    pub fn take_agents_wanted(&mut self) -> bool {
+        self.apply_subscription();
+        std::mem::take(&mut self.agents_wanted)
+    }
+
+    /// Something is to be told of agents, if the client looks there.
+    pub fn offer_agents(&mut self, part: AgentsPart) {
+        self.apply_subscription();
+        if !self.ended {
+            self.agents.offer(self.shape, part);
+        }
+    }
+
+    /// A crowd is gone, with all its agents.
+    pub fn end_crowd(&mut self, handle: u32) {
+        self.agents.end(handle);
+    }
+
     /// What the client wants to see over its chunks, in place of what it wanted before. What it wanted already is not sent
     /// again.
     pub fn want_overlays(&mut self, kinds: OverlayKinds) {
@@ -741,6 +770,7 @@ impl ChunkStream {
         !(self.answers.is_empty() && self.forgets.is_empty() && self.queue.is_empty() && self.wanted.is_empty())
             || has_late
             || !self.paths.is_empty()
+            || self.agents.has_more()
             || self.pending.is_some()
             || self.caught_up.is_some()
     }
@@ -768,6 +798,20 @@ impl ChunkStream {
         out: &mut Vec<u8>,
         snapshot: &mut dyn FnMut(ChunkPos) -> Option<Held>,
     ) -> usize {
+        self.next_with_agents(budget_bytes, out, snapshot, &NoAgents)
+    }
+
+    /// The same, in a world that has agents.
+    ///
+    /// # Panics
+    /// As [`ChunkStream::next`].
+    pub fn next_with_agents(
+        &mut self,
+        budget_bytes: usize,
+        out: &mut Vec<u8>,
+        snapshot: &mut dyn FnMut(ChunkPos) -> Option<Held>,
+        agents: &dyn AgentSource,
+    ) -> usize {
         self.apply_subscription();
         let start = out.len();
         let mut round = self.round(budget_bytes);
@@ -778,6 +822,7 @@ impl ChunkStream {
                 Turn::Deltas => self.send_queue(&mut round, out),
                 Turn::Snapshots => self.send_snapshots(&mut round, out, snapshot),
                 Turn::Paths => self.send_paths(&mut round, out),
+                Turn::Agents => self.send_agents(&mut round, out, agents),
             };
             match step {
                 Step::Full => break,
@@ -944,6 +989,23 @@ impl ChunkStream {
         Step::Over { sent }
     }
 
+    fn send_agents(&mut self, round: &mut Round, out: &mut Vec<u8>, source: &dyn AgentSource) -> Step {
+        let mut sent = false;
+        while self.turn_bytes > 0
+            && let Some(next) = self.agents.peek(self.shape, source)
+        {
+            let bytes = next.frames.iter().map(|frame| frame.len()).sum();
+            if bytes > 0 && !round.take(bytes) {
+                return Step::Full;
+            }
+            self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
+            self.agents.sent(next.what);
+            next.frames.iter().for_each(|frame| out.extend_from_slice(frame));
+            sent |= bytes > 0;
+        }
+        Step::Over { sent }
+    }
+
     fn send_snapshots(
         &mut self,
         round: &mut Round,
@@ -1012,6 +1074,8 @@ impl ChunkStream {
             self.bodies.iter().filter(|(_, body)| !body.frames.meets(shape)).map(|(handle, _)| *handle).collect();
         gone.into_iter().for_each(|handle| self.unfollow(handle, None));
         self.bodies_wanted = true;
+        self.agents_wanted = true;
+        self.agents.look(Some(shape));
         self.shape = Some(shape);
         self.order = shape.chunks();
         self.wanted.clear();

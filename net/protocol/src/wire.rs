@@ -609,3 +609,108 @@ layout!(
         text_bytes: U16,
     }
 );
+layout!(
+    /// CrowdRequest; the goals and the mode's name follow.
+    CrowdRequestHead, 64 {
+        /// Input sequence.
+        sequence: U64,
+        /// Number of agents.
+        agents: U32,
+        /// What each gathers in a tick, in 1/256 of a unit of cost.
+        speed: U16,
+        /// Number of goals.
+        goals: u8,
+        /// Bytes of the mode's name.
+        mode_bytes: u8,
+        /// The first voxel of the box they begin in.
+        from_first: Position,
+        /// One past its last.
+        from_end: Position,
+        /// The first voxel of the box they stay in.
+        first: Position,
+        /// One past its last.
+        end: Position,
+    }
+);
+layout!(
+    /// Dismiss, whole.
+    DismissBody, 8 {
+        /// Input sequence.
+        sequence: U64,
+    }
+);
+layout!(
+    /// Crowd; the goals and the mode's name follow.
+    CrowdHead, 48 {
+        /// What it is called in the frames about its agents.
+        handle: U32,
+        /// What each agent gathers in a tick, in 1/256 of a unit of cost.
+        speed: U16,
+        /// Number of goals.
+        goals: U16,
+        /// The input of this session that asked for it, or 0.
+        sequence: U64,
+        /// The first voxel of the box they stay in.
+        first: Position,
+        /// One past its last.
+        end: Position,
+        /// Bytes of the mode's name.
+        mode_bytes: u8,
+        /// 0.
+        zero: [u8; 7],
+    }
+);
+layout!(
+    /// Agents; the agents follow.
+    AgentsHead, 24 {
+        /// Their crowd.
+        handle: U32,
+        /// x of the column.
+        x: I32,
+        /// z of the column.
+        z: I32,
+        /// Number of agents.
+        count: U32,
+        /// The tick after which it is true.
+        tick: U64,
+    }
+);
+layout!(
+    /// One agent.
+    AgentEntry, 8 {
+        /// Its number in its crowd.
+        number: U32,
+        /// Bits 0–6 x and 7–13 z from the column's corner, 14–25 y from the world's lowest voxel, 26–30 the exit it took last.
+        place: U32,
+    }
+);
+layout!(
+    /// AgentMoves; the steps and then those who entered follow.
+    AgentMovesHead, 40 {
+        /// Their crowd.
+        handle: U32,
+        /// x of the column.
+        x: I32,
+        /// z of the column.
+        z: I32,
+        /// Number of steps.
+        steps: U32,
+        /// The tick that they were told of last.
+        from: U64,
+        /// The tick of the steps.
+        tick: U64,
+        /// Number of agents that entered the column.
+        entered: U32,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// CrowdEnd, whole.
+    CrowdEndBody, 8 {
+        /// The crowd.
+        handle: U32,
+        /// 0.
+        zero: U32,
+    }
+);

@@ -9,15 +9,18 @@ use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{HEADER_BYTES, PAYLOAD_TO_SERVER_BYTES_MAX};
 use terrane_protocol::message::{EditVoxel, Refused};
 use terrane_protocol::{
-    BodyFrames, BodyMove, ClientMessage, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, PathPart,
-    PathRefusal, PathRefused, PathRequest, ProtocolError, ServerMessage, Shape, Towards, Wanted,
+    AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, BodyFrames, BodyMove, ClientMessage, CrowdInfo,
+    CrowdRequest, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, PathPart, PathRefusal, PathRefused,
+    PathRequest, ProtocolError, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::Version;
+use terrane_world::entity::state::Agent;
 use terrane_world::path::mode::Modes;
 use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, BodyVoxel, Phase};
-use terrane_world::space::{ChunkPos, VoxelPos};
+use terrane_world::relax::EXITS;
+use terrane_world::space::{ChunkPos, ColumnPos, VoxelBox, VoxelPos};
 
 /// Reads a whole stream in pieces, and gives what was read with the error that ended it.
 fn read<M>(
@@ -158,7 +161,7 @@ fn each_broken_rule_has_its_code() {
         ("an HTTP request", b"GET / HTTP/1.1\r\n".to_vec(), RefusedCode::BadMagic),
         ("length", raw(PAYLOAD_TO_SERVER_BYTES_MAX as u32 + 1, 3, 0, &[]), RefusedCode::FrameTooLong),
         ("largest length", raw(u32::MAX, 3, 0, &[]), RefusedCode::FrameTooLong),
-        ("kind", raw(8, 10, 0, &[0; 8]), RefusedCode::UnknownKind),
+        ("kind", raw(8, 99, 0, &[0; 8]), RefusedCode::UnknownKind),
         ("direction", raw(16, 0x8007, 0, &[0; 16]), RefusedCode::UnknownKind),
         ("flags", raw(8, 4, 1, &[0; 8]), RefusedCode::BadPayload),
         ("short ping", raw(7, 4, 0, &[0; 7]), RefusedCode::BadPayload),
@@ -234,7 +237,20 @@ fn each_broken_rule_of_a_request_has_its_code() {
     let field =
         ClientMessage::Field(FieldRequest { request: 8, mode: mode(), goals: vec![from, to], first: to, end: from });
     let cancel = ClientMessage::Cancel { request: 7 };
-    let cases: [(&str, &ClientMessage, usize, &[u8], RefusedCode); 11] = [
+    let (within, agents, speed) = ([from, to], 5, 6);
+    let goals = vec![from, to];
+    let crowd =
+        ClientMessage::Crowd(CrowdRequest { sequence: 1, mode: mode(), goals, within, from: within, agents, speed });
+    let dismiss = ClientMessage::Dismiss { sequence: 1 };
+    let cases: [(&str, &ClientMessage, usize, &[u8], RefusedCode); 19] = [
+        ("sequence 0 of a crowd", &crowd, 0, &[0], RefusedCode::OutOfBounds),
+        ("no agents", &crowd, 8, &[0], RefusedCode::OutOfBounds),
+        ("too many agents", &crowd, 8, &131_073u32.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("no speed", &crowd, 12, &[0], RefusedCode::OutOfBounds),
+        ("no goals of a crowd", &crowd, 14, &[0], RefusedCode::OutOfBounds),
+        ("goals of a crowd that are not there", &crowd, 14, &[3], RefusedCode::BadPayload),
+        ("a long name of a crowd", &crowd, 15, &[33], RefusedCode::OutOfBounds),
+        ("sequence 0 of a dismissal", &dismiss, 0, &[0], RefusedCode::OutOfBounds),
         ("what is asked", &path, 4, &[2], RefusedCode::OutOfBounds),
         ("no name", &path, 5, &[0], RefusedCode::OutOfBounds),
         ("a long name", &path, 5, &[33], RefusedCode::OutOfBounds),
@@ -439,4 +455,65 @@ fn a_body_falls_on_as_the_world_moves_it() {
     assert_eq!(now.fallen, (1..=200).map(|tick| (10 * tick).min(1_024)).sum::<u32>());
     let landing = BodyMove { phase: Phase::Landing, ..now };
     assert_eq!(landing.fallen_on(), landing);
+}
+
+fn agents_part() -> AgentsPart {
+    AgentsPart { column: ColumnPos::new(-1, 2).unwrap(), handle: 9 }
+}
+
+fn placed(number: u32, x: i32, exit: Option<u8>) -> AgentPlace {
+    AgentPlace { number, at: VoxelPos::new(x, 64, 300).unwrap(), exit }
+}
+
+#[test]
+fn each_broken_rule_of_crowds_and_agents_has_its_code() {
+    let goal = VoxelPos::new(1, 2, 3).unwrap();
+    let within = VoxelBox::new([0; 3], [9; 3]).unwrap();
+    let (mode, goals) = ("ground".to_owned(), vec![goal]);
+    let crowd = ServerMessage::Crowd(CrowdInfo { handle: 9, sequence: 0, mode, speed: 1, goals, within });
+    let list = vec![placed(3, -5, None), placed(4, -6, Some(2))];
+    let agents = ServerMessage::Agents(Agents { part: agents_part(), tick: 7, agents: list.clone() });
+    let steps = vec![AgentStep { number: 3, exit: None }, AgentStep { number: 4, exit: Some(25) }];
+    let moves = AgentMoves { part: agents_part(), from: 6, tick: 7, steps, entered: list };
+    let moves = ServerMessage::AgentMoves(moves);
+    let end = ServerMessage::CrowdEnd { handle: 9 };
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 19] = [
+        ("speed", &crowd, 4, &[0, 0], RefusedCode::OutOfBounds),
+        ("no goals", &crowd, 6, &[0], RefusedCode::OutOfBounds),
+        ("too many goals", &crowd, 6, &257u16.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("a box the wrong way round", &crowd, 16, &[99], RefusedCode::OutOfBounds),
+        ("reserved in a crowd", &crowd, 41, &[1], RefusedCode::BadPayload),
+        ("a column outside the world", &agents, 4, &i32::MAX.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("too many agents", &agents, 12, &32_769u32.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("agents that are not there", &agents, 12, &[3], RefusedCode::BadPayload),
+        ("numbers that go back", &agents, 24, &[4], RefusedCode::OutOfBounds),
+        ("a number that no agent has", &agents, 32, &131_072u32.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("a bit too many", &agents, 31, &[0xff], RefusedCode::OutOfBounds),
+        ("an exit that is none", &agents, 28, &(26u32 << 26).to_le_bytes(), RefusedCode::OutOfBounds),
+        ("no time between", &moves, 24, &[6], RefusedCode::OutOfBounds),
+        ("too many steps", &moves, 12, &32_769u32.to_le_bytes(), RefusedCode::OutOfBounds),
+        ("steps that are not there", &moves, 12, &[9], RefusedCode::BadPayload),
+        ("reserved in moves", &moves, 36, &[1], RefusedCode::BadPayload),
+        ("steps that go back", &moves, 44, &(3u32 << 5).to_le_bytes(), RefusedCode::OutOfBounds),
+        ("a step through no exit", &moves, 44, &(4u32 << 5 | 26).to_le_bytes(), RefusedCode::OutOfBounds),
+        ("reserved in an end", &end, 4, &[1], RefusedCode::BadPayload),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+}
+
+#[test]
+fn what_agents_did_is_told_as_steps_and_as_entries() {
+    let agent = |number, x, z, exit| Agent { number, at: VoxelPos::new(x, 64, z).unwrap(), progress: 0, exit };
+    let east = EXITS.iter().position(|step| *step == [1, 0, 0]).unwrap() as u8;
+    let before = [agent(1, -9, 300, 255), agent(2, -9, 300, 255), agent(4, -9, 300, 255), agent(6, -9, 300, 3)];
+    let after = [agent(2, -8, 300, east), agent(3, -1, 300, 0), agent(4, -20, 310, east), agent(6, -9, 300, 3)];
+    let moves = AgentMoves::between(agents_part(), (5, &before), (8, &after));
+    assert_eq!((moves.from, moves.tick), (5, 8));
+    assert_eq!(moves.steps, [AgentStep { number: 1, exit: None }, AgentStep { number: 2, exit: Some(east) }]);
+    let entered: Vec<u32> = moves.entered.iter().map(|agent| agent.number).collect();
+    assert_eq!(entered, [3, 4], "who came from elsewhere, and who did not take one step");
+    assert!(AgentMoves::between(agents_part(), (5, &before), (8, &before)).is_empty());
 }

@@ -15,13 +15,15 @@ use terrane_protocol::limits::{
 use terrane_protocol::message::{Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
 use terrane_protocol::stream::{OverlayAnswer, registry_frames};
 use terrane_protocol::{
-    BodyFrames, BodyMove, ChunkStream, DeltaFrame, FieldState, Kind, OverlayKind, OverlayKinds, PathRefusal,
-    PathRefused, ServerMessage, Shape,
+    AgentHistory, AgentNews, AgentSource, AgentsPart, BodyFrames, BodyMove, ChunkStream, CrowdInfo, DeltaFrame,
+    FieldState, Kind, OverlayKind, OverlayKinds, PathRefusal, PathRefused, ServerMessage, Shape,
 };
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::entity::state::Agent;
 use terrane_world::physics::state::{self, BodyId, BodyVoxel, Phase};
-use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::relax::EXITS;
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
 use terrane_world::step::{ActorId, Cause, CauseKind, ChunkDelta, Held, Run};
 
 const TRANSPORT: usize = DELTA_FRAME_BYTES_MAX;
@@ -105,6 +107,20 @@ enum Action {
     Overlays {
         mask: u32,
     },
+    /// A crowd of so many begins in a column of chunks.
+    Crowd {
+        pos: (i32, i32),
+        agents: u32,
+    },
+    /// Some agents go one step, some arrive; nothing is remembered of it if it is skipped.
+    Walk {
+        seed: u32,
+        skipped: bool,
+    },
+    /// The crowd with such a remainder leaves.
+    Dismiss {
+        remainder: u32,
+    },
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -123,6 +139,10 @@ fn action() -> impl Strategy<Value = Action> {
             .prop_map(|(pos, voxels)| Action::Fall { pos, voxels }),
         4 => (0u32..12).prop_map(|land| Action::Move { land }),
         1 => (0u32..1 << OverlayKind::ALL.len()).prop_map(|mask| Action::Overlays { mask }),
+        1 => ((-3i32..3, -3i32..3), prop_oneof![1u32..40, 2_000u32..3_000])
+            .prop_map(|(pos, agents)| Action::Crowd { pos, agents }),
+        8 => (any::<u32>(), prop::bool::weighted(0.1)).prop_map(|(seed, skipped)| Action::Walk { seed, skipped }),
+        1 => (0u32..4).prop_map(|remainder| Action::Dismiss { remainder }),
     ]
 }
 
@@ -140,6 +160,86 @@ struct Network {
     bodies: BTreeMap<u32, (Arc<BodyFrames>, BodyMove)>,
     handles: u32,
     overlays: OverlayKinds,
+    crowds: Crowds,
+}
+
+/// Agents that walk about, by the handle of their crowd, and what is told of them.
+#[derive(Default)]
+struct Crowds {
+    agents: BTreeMap<u32, Vec<Agent>>,
+    parts: BTreeMap<AgentsPart, AgentHistory>,
+    tick: u64,
+}
+
+impl AgentSource for Crowds {
+    fn crowd(&self, handle: u32) -> Option<Vec<u8>> {
+        let (mode, goals) = ("ground".to_owned(), vec![VoxelPos::new(1, 2, 3).unwrap()]);
+        let within = VoxelBox::new([-99, -99, -99], [99, 99, 99]).unwrap();
+        let mut bytes = Vec::new();
+        ServerMessage::Crowd(CrowdInfo { handle, sequence: 0, mode, speed: 1, goals, within }).encode(&mut bytes);
+        self.agents.contains_key(&handle).then_some(bytes)
+    }
+
+    fn news(&self, part: AgentsPart, since: Option<u64>) -> Option<AgentNews> {
+        Some(self.parts.get(&part)?.news(since))
+    }
+
+    fn tick(&self) -> u64 {
+        self.tick
+    }
+}
+
+/// A number that looks like chance.
+fn mixed(seed: u32, number: u32) -> u32 {
+    let value = (seed ^ number.wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
+    (value ^ value >> 15).wrapping_mul(0xc2b2_ae35) >> 4
+}
+
+impl Crowds {
+    /// Where the agents of each part are.
+    fn places(&self) -> BTreeMap<AgentsPart, Vec<Agent>> {
+        let mut places: BTreeMap<AgentsPart, Vec<Agent>> = BTreeMap::new();
+        for (handle, agent) in self.agents.iter().flat_map(|(handle, list)| list.iter().map(|agent| (*handle, *agent)))
+        {
+            places.entry(AgentsPart { column: agent.at.chunk().column(), handle }).or_default().push(agent);
+        }
+        places
+    }
+
+    /// Takes a tick in. Gives the parts in which something happened.
+    fn follow(&mut self, tick: u64, skipped: bool) -> Vec<AgentsPart> {
+        self.tick = tick;
+        let places = self.places();
+        let gone: Vec<AgentsPart> = self.parts.keys().filter(|part| !places.contains_key(part)).copied().collect();
+        gone.iter().for_each(|part| drop(self.parts.remove(part)));
+        let mut news = gone;
+        for (part, agents) in places {
+            let is_news = match self.parts.get_mut(&part) {
+                Some(known) if skipped => {
+                    known.skip(agents.into(), tick);
+                    true
+                }
+                Some(known) => known.follow(agents.into(), tick),
+                None => self.parts.insert(part, AgentHistory::new(part, agents.into(), tick)).is_none(),
+            };
+            news.extend(is_news.then_some(part));
+        }
+        news
+    }
+
+    fn walk(&mut self, seed: u32) {
+        for (handle, list) in &mut self.agents {
+            list.retain(|agent| !mixed(seed, agent.number ^ handle << 16).is_multiple_of(29));
+            let goes = |agent: &&mut Agent| mixed(!seed, agent.number ^ handle << 16).is_multiple_of(3);
+            for agent in list.iter_mut().filter(goes) {
+                let exit = mixed(seed.rotate_left(9), agent.number) as usize % EXITS.len();
+                let to: [i32; 3] = std::array::from_fn(|axis| agent.at.to_array()[axis] + EXITS[exit][axis]);
+                if let Ok(to) = VoxelPos::try_from(to) {
+                    (agent.at, agent.exit) = (to, exit as u8);
+                }
+            }
+        }
+    }
 }
 
 /// What stands for an overlay here: another value for each version and kind.
@@ -162,6 +262,7 @@ impl Network {
             bodies: BTreeMap::new(),
             handles: 0,
             overlays: OverlayKinds::NONE,
+            crowds: Crowds::default(),
         }
     }
 
@@ -190,8 +291,11 @@ impl Network {
         let (world, hidden) = (&self.world, &self.hidden);
         let unsent = self.stream.unsent_bytes();
         let mut out = Vec::new();
-        let sent =
-            self.stream.next(budget_bytes, &mut out, &mut |pos| (!hidden.contains(&pos)).then(|| world.held(pos)));
+        let mut snapshot = |pos| (!hidden.contains(&pos)).then(|| world.held(pos));
+        if self.stream.take_agents_wanted() {
+            self.crowds.parts.keys().for_each(|part| self.stream.offer_agents(*part));
+        }
+        let sent = self.stream.next_with_agents(budget_bytes, &mut out, &mut snapshot, &self.crowds);
         if self.stream.take_bodies_wanted() {
             let tick = self.world.tick;
             self.bodies.values().for_each(|(frames, now)| self.stream.offer_body(frames, Some((tick, *now))));
@@ -248,8 +352,42 @@ impl Network {
                 self.overlays = OverlayKinds::from_mask(mask).unwrap();
                 self.stream.want_overlays(self.overlays);
             }
+            Action::Crowd { pos: (x, z), agents } => {
+                self.handles += 1;
+                let place = |number: u32| {
+                    let [a, b] = [number, number / 32].map(|part| (part % 32) as i32);
+                    let at = VoxelPos::new(x * 32 + a, (number / 1_024) as i32, z * 32 + b).unwrap();
+                    Agent { number, at, progress: 0, exit: u8::MAX }
+                };
+                self.crowds.agents.insert(self.handles, (0..agents).map(place).collect());
+                self.walk(None, false);
+            }
+            Action::Walk { seed, skipped } => self.walk(Some(seed), skipped),
+            Action::Dismiss { remainder } => {
+                self.crowds.agents.retain(|handle, _| {
+                    handle % 4 != remainder || {
+                        self.stream.end_crowd(*handle);
+                        false
+                    }
+                });
+                self.walk(None, false);
+            }
         }
         self.check();
+    }
+
+    /// A tick of all agents.
+    fn walk(&mut self, seed: Option<u32>, skipped: bool) {
+        self.world.tick += 1;
+        seed.into_iter().for_each(|seed| self.crowds.walk(seed));
+        let news = self.crowds.follow(self.world.tick, skipped);
+        news.into_iter().for_each(|part| self.stream.offer_agents(part));
+        let empty: Vec<u32> =
+            self.crowds.agents.iter().filter(|(_, list)| list.is_empty()).map(|(handle, _)| *handle).collect();
+        for handle in empty {
+            self.crowds.agents.remove(&handle);
+            self.stream.end_crowd(handle);
+        }
     }
 
     fn fall(&mut self, x: i32, z: i32, voxels: u16) {
@@ -307,6 +445,15 @@ impl Network {
             assert_eq!(body.voxels, body.of as usize, "body {handle} came whole");
             assert_eq!(body.moved.map_or(0, |(_, to)| to.fallen), now.fallen, "body {handle}");
         }
+        let sees = |part: &AgentsPart| {
+            let (x, z) = (4 * part.column.x(), 4 * part.column.z());
+            self.subscription > 0 && self.shape.meets([x, -64, z], [x + 3, 63, z + 3])
+        };
+        let places = self.crowds.places().into_iter().filter(|(part, _)| sees(part));
+        let places = places.map(|(part, list)| (part, list.iter().map(|agent| (agent.number, agent.at)).collect()));
+        let told = self.client.agents.iter().map(|(part, (_, places))| (*part, places.clone()));
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), places.collect::<BTreeMap<_, BTreeMap<_, _>>>());
+        assert!(self.client.crowds.keys().all(|handle| self.crowds.agents.contains_key(handle)));
         let wanted = |kind: OverlayKind| self.overlays.contains(kind);
         let told = self.client.overlays.iter().filter(|((_, kind), _)| wanted(*kind));
         for ((pos, kind), (version, value)) in told.clone() {
@@ -667,4 +814,50 @@ fn an_overlay_that_was_wanted_already_is_not_sent_again_and_one_may_change_by_it
     network.stream.spoil_overlay(at(0, 0, 0), OverlayKind::Light);
     network.settle();
     assert_eq!(count(&network), 3 * chunks + 1);
+}
+
+#[test]
+fn who_keeps_up_is_told_of_steps_and_who_does_not_of_everybody_once() {
+    let mut network = Network::new();
+    whole(&mut network);
+    // Far enough from other columns for nobody to get there.
+    network.run(&Action::Crowd { pos: (1, 1), agents: 3_000 });
+    network.settle();
+    let count = |network: &mut Network| {
+        let kinds = std::mem::take(&mut network.client.kinds);
+        [Kind::AgentMoves, Kind::Agents].map(|kind| kinds.iter().filter(|known| **known == kind).count())
+    };
+    count(&mut network);
+    for seed in 0..5 {
+        network.run(&Action::Walk { seed, skipped: false });
+        network.settle();
+        network.assert_equal();
+    }
+    assert_eq!(count(&mut network), [5, 0]);
+    (5..30).for_each(|seed| network.run(&Action::Walk { seed, skipped: false }));
+    network.settle();
+    network.assert_equal();
+    assert_eq!(count(&mut network), [0, 1]);
+}
+
+#[test]
+fn agents_that_never_rest_starve_neither_snapshots_nor_each_other() {
+    let mut network = Network::new();
+    whole(&mut network);
+    for pos in [(-1, 0), (0, -1), (0, 0), (-1, -1)] {
+        network.run(&Action::Crowd { pos, agents: 3_000 });
+    }
+    network.subscribe(Shape::new_box([-2, -1, -2], [6, 1, 2]).unwrap());
+    for seed in 0..300 {
+        network.run(&Action::Walk { seed, skipped: false });
+        // A link that carries less than they need.
+        let unsent = network.stream.unsent_bytes();
+        network.stream.flushed(unsent.min(8_000));
+        network.send(1 << 20);
+    }
+    assert_eq!(network.client.caught_up.last(), Some(&2));
+    let handles: BTreeSet<u32> = network.client.agents.keys().map(|part| part.handle).collect();
+    assert_eq!(handles, network.crowds.agents.keys().copied().collect());
+    network.settle();
+    network.assert_equal();
 }

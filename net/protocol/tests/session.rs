@@ -4,9 +4,12 @@
 use std::time::Duration;
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::{EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX};
-use terrane_protocol::message::{EditVoxel, Hello, SessionId};
-use terrane_protocol::{ClientMessage, Event, MAGIC, PathRefusal, PathRequest, ProtocolError, Session, Shape, Wanted};
+use terrane_protocol::message::{EditVoxel, Hello, Reason, SessionId};
+use terrane_protocol::{
+    ClientMessage, CrowdRequest, Event, MAGIC, PathRefusal, PathRequest, ProtocolError, Session, Shape, Wanted,
+};
 use terrane_world::block::BlockId;
+use terrane_world::entity::state::Starts;
 
 fn hello() -> ClientMessage {
     ClientMessage::Hello(Hello { lowest: 1, highest: 3, resume: Some(SessionId([9; 16])), name: "Ada".into() })
@@ -122,7 +125,7 @@ fn a_voxel_outside_the_world_refuses_the_edit_and_not_the_connection() {
     let outside =
         ClientMessage::Edit { sequence: 1, voxels: vec![EditVoxel { pos: [0, 2_048, 0], block: BlockId(1) }] };
     let events = receive(&mut session, &[outside, edit(2)]).unwrap();
-    assert!(matches!(&events[0], Event::Outside { sequence: 1, error } if error.to_string().contains("2048")));
+    assert_eq!(events[0], Event::Unfit { sequence: 1, reason: Reason::OutsideWorld });
     assert_eq!(sequences(&events[1..]), [2]);
 }
 
@@ -134,7 +137,7 @@ fn blast(sequence: u64, y: i32) -> ClientMessage {
 fn blasts_and_edits_are_numbered_together() {
     let mut session = open(0);
     let events = receive(&mut session, &[edit(1), blast(2, 5), edit(3), blast(4, 4_000), blast(5, -5)]).unwrap();
-    assert!(matches!(&events[3], Event::Outside { sequence: 4, error } if error.to_string().contains("4000")));
+    assert_eq!(events[3], Event::Unfit { sequence: 4, reason: Reason::OutsideWorld });
     assert_eq!(sequences(&[&events[..3], &events[4..]].concat()), [1, 2, 3, 5]);
     assert!(matches!(events[1], Event::Blast { at, power: 64, .. } if at.to_array() == [1, 5, 3]));
     session.decided(2);
@@ -223,4 +226,31 @@ fn an_open_request_is_cancelled_once_and_another_not_at_all() {
     assert!(matches!(events.unwrap()[..], [Event::Path(_), Event::Cancel { request: 5 }, Event::Ping { .. }]));
     session.finished(5);
     assert!(matches!(receive(&mut session, &[cancel(5), ask(5)]).unwrap()[..], [Event::Path(_)]));
+}
+
+fn crowd(sequence: u64, within: [[i32; 3]; 2], goal: [i32; 3]) -> ClientMessage {
+    let (mode, from) = ("ground".to_owned(), [[0, 0, 0], [4, 1, 4]]);
+    ClientMessage::Crowd(CrowdRequest { sequence, mode, goals: vec![goal], within, from, agents: 9, speed: 128 })
+}
+
+#[test]
+fn a_crowd_is_numbered_like_an_edit_and_one_that_cannot_be_is_refused_and_not_the_connection() {
+    let mut session = open(0);
+    let (within, goal) = ([[0; 3], [256, 256, 256]], [7, 8, 9]);
+    let inputs = [
+        crowd(1, within, goal),
+        crowd(2, [[0; 3], [257, 256, 256]], goal),
+        crowd(3, [[0; 3], [0, 4, 4]], goal),
+        crowd(4, within, [0, 4_000, 0]),
+        ClientMessage::Dismiss { sequence: 5 },
+    ];
+    let events = receive(&mut session, &inputs).unwrap();
+    let Event::Crowd { sequence: 1, errand, starts } = &events[0] else { panic!("{events:?}") };
+    assert_eq!((errand.goals[0].to_array(), errand.speed, errand.within.max()), (goal, 128, [256; 3]));
+    assert!(matches!(starts, Starts::Within { count: 9, within } if within.max() == [4, 1, 4]));
+    assert_eq!(events[1], Event::Unfit { sequence: 2, reason: Reason::BadBox });
+    assert_eq!(events[2], Event::Unfit { sequence: 3, reason: Reason::BadBox });
+    assert_eq!(events[3], Event::Unfit { sequence: 4, reason: Reason::OutsideWorld });
+    assert_eq!(events[4], Event::Dismiss { sequence: 5 });
+    assert_eq!(session.received(), 5);
 }

@@ -15,8 +15,9 @@ use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
 use terrane_protocol::{
-    ClientMessage, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, PathPart,
-    PathRefusal, PathRefused, PathRequest, ServerMessage, Shape, Towards, Wanted,
+    AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldRequest,
+    FieldState, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
+    ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version};
@@ -25,7 +26,7 @@ use terrane_world::path::mode::{Medium, Mode};
 use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::relax::EXITS;
-use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, VoxelBox, VoxelPos};
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sdk/vectors")
@@ -94,6 +95,21 @@ fn client_json(message: &ClientMessage) -> Value {
             "past_last": ask.end,
         }),
         ClientMessage::Cancel { request } => json!({ "kind": Kind::Cancel.number(), "request": request }),
+        ClientMessage::Crowd(ask) => json!({
+            "kind": Kind::CrowdRequest.number(),
+            "sequence": ask.sequence.to_string(),
+            "agents": ask.agents,
+            "speed": ask.speed,
+            "mode": ask.mode,
+            "goals": ask.goals,
+            "first": ask.within[0],
+            "past_last": ask.within[1],
+            "from_first": ask.from[0],
+            "from_past_last": ask.from[1],
+        }),
+        ClientMessage::Dismiss { sequence } => {
+            json!({ "kind": Kind::Dismiss.number(), "sequence": sequence.to_string() })
+        }
     }
 }
 
@@ -110,6 +126,45 @@ fn mode_json(mode: &Mode) -> Value {
         "step_up": mode.step_up,
         "drop": mode.drop,
     })
+}
+
+fn places_json(agents: &[AgentPlace]) -> Vec<Value> {
+    let place = |agent: &AgentPlace| json!({ "number": agent.number, "at": agent.at.to_array(), "exit": agent.exit });
+    agents.iter().map(place).collect()
+}
+
+fn crowds_json(message: &ServerMessage) -> Value {
+    let kind = message.kind().number();
+    match message {
+        ServerMessage::Crowd(crowd) => json!({
+            "kind": kind,
+            "handle": crowd.handle,
+            "sequence": crowd.sequence.to_string(),
+            "mode": crowd.mode,
+            "speed": crowd.speed,
+            "goals": crowd.goals.iter().map(|goal| goal.to_array()).collect::<Vec<_>>(),
+            "first": crowd.within.min(),
+            "past_last": crowd.within.max(),
+        }),
+        ServerMessage::Agents(Agents { part, tick, agents }) => json!({
+            "kind": kind,
+            "handle": part.handle,
+            "column": [part.column.x(), part.column.z()],
+            "tick": tick.to_string(),
+            "agents": places_json(agents),
+        }),
+        ServerMessage::AgentMoves(AgentMoves { part, from, tick, steps, entered }) => json!({
+            "kind": kind,
+            "handle": part.handle,
+            "column": [part.column.x(), part.column.z()],
+            "from": from.to_string(),
+            "tick": tick.to_string(),
+            "steps": steps.iter().map(|step| json!({ "number": step.number, "exit": step.exit })).collect::<Vec<_>>(),
+            "entered": places_json(entered),
+        }),
+        ServerMessage::CrowdEnd { handle } => json!({ "kind": kind, "handle": handle }),
+        other => panic!("{other:?} is not about crowds"),
+    }
 }
 
 fn part_json(part: &PathPart) -> Value {
@@ -273,6 +328,10 @@ fn server_json(message: &ServerMessage) -> Value {
             "code": refused.code as u16,
             "text": refused.text,
         }),
+        ServerMessage::Crowd(_)
+        | ServerMessage::Agents(_)
+        | ServerMessage::AgentMoves(_)
+        | ServerMessage::CrowdEnd { .. } => crowds_json(message),
         ServerMessage::Refused(refused) => {
             json!({ "kind": kind, "code": refused.code.number(), "text": refused.text })
         }
@@ -317,6 +376,19 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
             }),
         ),
         ("cancel", ClientMessage::Cancel { request: 4_000_000_000 }),
+        (
+            "crowd_request",
+            ClientMessage::Crowd(CrowdRequest {
+                sequence: 9_007_199_254_740_993,
+                mode: "ground".into(),
+                goals: vec![[1, -2, 3], [-1_073_741_824, 2_047, i32::MAX]],
+                within: [[-64, 0, -64], [64, 96, 64]],
+                from: [[-60, 1, -60], [-40, 80, 1_000_000_000]],
+                agents: 131_072,
+                speed: 65_535,
+            }),
+        ),
+        ("dismiss", ClientMessage::Dismiss { sequence: 9_007_199_254_740_994 }),
     ]
 }
 
@@ -375,6 +447,36 @@ fn paths() -> Vec<(&'static str, ServerMessage)> {
                 text: "7,80,9 is no place for mode ground: stone is in the way – ask for another".into(),
             }),
         ),
+    ]
+}
+
+fn crowds() -> Vec<(&'static str, ServerMessage)> {
+    let at = |x, y, z| VoxelPos::new(x, y, z).unwrap();
+    let part = AgentsPart { column: ColumnPos::new(-3, 8_388_607).unwrap(), handle: 4_000_000_000 };
+    let place = |number, x, y, z, exit| AgentPlace { number, at: at(x - 384, y, z + 1_073_741_696), exit };
+    let crowd = CrowdInfo {
+        handle: 4_000_000_000,
+        sequence: 9_007_199_254_740_993,
+        mode: "spider".into(),
+        speed: 300,
+        goals: vec![at(1, -2_048, 3), at(-1_073_741_824, 2_047, 1_073_741_823)],
+        within: VoxelBox::new([-64, -2_048, -64], [64, 2_048, 1_073_741_824]).unwrap(),
+    };
+    let agents =
+        vec![place(0, 0, -2_048, 127, None), place(7, 127, 2_047, 0, Some(25)), place(131_071, 5, 64, 6, Some(0))];
+    let steps = vec![
+        AgentStep { number: 0, exit: Some(25) },
+        AgentStep { number: 7, exit: None },
+        AgentStep { number: 131_071, exit: Some(3) },
+    ];
+    let entered = vec![place(9, 127, 80, 127, Some(5)), place(10, 0, 0, 0, None)];
+    let (from, tick) = (9_007_199_254_740_993, 9_007_199_254_740_995);
+    vec![
+        ("crowd", ServerMessage::Crowd(crowd)),
+        ("agents", ServerMessage::Agents(Agents { part, tick, agents })),
+        ("agents_none", ServerMessage::Agents(Agents { part, tick, agents: Vec::new() })),
+        ("agent_moves", ServerMessage::AgentMoves(AgentMoves { part, from, tick, steps, entered })),
+        ("crowd_end", ServerMessage::CrowdEnd { handle: 4_000_000_000 }),
     ]
 }
 
@@ -494,6 +596,7 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     messages.extend(bodies());
     messages.extend(overlays());
     messages.extend(paths());
+    messages.extend(crowds());
     messages
 }
 

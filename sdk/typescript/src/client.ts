@@ -8,10 +8,11 @@ import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
 import { ProtocolError } from "./bytes.ts";
 import {
   encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds, Wanted,
-  type Acknowledge, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type Delta, type Edit,
+  type Acknowledge, type AgentMoves, type Agents, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type CrowdRequest, type Delta, type Dismiss, type Edit,
   type EditVoxel, type Forget, type Frame, type Mode, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
 } from "./frames.ts";
-import { MAGIC, MAX_EDIT_VOXELS_PER_FRAME, PROTOCOL_VERSION } from "./limits.ts";
+import { HeldCrowd, type CrowdOptions } from "./crowds.ts";
+import { MAGIC, MAX_AGENTS, MAX_EDIT_VOXELS_PER_FRAME, MAX_GOALS, PROTOCOL_VERSION } from "./limits.ts";
 import { AT_REST, type Fall } from "./fall.ts";
 import { Paths, type Box, type Field, type FieldEvent, type PathOptions, type Reachability, type Way } from "./paths.ts";
 import { FrameReader } from "./reader.ts";
@@ -47,6 +48,9 @@ export type ClientEvent =
   | { readonly kind: "bodyBegan"; readonly body: HeldBody }
   | { readonly kind: "bodyMoved"; readonly body: HeldBody }
   | { readonly kind: "bodyEnded"; readonly body: HeldBody }
+  | { readonly kind: "crowdBegan"; readonly crowd: HeldCrowd }
+  | { readonly kind: "crowdMoved"; readonly crowd: HeldCrowd }
+  | { readonly kind: "crowdEnded"; readonly crowd: HeldCrowd }
   | { readonly kind: "overlay"; readonly position: Position; readonly overlay: number; readonly values: Uint8Array | null }
   | { readonly kind: "acknowledged"; readonly sequence: bigint; readonly refusals: readonly Refusal[] }
   | { readonly kind: "editsLost"; readonly count: number }
@@ -63,14 +67,21 @@ const CODES_THAT_END_THE_SESSION: readonly number[] = [
   RefusedCode.valueOutOfBounds, RefusedCode.sequenceGap, RefusedCode.sessionInUse,
 ];
 
+/** What a client asks of the world, in order. */
+type Input = Edit | Blast | CrowdRequest | Dismiss;
+
+/** What is usual for a crowd that says nothing of its speed: a voxel of cost 1 in four ticks. */
+const USUAL_SPEED = 64;
+
 /** One client of one world, across reconnects. */
 export class Client {
   private reader = new FrameReader("server");
   private readonly output: Uint8Array[] = [];
   private readonly events: ClientEvent[] = [];
   private readonly held = new Map<string, HeldChunk>();
-  private readonly unacknowledged = new Map<bigint, Edit | Blast>();
+  private readonly unacknowledged = new Map<bigint, Input>();
   private readonly falling = new Map<number, HeldBody>();
+  private readonly seen = new Map<number, HeldCrowd>();
   /** The parts that have come of a body of several. */
   private arriving: BodyPart[] = [];
   private readonly paths = new Paths((frame) => {
@@ -105,7 +116,7 @@ export class Client {
     return this.isCaughtUp;
   }
 
-  /** Edits and blasts that the server has not decided yet. */
+  /** Edits, blasts and what was asked of crowds that the server has not decided yet. */
   get unacknowledgedCount(): number {
     return this.unacknowledged.size;
   }
@@ -128,6 +139,11 @@ export class Client {
   /** All bodies that fall, by handle. */
   get bodies(): ReadonlyMap<number, HeldBody> {
     return this.falling;
+  }
+
+  /** All crowds that it was told of, by handle. */
+  get crowds(): ReadonlyMap<number, HeldCrowd> {
+    return this.seen;
   }
 
   /** The tick at `now`, carried on from the last one that the server named. */
@@ -180,6 +196,8 @@ export class Client {
     this.arriving = [];
     this.falling.forEach((body) => this.events.push({ kind: "bodyEnded", body }));
     this.falling.clear();
+    this.seen.forEach((crowd) => this.events.push({ kind: "crowdEnded", crowd }));
+    this.seen.clear();
     this.paths.closed();
   }
 
@@ -231,7 +249,28 @@ export class Client {
     return isPossible ? this.ask({ kind: "blast", sequence: this.nextSequence, position, power }) : null;
   }
 
-  private ask(input: Edit | Blast): bigint {
+  /**
+   * Sends agents to goals. Returns the input sequence, by which the crowd is known once it comes, or null for an impossible
+   * one; what the world refuses is told with the acknowledgement.
+   */
+  crowd({ mode, goals, within, from, agents, speed = USUAL_SPEED }: CrowdOptions): bigint | null {
+    const isWhole = (value: number, most: number) => Number.isInteger(value) && value >= 1 && value <= most;
+    const isPossible = goals.length >= 1 && goals.length <= MAX_GOALS && isWhole(agents, MAX_AGENTS) && isWhole(speed, 0xffff)
+      && this.modes.some((known) => known.name === mode);
+    return isPossible
+      ? this.ask({
+          kind: "crowdRequest", sequence: this.nextSequence, mode, goals, agents, speed,
+          first: within.first, end: within.end, fromFirst: from.first, fromEnd: from.end,
+        })
+      : null;
+  }
+
+  /** Takes all crowds of this session out of the world. Returns the input sequence. */
+  dismiss(): bigint {
+    return this.ask({ kind: "dismiss", sequence: this.nextSequence });
+  }
+
+  private ask(input: Input): bigint {
     this.nextSequence += 1n;
     this.unacknowledged.set(input.sequence, input);
     if (this.welcomed) {
@@ -309,6 +348,10 @@ export class Client {
       case "fieldChunk": return this.paths.handleChunk(frame);
       case "fieldState": return this.paths.handleState(frame);
       case "pathRefused": return this.paths.handleRefused(frame);
+      case "crowd": return this.handleCrowd(new HeldCrowd(frame));
+      case "agents": return this.handleAgents(nowMs, frame);
+      case "agentMoves": return this.handleAgents(nowMs, frame);
+      case "crowdEnd": return this.handleCrowdEnd(frame.handle);
       case "refused": return this.handleRefused(frame);
       case "pong":
         this.noteTick(nowMs, frame.tick);
@@ -472,6 +515,36 @@ export class Client {
     if (body !== undefined) {
       this.falling.delete(handle);
       this.events.push({ kind: "bodyEnded", body });
+    }
+  }
+
+  private handleCrowd(crowd: HeldCrowd): void {
+    if (this.seen.has(crowd.handle)) {
+      throw new ProtocolError(`crowd ${crowd.handle} came twice`, "crowd", 0);
+    }
+    this.seen.set(crowd.handle, crowd);
+    this.events.push({ kind: "crowdBegan", crowd });
+  }
+
+  private handleAgents(nowMs: number, frame: Agents | AgentMoves): void {
+    const crowd = this.seen.get(frame.handle);
+    if (crowd === undefined) {
+      throw new ProtocolError(`crowd ${frame.handle} is not known`, frame.kind, 0);
+    }
+    this.noteTick(nowMs, frame.tick);
+    if (frame.kind === "agents") {
+      crowd.place(frame);
+    } else {
+      crowd.move(frame);
+    }
+    this.events.push({ kind: "crowdMoved", crowd });
+  }
+
+  private handleCrowdEnd(handle: number): void {
+    const crowd = this.seen.get(handle);
+    if (crowd !== undefined) {
+      this.seen.delete(handle);
+      this.events.push({ kind: "crowdEnded", crowd });
     }
   }
 

@@ -7,12 +7,20 @@
 import { ByteReader, ByteWriter, ProtocolError, utf8 } from "./bytes.ts";
 import { BodyPhase, VELOCITY_LIMIT } from "./fall.ts";
 import { costPacking, decodeCosts, encodeCosts } from "./field.ts";
+import {
+  decodeAgentMoves, decodeAgents, decodeCrowd, decodeCrowdEnd, decodeCrowdRequest, decodeDismiss, encodeAgentMoves,
+  encodeAgents, encodeCrowd, encodeCrowdEnd, encodeCrowdRequest, encodeDismiss,
+  type AgentMoves, type Agents, type Crowd, type CrowdEnd, type CrowdRequest, type Dismiss,
+} from "./crowd-frames.ts";
 import * as limits from "./limits.ts";
 import { decodeOverlayValues, encodeOverlayValues } from "./overlay.ts";
+import {
+  isChunkPosition, isVoxelPosition, modeName, readChunkPosition, readModeName, readPosition, readVoxelPosition, require,
+  writePosition, type Position,
+} from "./positions.ts";
 
-
-/** x, y, z of a voxel or of a chunk; y is up. */
-export type Position = readonly [x: number, y: number, z: number];
+export type { AgentMoves, AgentPlace, Agents, AgentStep, Crowd, CrowdEnd, CrowdRequest, Dismiss } from "./crowd-frames.ts";
+export { isChunkPosition, isVoxelPosition, type Column, type Position } from "./positions.ts";
 
 /** Version of a chunk: grows by count within an epoch; (0, 0) means that nothing is held. */
 export interface Version {
@@ -294,10 +302,12 @@ export interface Refused {
 }
 
 export type ClientFrame =
-  | Hello | Subscribe | Edit | Ping | Blast | OverlayWish | PathRequest | FieldRequest | Cancel;
+  | Hello | Subscribe | Edit | Ping | Blast | OverlayWish | PathRequest | FieldRequest | Cancel
+  | CrowdRequest | Dismiss;
 export type ServerFrame =
   | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | BodyPart | BodyMoves | BodyEnds
-  | OverlayData | Modes | PathAnswer | FieldChunk | FieldState | PathRefused | Refused;
+  | OverlayData | Modes | PathAnswer | FieldChunk | FieldState | PathRefused | Crowd | Agents | AgentMoves | CrowdEnd
+  | Refused;
 export type Frame = ClientFrame | ServerFrame;
 
 /** Why an input was refused, for a person. */
@@ -307,6 +317,14 @@ export const REFUSAL_REASONS: Readonly<Record<number, string>> = {
   3: "the chunk could not be read",
   4: "the world is read-only",
   5: "a blast of no power, or of more than this world allows",
+  6: "the world has no such movement mode",
+  7: "agents that dig take up one voxel, and those of this mode more",
+  8: "a goal is no place for the mode",
+  9: "the box is empty or too large, or does not hold the goals",
+  10: "there is no room for so many agents where they shall begin",
+  11: "the world has as many agents, crowds or fields as it can",
+  12: "there is no crowd of yours",
+  13: "crowds need a world that has one owner",
 };
 
 /**
@@ -351,6 +369,8 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   pathRequest: 0x0007,
   fieldRequest: 0x0008,
   cancel: 0x0009,
+  crowdRequest: 0x000a,
+  dismiss: 0x000b,
   welcome: 0x8001,
   registry: 0x8002,
   snapshot: 0x8003,
@@ -368,6 +388,10 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   fieldChunk: 0x800f,
   fieldState: 0x8010,
   pathRefused: 0x8011,
+  crowd: 0x8012,
+  agents: 0x8013,
+  agentMoves: 0x8014,
+  crowdEnd: 0x8015,
   refused: 0x80ff,
 };
 
@@ -381,6 +405,8 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x0007: ["pathRequest", decodePathRequest],
   0x0008: ["fieldRequest", decodeFieldRequest],
   0x0009: ["cancel", decodeCancel],
+  0x000a: ["crowdRequest", decodeCrowdRequest],
+  0x000b: ["dismiss", decodeDismiss],
   0x8001: ["welcome", decodeWelcome],
   0x8002: ["registry", decodeRegistry],
   0x8003: ["snapshot", decodeSnapshot],
@@ -398,6 +424,10 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x800f: ["fieldChunk", decodeFieldChunk],
   0x8010: ["fieldState", decodeFieldState],
   0x8011: ["pathRefused", decodePathRefused],
+  0x8012: ["crowd", decodeCrowd],
+  0x8013: ["agents", decodeAgents],
+  0x8014: ["agentMoves", decodeAgentMoves],
+  0x8015: ["crowdEnd", decodeCrowdEnd],
   0x80ff: ["refused", decodeRefused],
 };
 
@@ -452,6 +482,8 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "pathRequest": return encodePathRequest(writer, frame);
     case "fieldRequest": return encodeFieldRequest(writer, frame);
     case "cancel": return encodeCancel(writer, frame);
+    case "crowdRequest": return encodeCrowdRequest(writer, frame);
+    case "dismiss": return encodeDismiss(writer, frame);
     case "welcome": return encodeWelcome(writer, frame);
     case "registry": return encodeRegistry(writer, frame);
     case "snapshot": return encodeSnapshot(writer, frame);
@@ -469,59 +501,15 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "fieldChunk": return encodeFieldChunk(writer, frame);
     case "fieldState": return encodeFieldState(writer, frame);
     case "pathRefused": return encodePathRefused(writer, frame);
+    case "crowd": return encodeCrowd(writer, frame);
+    case "agents": return encodeAgents(writer, frame);
+    case "agentMoves": return encodeAgentMoves(writer, frame);
+    case "crowdEnd": return encodeCrowdEnd(writer, frame);
     case "refused": return encodeRefused(writer, frame);
   }
 }
 
-function require(holds: boolean, what: string, where: string): void {
-  if (!holds) {
-    throw new ProtocolError(what, where, 0);
-  }
-}
-
-// Positions and versions
-
-/** Whether a voxel position lies in the world. */
-export function isVoxelPosition([x, y, z]: Position): boolean {
-  return inside(x, limits.VOXEL_SIDE_LIMIT) && inside(y, limits.VOXEL_HEIGHT_LIMIT)
-    && inside(z, limits.VOXEL_SIDE_LIMIT);
-}
-
-/** Whether a chunk position lies in the world. */
-export function isChunkPosition([x, y, z]: Position): boolean {
-  return inside(x, limits.CHUNK_SIDE_LIMIT) && inside(y, limits.CHUNK_HEIGHT_LIMIT)
-    && inside(z, limits.CHUNK_SIDE_LIMIT);
-}
-
-function inside(value: number, limit: number): boolean {
-  return Number.isInteger(value) && value >= -limit && value < limit;
-}
-
-function readPosition(reader: ByteReader): Position {
-  return [reader.i32(), reader.i32(), reader.i32()];
-}
-
-function readVoxelPosition(reader: ByteReader): Position {
-  const position = readPosition(reader);
-  if (!isVoxelPosition(position)) {
-    throw reader.fail(`voxel ${position.join(", ")} lies outside the world`);
-  }
-  return position;
-}
-
-function readChunkPosition(reader: ByteReader): Position {
-  const position = readPosition(reader);
-  if (!isChunkPosition(position)) {
-    throw reader.fail(`chunk ${position.join(", ")} lies outside the world`);
-  }
-  return position;
-}
-
-function writePosition(writer: ByteWriter, position: Position): void {
-  for (const coordinate of position) {
-    writer.i32(coordinate);
-  }
-}
+// Versions
 
 function readVersion(reader: ByteReader): Version {
   const count = reader.u32();
@@ -1086,19 +1074,6 @@ function readFlag(reader: ByteReader, what: string): boolean {
     throw reader.fail(`${what} ${value} must be 0 or 1`);
   }
   return value === 1;
-}
-
-function readModeName(reader: ByteReader, byteCount: number): string {
-  if (byteCount < 1 || byteCount > limits.MAX_MODE_NAME_BYTES) {
-    throw reader.fail(`a mode's name of ${byteCount} bytes, 1 to ${limits.MAX_MODE_NAME_BYTES} allowed`);
-  }
-  return reader.text(byteCount);
-}
-
-function modeName(name: string, where: string): Uint8Array {
-  const bytes = utf8(name);
-  require(bytes.length >= 1 && bytes.length <= limits.MAX_MODE_NAME_BYTES, `a mode's name of ${bytes.length} bytes`, where);
-  return bytes;
 }
 
 function decodePathRequest(reader: ByteReader): PathRequest {

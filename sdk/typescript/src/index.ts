@@ -3,6 +3,7 @@ export { ProtocolError } from "./bytes.ts";
 export * from "./chunk.ts";
 export * from "./client.ts";
 export * from "./connection.ts";
+export { HeldCrowd, type CrowdOptions, type HeldAgent } from "./crowds.ts";
 export * from "./fall.ts";
 export { EXITS, FieldMove } from "./field.ts";
 export * from "./frames.ts";

@@ -39,6 +39,14 @@ export const MAX_MODE_NAME_BYTES = 32;
 export const MAX_MODES = 128;
 /** Most goals of one field. */
 export const MAX_GOALS = 16;
+/** Most agents of a world. */
+export const MAX_AGENTS = 131_072;
+/** Most goals of one crowd, as told. */
+export const MAX_CROWD_GOALS = 256;
+/** Most agents of one crowd that are told of in one column. */
+export const MAX_COLUMN_AGENTS = 32_768;
+/** Voxels along one side of a column. */
+export const COLUMN_SIDE = 128;
 /** Most waypoints in one PathAnswer. */
 export const MAX_PART_WAYPOINTS = 4_096;
 /** Most requests for ways and fields that a client may have open. */

@@ -324,3 +324,67 @@ test("a field is held, goes stale, becomes current, and is asked for again after
   expect(heard.at(-1)).toMatchObject({ kind: "ended", error: { code: PathRefusal.noRoom } });
   expect(other.isCurrent).toBe(false);
 });
+
+const GROUND = {
+  name: "ground", medium: 0, diagonal: false, swim: true, climb: true, height: 2, width: 1, stepUp: 1, drop: 3,
+} as const;
+const CROWD = { handle: 3, sequence: 1n, mode: "ground", speed: 64, goals: [[9, 0, 0]], first: [0, 0, 0], end: [200, 9, 9] } as const;
+const place = (number: number, position: Position, exit: number | null = null) => ({ number, position, exit });
+const places = (client: Client) => [...client.crowds.get(3)!.agents()].map(({ number, position }) => [number, ...position]);
+
+/** A client that has been told of a crowd with two agents in column 0, 0. */
+function crowded(): { client: Client; server: Script } {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  const agents = [place(0, [127, 0, 5]), place(4, [7, 2, 5], 5)];
+  server.say({ kind: "crowd", ...CROWD }, { kind: "agents", handle: 3, column: [0, 0], tick: 6n, agents });
+  return { client, server };
+}
+
+test("agents step, cross from one column into another, and leave with their crowd", () => {
+  const { client, server } = crowded();
+  expect(places(client)).toEqual([[0, 127, 0, 5], [4, 7, 2, 5]]);
+  const steps = [{ number: 0, exit: null }, { number: 4, exit: 1 }];
+  const events = server.say(
+    { kind: "agentMoves", handle: 3, column: [0, 0], from: 6n, tick: 9n, steps, entered: [] },
+    { kind: "agents", handle: 3, column: [1, 0], tick: 9n, agents: [place(0, [128, 0, 5], 5)] },
+  );
+  expect(events.map((event) => event.kind)).toEqual(["crowdMoved", "crowdMoved"]);
+  expect(places(client)).toEqual([[4, 7, 3, 5], [0, 128, 0, 5]]);
+  const entered = [place(7, [1, 1, 1])];
+  server.say(
+    { kind: "agentMoves", handle: 3, column: [0, 0], from: 9n, tick: 10n, steps: [], entered },
+    { kind: "agents", handle: 3, column: [1, 0], tick: 11n, agents: [] },
+  );
+  expect(places(client)).toEqual([[4, 7, 3, 5], [7, 1, 1, 1]]);
+  expect([client.crowds.get(3)!.count, client.crowds.get(3)!.box.end[0]]).toEqual([2, 200]);
+  expect(server.say({ kind: "crowdEnd", handle: 3 }).map((event) => event.kind)).toEqual(["crowdEnded"]);
+  expect(client.crowds.size).toBe(0);
+});
+
+test("steps that do not follow on what is known end the stream with an error that says which", () => {
+  const moves = (from: bigint, number: number): Frame => (
+    { kind: "agentMoves", handle: 3, column: [0, 0], from, tick: 20n, steps: [{ number, exit: 1 }], entered: [] });
+  expect(() => crowded().server.say(moves(5n, 4))).toThrow("since tick 5 of column 0, 0, known at 6");
+  expect(() => crowded().server.say(moves(6n, 1))).toThrow("agent 1, which nobody knows");
+  expect(() => crowded().server.say({ kind: "crowd", ...CROWD })).toThrow("crowd 3 came twice");
+  const stranger: Frame = { kind: "agents", handle: 8, column: [0, 0], tick: 6n, agents: [] };
+  expect(() => crowded().server.say(stranger)).toThrow("crowd 8 is not known");
+});
+
+test("a crowd is asked for in order with edits, again after a reconnect, and those of a lost connection have ended", () => {
+  const { client, server } = crowded();
+  server.say({ kind: "modes", modes: [GROUND] });
+  server.heard();
+  const ask = { mode: "ground", goals: [[9, 0, 0]], within: CROWD, from: { first: [0, 0, 0], end: [4, 1, 4] }, agents: 50 } as const;
+  expect([client.crowd({ ...ask, mode: "crawl" }), client.crowd({ ...ask, agents: 0 }), client.crowd(ask)]).toEqual([null, null, 1n]);
+  expect([client.edit(STONE), client.dismiss()]).toEqual([2n, 3n]);
+  expect(server.heard()).toMatchObject([{ kind: "crowdRequest", sequence: 1n, agents: 50, speed: 64 }, { kind: "edit" }, { kind: "dismiss" }]);
+  server.say({ kind: "acknowledge", sequence: 1n, tick: 7n, refusals: [] });
+  client.closed();
+  expect([client.pollEvent()!.kind, client.crowds.size]).toEqual(["crowdEnded", 0]);
+  const second = new Script(client);
+  second.start({ resumed: true, acknowledged: 1n });
+  expect(second.heard().map((frame) => frame.kind)).toEqual(["hello", "edit", "dismiss"]);
+});

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
-  AT_REST, Chunk, decodeFrame, encodeFrame, EXITS, fallOn, FieldMove, VELOCITY_LIMIT, type Frame, type Position, type Version,
+  AT_REST, Chunk, decodeFrame, encodeFrame, EXITS, fallOn, FieldMove, VELOCITY_LIMIT, type AgentPlace, type Frame, type Position, type Version,
 } from "../src/index.ts";
 
 const FOLDER = process.env["TERRANE_VECTORS"] ?? fileURLToPath(new URL("../../vectors", import.meta.url));
@@ -13,7 +13,8 @@ const NAMES = [
   "overlay", "body", "body_moves", "body_ends", "overlay_none", "overlay_runs", "overlay_u4", "overlay_u8",
   "overlay_light", "overlay_daylight", "path_request", "path_request_reachable", "field_request", "cancel", "modes",
   "path_answer", "path_answer_none", "field_chunk_runs", "field_chunk_closed", "field_chunk_u4", "field_chunk_u8",
-  "field_chunk_wide", "field_state", "field_state_stale", "path_refused",
+  "field_chunk_wide", "field_state", "field_state_stale", "path_refused", "crowd_request", "dismiss", "crowd", "agents",
+  "agents_none", "agent_moves", "crowd_end",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -96,7 +97,25 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   }),
   fieldState: ({ request, current, tick, chunks }) => ({ request, current, tick: `${tick}`, chunks }),
   pathRefused: ({ request, code, text }) => ({ request, code, text }),
+  crowdRequest: ({ sequence, agents, speed, mode, goals, first, end, fromFirst, fromEnd }) => ({
+    sequence: `${sequence}`, agents, speed, mode, goals: goals.map(position), first: position(first),
+    past_last: position(end), from_first: position(fromFirst), from_past_last: position(fromEnd),
+  }),
+  dismiss: ({ sequence }) => ({ sequence: `${sequence}` }),
+  crowd: ({ handle, sequence, mode, speed, goals, first, end }) => ({
+    handle, sequence: `${sequence}`, mode, speed, goals: goals.map(position), first: position(first), past_last: position(end),
+  }),
+  agents: ({ handle, column, tick, agents }) => ({
+    handle, column: [...column], tick: `${tick}`, agents: agents.map(place),
+  }),
+  agentMoves: ({ handle, column, from, tick, steps, entered }) => ({
+    handle, column: [...column], from: `${from}`, tick: `${tick}`, steps: steps.map((step) => ({ ...step })),
+    entered: entered.map(place),
+  }),
+  crowdEnd: ({ handle }) => ({ handle }),
 };
+
+const place = (agent: AgentPlace) => ({ number: agent.number, at: position(agent.position), exit: agent.exit });
 
 const samples = (values: Uint8Array) =>
   [0, 1, 31, 32, 1_024, 12_345, 20_001, 32_767].map((index) => [index, values[index]]);

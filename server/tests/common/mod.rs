@@ -245,6 +245,8 @@ impl Client {
                 assert!(!state.current || field.chunks.len() == state.chunks as usize, "every chunk comes first");
                 field.states.push(state.current);
             }
+            ServerMessage::Crowd(_) | ServerMessage::Agents(_) => {}
+            ServerMessage::AgentMoves(_) | ServerMessage::CrowdEnd { .. } => {}
             ServerMessage::Body(_) | ServerMessage::BodyMoves { .. } => {}
             ServerMessage::BodyEnds { .. } | ServerMessage::OverlayData { .. } => {}
         }

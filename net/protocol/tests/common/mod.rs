@@ -11,15 +11,17 @@ use terrane_protocol::message::{
     BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
 };
 use terrane_protocol::{
-    ClientMessage, FieldChunk, FieldRequest, FieldState, FrameReader, OverlayKind, OverlayKinds, PathPart, PathRefusal,
-    PathRefused, PathRequest, ServerMessage, Shape, Towards, Wanted,
+    AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldChunk,
+    FieldRequest, FieldState, FrameReader, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
+    ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version, new_blocks};
 use terrane_world::path::mode::{Medium, Mode};
 use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
-use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
+use terrane_world::relax::EXITS;
+use terrane_world::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
 
 pub fn chunk_pos() -> impl Strategy<Value = ChunkPos> {
     let (h, v) = (1 << 25, 64);
@@ -67,6 +69,8 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         path_request(),
         field_request(),
         any::<u32>().prop_map(|request| ClientMessage::Cancel { request }),
+        crowd_request(),
+        (1u64..).prop_map(|sequence| ClientMessage::Dismiss { sequence }),
     ]
 }
 
@@ -83,6 +87,64 @@ fn field_request() -> impl Strategy<Value = ClientMessage> {
     (any::<u32>(), "[a-z_]{1,32}", vec(any::<[i32; 3]>(), 1..=16), any::<[[i32; 3]; 2]>()).prop_map(
         |(request, mode, goals, [first, end])| ClientMessage::Field(FieldRequest { request, mode, goals, first, end }),
     )
+}
+
+fn crowd_request() -> impl Strategy<Value = ClientMessage> {
+    let boxes = any::<[[[i32; 3]; 2]; 2]>();
+    (1u64.., "[a-z_]{1,32}", vec(any::<[i32; 3]>(), 1..=16), boxes, 1u32..=131_072, 1u16..).prop_map(
+        |(sequence, mode, goals, [within, from], agents, speed)| {
+            ClientMessage::Crowd(CrowdRequest { sequence, mode, goals, within, from, agents, speed })
+        },
+    )
+}
+
+fn voxel() -> impl Strategy<Value = VoxelPos> {
+    (any::<[i16; 2]>(), -2_048i32..2_048)
+        .prop_map(|([x, z], y)| VoxelPos::new(i32::from(x) << 15, y, i32::from(z) << 15).unwrap())
+}
+
+fn agents_part() -> impl Strategy<Value = AgentsPart> {
+    (chunk_pos(), any::<u32>()).prop_map(|(pos, handle)| AgentsPart { column: pos.column(), handle })
+}
+
+fn agent_places() -> impl Strategy<Value = Vec<([i32; 3], u32, Option<u8>)>> {
+    let place = (0i32..128, -2_048i32..2_048, 0i32..128);
+    vec((place, 1u32..9, prop::option::of(0u8..26)), 0..40)
+        .prop_map(|list| list.into_iter().map(|((x, y, z), gap, exit)| ([x, y, z], gap, exit)).collect())
+}
+
+fn placed(part: AgentsPart, list: Vec<([i32; 3], u32, Option<u8>)>) -> Vec<AgentPlace> {
+    let mut number = 0;
+    let place = |([x, y, z], gap, exit): ([i32; 3], u32, Option<u8>)| {
+        number += gap;
+        let at = VoxelPos::new(part.column.x() * 128 + x, y, part.column.z() * 128 + z).unwrap();
+        AgentPlace { number, at, exit }
+    };
+    list.into_iter().map(place).collect()
+}
+
+fn crowds() -> impl Strategy<Value = ServerMessage> {
+    let crowd = (any::<(u32, u64)>(), "[a-z_]{1,32}", 1u16.., vec(voxel(), 1..=256)).prop_map(
+        |((handle, sequence), mode, speed, goals)| {
+            let within = VoxelBox::new([-5, -2_048, 9], [1 << 30, 2_048, 10]).unwrap();
+            ServerMessage::Crowd(CrowdInfo { handle, sequence, mode, speed, goals, within })
+        },
+    );
+    let agents = (agents_part(), any::<u64>(), agent_places())
+        .prop_map(|(part, tick, list)| ServerMessage::Agents(Agents { part, tick, agents: placed(part, list) }));
+    let steps = vec((1u32..9, prop::option::of(0u8..26)), 0..40);
+    let moves =
+        (agents_part(), 0u64..1 << 60, 1u64..99, steps, agent_places()).prop_map(|(part, from, ticks, steps, list)| {
+            let mut number = 0;
+            let step = |(gap, exit)| {
+                number += gap;
+                AgentStep { number, exit }
+            };
+            let steps = steps.into_iter().map(step).collect();
+            let entered = placed(part, list);
+            ServerMessage::AgentMoves(AgentMoves { part, from, tick: from + ticks, steps, entered })
+        });
+    prop_oneof![crowd, agents, moves, any::<u32>().prop_map(|handle| ServerMessage::CrowdEnd { handle })]
 }
 
 fn runs() -> impl Strategy<Value = Vec<DeltaRun>> {
@@ -135,7 +197,7 @@ fn registry() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn acknowledge() -> impl Strategy<Value = ServerMessage> {
-    (1_000u64.., any::<u64>(), vec((1u64..1_000, 1u16..6), 0..20)).prop_map(|(sequence, tick, refusals)| {
+    (1_000u64.., any::<u64>(), vec((1u64..1_000, 1u16..14), 0..20)).prop_map(|(sequence, tick, refusals)| {
         let refusals = refusals
             .into_iter()
             .map(|(sequence, reason)| RefusedInput { sequence, reason: Reason::from_number(reason).unwrap() })
@@ -201,9 +263,7 @@ fn modes() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn path_part() -> impl Strategy<Value = ServerMessage> {
-    let waypoint = (any::<[i16; 2]>(), -2048i32..2048)
-        .prop_map(|([x, z], y)| VoxelPos::new(i32::from(x) << 15, y, i32::from(z) << 15).unwrap());
-    (any::<(u32, u16, bool)>(), 0usize..4, any::<[u64; 3]>(), vec(waypoint, 0..60)).prop_map(
+    (any::<(u32, u16, bool)>(), 0usize..4, any::<[u64; 3]>(), vec(voxel(), 0..60)).prop_map(
         |((request, part, last), end, [cost, searched, tick], waypoints)| {
             let end = [End::Goal, End::Border, End::Unreachable, End::TooFar][end];
             ServerMessage::PathAnswer(PathPart { request, part, last, end, cost, searched, tick, waypoints })
@@ -271,6 +331,7 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         vec(any::<u32>(), 1..30).prop_map(|handles| ServerMessage::BodyEnds { handles }),
         overlay_data(),
         paths(),
+        crowds(),
     ]
 }
 
@@ -291,6 +352,9 @@ pub struct Client {
     pub overlays: BTreeMap<(ChunkPos, OverlayKind), (Version, u8)>,
     /// Requests that have ended, in order.
     pub requests_ended: Vec<u32>,
+    pub crowds: BTreeMap<u32, CrowdInfo>,
+    /// Where agents are, by their numbers, and after which tick.
+    pub agents: BTreeMap<AgentsPart, (u64, BTreeMap<u32, VoxelPos>)>,
 }
 
 /// A body as the client holds it.
@@ -318,6 +382,8 @@ impl Client {
             bodies: BTreeMap::new(),
             overlays: BTreeMap::new(),
             requests_ended: Vec::new(),
+            crowds: BTreeMap::new(),
+            agents: BTreeMap::new(),
         }
     }
 
@@ -398,7 +464,41 @@ impl Client {
             ServerMessage::PathAnswer(part) => self.requests_ended.extend(part.last.then_some(part.request)),
             ServerMessage::PathRefused(refused) => self.requests_ended.push(refused.request),
             ServerMessage::Modes { .. } | ServerMessage::FieldChunk(_) | ServerMessage::FieldState(_) => {}
+            ServerMessage::Crowd(crowd) => {
+                assert!(self.crowds.insert(crowd.handle, crowd.clone()).is_none(), "a crowd is told once");
+            }
+            ServerMessage::Agents(agents) => self.place_agents(agents),
+            ServerMessage::AgentMoves(moves) => self.move_agents(moves),
+            ServerMessage::CrowdEnd { handle } => {
+                self.crowds.remove(handle).expect("only what is known ends");
+                self.agents.retain(|part, _| part.handle != *handle);
+            }
             ServerMessage::Refused(refused) => self.refused = Some(refused.clone()),
         }
+    }
+
+    fn place_agents(&mut self, Agents { part, tick, agents }: &Agents) {
+        assert!(self.crowds.contains_key(&part.handle), "a crowd is told before its agents");
+        let places: BTreeMap<u32, VoxelPos> = agents.iter().map(|agent| (agent.number, agent.at)).collect();
+        let before = match places.is_empty() {
+            true => self.agents.remove(part),
+            false => self.agents.insert(*part, (*tick, places)),
+        };
+        assert!(before.is_none_or(|(before, _)| before <= *tick), "agents went back in time");
+    }
+
+    fn move_agents(&mut self, AgentMoves { part, from, tick, steps, entered }: &AgentMoves) {
+        let (told, places) = self.agents.get_mut(part).expect("moves are of agents that are held");
+        assert_eq!(told, from, "a gap");
+        *told = *tick;
+        for AgentStep { number, exit } in steps {
+            let at = places.remove(number).expect("who moves is held");
+            let Some(exit) = exit else { continue };
+            let to: [i32; 3] = std::array::from_fn(|axis| at.to_array()[axis] + EXITS[usize::from(*exit)][axis]);
+            let to = VoxelPos::try_from(to).unwrap();
+            assert_eq!(to.chunk().column(), part.column, "a step stays in the column");
+            places.insert(*number, to);
+        }
+        places.extend(entered.iter().map(|agent| (agent.number, agent.at)));
     }
 }
