@@ -175,6 +175,26 @@ impl Known {
         Course { end, stations, searched }
     }
 
+    /// Every patch to which there is a way.
+    fn all_seen(&self) -> Vec<u32> {
+        let rooms = (0..).zip(&self.rooms);
+        let patches = rooms
+            .flat_map(|(room, known)| (0..).zip(&known.seen).map(move |(patch, seen)| (room << 16 | patch, seen.0)));
+        patches.filter(|(_, cost)| *cost != UNSEEN).map(|(node, _)| node).collect()
+    }
+
+    /// How good a patch is to leave by, if it leads out of what is loaded: the least is the best.
+    fn border(
+        &mut self,
+        navigation: &mut Navigation,
+        blocks: &mut dyn Blocks,
+        node: u32,
+        rest: impl Fn(VoxelPos) -> u64,
+    ) -> Option<(u64, u64, u32)> {
+        let left = rest(self.middle(node));
+        self.leads_out(navigation, blocks, node).then(|| (self.seen(node).0 + left, left, node))
+    }
+
     fn seen(&self, node: u32) -> (u64, u32) {
         self.rooms[(node >> 16) as usize].seen[(node & 0xffff) as usize]
     }
@@ -261,9 +281,8 @@ fn search(
         if searched > PATCHES_MAX || known.rooms.len() >= 1 << 15 {
             return Course { end: End::TooFar, stations: Vec::new(), searched };
         }
-        let rank = (so_far, rest(known.middle(at)), at);
-        if known.leads_out(navigation, blocks, at) && border.is_none_or(|best| rank < best) {
-            border = Some(rank);
+        if ends_outside && let Some(rank) = known.border(navigation, blocks, at, rest) {
+            border = Some(border.map_or(rank, |best| rank.min(best)));
         }
         let links = known.links(navigation, blocks, at >> 16);
         for link in links.of(at as u16) {
@@ -285,6 +304,11 @@ fn search(
                 queue.push(Reverse((total + rest(known.middle(next)), next, total)));
             }
         }
+    }
+    if !ends_outside {
+        // Nothing leads to the goal: everything that can be reached has been looked at, and only now it matters where it ends.
+        let seen = known.all_seen();
+        border = seen.into_iter().filter_map(|at| known.border(navigation, blocks, at, rest)).min();
     }
     match border {
         Some((_, _, at)) => known.course(End::Border, [from, known.middle(at)], at, searched),

@@ -172,15 +172,24 @@ impl Navigation {
         if let Some(known) = self.links.get(&pos) {
             return known.clone();
         }
-        let near: Vec<ChunkPos> = self.linked(pos).into_iter().flatten().collect();
-        self.prepare_patches(blocks, &near);
-        let near = self.linked(pos).map(|pos| {
-            let pos = pos?;
-            self.ways[&pos].as_deref().zip(self.patches[&pos].as_deref())
-        });
-        let made = near[HERE].is_some().then(|| Arc::new(links(&self.mode, &self.costs, &near)));
-        self.links.insert(pos, made.clone());
-        made
+        self.prepare_links(blocks, &[pos]);
+        self.links[&pos].clone()
+    }
+
+    /// Finds out where moves lead from the patches of many chunks at once, in parallel.
+    pub fn prepare_links(&mut self, blocks: &mut dyn Blocks, wanted: &[ChunkPos]) {
+        let missing: Vec<ChunkPos> = wanted.iter().filter(|pos| !self.links.contains_key(pos)).copied().collect();
+        let near: PlaceSet<ChunkPos> = missing.iter().flat_map(|pos| self.linked(*pos)).flatten().collect();
+        self.prepare_patches(blocks, &near.into_iter().collect::<Vec<_>>());
+        let make = |pos: &ChunkPos| {
+            let near = self.linked(*pos).map(|pos| {
+                let pos = pos?;
+                self.ways[&pos].as_deref().zip(self.patches[&pos].as_deref())
+            });
+            near[HERE].is_some().then(|| Arc::new(links(&self.mode, &self.costs, &near)))
+        };
+        let made: Vec<_> = missing.par_iter().map(make).collect();
+        self.links.extend(missing.into_iter().zip(made));
     }
 
     /// The chunks around one, and itself, into which moves lead from it.

@@ -407,13 +407,19 @@ impl Measure<'_> {
             if cost > self.seen[at as usize] {
                 continue;
             }
-            for exit in (0..26).filter(|exit| self.mode.exits() >> exit & 1 == 1) {
-                let Some(next) = self.leads(here, exit) else { continue };
-                let patch = (next.chunk(), next.patch(self.around).unwrap_or(NOBODY));
-                let total = cost + self.paid(next, exit);
-                let Some(number) = number(next).filter(|_| patch.1 == FALLING || inside.contains(&patch)) else {
+            let mut open = self.ways(here).map_or(0, |ways| exits(ways, self.mode, here.local().index()));
+            while open != 0 {
+                let exit = open.trailing_zeros() as usize;
+                open &= open - 1;
+                let next = here.step(exit);
+                let chunk = next.chunk();
+                let Some((ways, patches)) = self.around[chunk] else { continue };
+                let patch = patches.of(next.local());
+                if patch != FALLING && !inside.contains(&(chunk, patch)) {
                     continue;
-                };
+                }
+                let Some(number) = number(next) else { continue };
+                let total = cost + self.costs.step(self.mode, ways.classes.get(next.local()), exit);
                 let seen = &mut self.seen[number as usize];
                 if total < *seen {
                     if *seen == u32::MAX {

@@ -159,6 +159,8 @@ struct Job<'a, 'b> {
     counted: (u64, u64),
     /// Estimates from here on are of no use.
     most: u64,
+    /// Whether it matters where what is loaded ends: there is no way to the goal, or nobody knows.
+    borders: bool,
     /// The box that chunks have to meet to be looked at.
     within: Option<VoxelBox>,
     /// Where the search is kept; none if nowhere.
@@ -202,6 +204,7 @@ impl Searcher {
     ) -> Result<Route, PathError> {
         check_ends(navigation, blocks, registry, [from, to], within)?;
         let mode = navigation.mode().clone();
+        prepare_between(navigation, blocks, within, [from, to]);
         let courses = courses(navigation, blocks, within, [from, to]);
         self.searched = courses.iter().map(|course| course.searched).sum();
         let (end, voxels) = self.along(&courses, &mode, navigation, blocks, within, [from, to]);
@@ -229,7 +232,8 @@ impl Searcher {
         let least = corridor.keys().filter_map(|pos| Some(navigation.ways(blocks, *pos)?.least)).min();
         let least = u64::from(least.unwrap_or_default());
         let (corridor, counted) = (Some(&corridor), (1, 1));
-        let mut job = Job { mode, to, least, counted, most: u64::MAX, corridor, within, navigation, blocks };
+        let borders = courses[0].end != End::Goal;
+        let mut job = Job { mode, to, least, counted, most: u64::MAX, borders, corridor, within, navigation, blocks };
         let (end, last) = self.search(&mut job, from);
         let found = last.map_or_else(Vec::new, |last| self.trace(from, last));
         if end == End::Goal && !mode.walks() {
@@ -299,9 +303,9 @@ impl Searcher {
             if self.searched - looked_at > most {
                 return (End::TooFar, None);
             }
-            let rank = (so_far, job.estimate(0, pos), pos);
-            if self.leave(job, node, pos, cost) && border.is_none_or(|best| rank < best) {
-                border = Some(rank);
+            if self.leave(job, node, pos, cost) {
+                let rank = (so_far, job.estimate(0, pos), pos);
+                border = Some(border.map_or(rank, |best| rank.min(best)));
             }
         }
         match border {
@@ -316,7 +320,7 @@ impl Searcher {
         let room = &self.rooms[(node >> 15) as usize];
         let local = (node & 0x7fff) as usize;
         let mut open = job.mode.exits() & room.ways.exits.as_ref().map_or(u32::MAX, |exits| exits[local]);
-        let mut leads_out = self.leads_out(job, node >> 15, local);
+        let mut leads_out = job.borders && self.leads_out(job, node >> 15, local);
         while open != 0 {
             let exit = open.trailing_zeros() as usize;
             open &= open - 1;
@@ -494,6 +498,11 @@ fn block_of(local: LocalIndex) -> usize {
     x + CHUNK_EDGE / BLOCK * (z + CHUNK_EDGE / BLOCK * y)
 }
 
+/// By what part a course may be dearer than the best one, with what it pays for what it shares with others.
+const DEARER: u64 = 6;
+/// Stations of a way that is short for that.
+const SHORT: usize = 24;
+
 /// The best course, and unless it is a long one the next best that lead elsewhere: which of several is the best voxel by voxel
 /// can't be told from their middles, and over a short way what that costs does not even out.
 fn courses(
@@ -507,7 +516,13 @@ fn courses(
     let (wanted, _) = look(courses[0].stations.len());
     while !courses[0].stations.is_empty() && courses.len() < wanted {
         avoided.extend(courses[courses.len() - 1].stations.iter().map(|(at, _)| *at));
-        courses.push(coarse::course(navigation, blocks, within, ends, &avoided));
+        let other = coarse::course(navigation, blocks, within, ends, &avoided);
+        // Over a longer way, what costs so much more as a whole is not made up for voxel by voxel.
+        let [best, total] = [&courses[0], &other].map(|course| course.stations.last().map_or(0, |(_, total)| *total));
+        if courses[0].stations.len() > SHORT && total > best + best / DEARER {
+            break;
+        }
+        courses.push(other);
     }
     courses
 }
@@ -568,6 +583,30 @@ pub(super) fn check_ends(
         }
     }
     Ok(is_there)
+}
+
+/// Chunks between two ends that are prepared at once, before a search asks for one after the other.
+const PREPARED_MAX: i64 = 64;
+
+/// Makes the patches and links of the chunks on the straight line between two ends, in parallel: most ways lead there.
+fn prepare_between(
+    navigation: &mut Navigation,
+    blocks: &mut dyn Blocks,
+    within: Option<VoxelBox>,
+    ends: [VoxelPos; 2],
+) {
+    let [from, to] = ends.map(|end| end.chunk().to_array().map(i64::from));
+    let steps = (0..3).map(|axis| from[axis].abs_diff(to[axis])).max().unwrap_or(0) as i64;
+    let mut near = Vec::new();
+    for step in 0..=steps.min(PREPARED_MAX) {
+        let middle: [i64; 3] = std::array::from_fn(|axis| from[axis] + (to[axis] - from[axis]) * step / steps.max(1));
+        let pos =
+            ChunkPos::from_i64(middle[0], middle[1], middle[2]).expect("it lies between two that are in the world");
+        if is_near(within, pos) {
+            near.push(pos);
+        }
+    }
+    navigation.prepare_links(blocks, &near);
 }
 
 /// Whether a chunk meets the box that is looked at.

@@ -166,18 +166,31 @@ pub struct Footholds {
     floor: Bits,
     floats: Bits,
     holds: Bits,
+    /// Nobody can be in any of its voxels.
+    is_shut: bool,
+    /// Whether something in its lower and in its upper half can be stood on, swum in or held on to.
+    ground: [bool; 2],
 }
 
 impl Footholds {
     /// Of one chunk.
     pub fn new(chunk: Arc<Chunk>, footings: &[Footing]) -> Self {
         let bits = |is: fn(&Footing) -> bool| Bits::of(&chunk, &footings.iter().map(is).collect::<Vec<_>>());
+        let open = bits(|footing| footing.through > 0);
+        let [floor, floats, holds] =
+            [bits(|footing| footing.on > 0), bits(|footing| footing.floats), bits(|footing| footing.holds)];
+        let has_ground = |half: usize| {
+            let rows = (0..CHUNK_EDGE / 2).flat_map(|y| (0..CHUNK_EDGE).map(move |z| (y + half * CHUNK_EDGE / 2, z)));
+            rows.into_iter().any(|(y, z)| floor.row(y, z) | floats.row(y, z) | holds.row(y, z) != 0)
+        };
         Self {
-            open: bits(|footing| footing.through > 0),
+            is_shut: open.is_empty(),
+            ground: [has_ground(0), has_ground(1)],
             head: bits(|footing| footing.through > 0 && footing.breathes),
-            floor: bits(|footing| footing.on > 0),
-            floats: bits(|footing| footing.floats),
-            holds: bits(|footing| footing.holds),
+            open,
+            floor,
+            floats,
+            holds,
             chunk,
         }
     }
@@ -372,7 +385,8 @@ impl Places {
 
 /// The ways of the middle one of 27 chunks, the step along x fastest, then z, then y. A chunk that is not there is closed.
 pub fn ways(mode: &Mode, costs: &Costs, footings: &[Footing], around: &[Option<&Footholds>; 27]) -> Ways {
-    if around[13].is_none() {
+    let Some(here) = around[13] else { return Ways::closed() };
+    if here.is_shut || mode.walks() && has_no_ground(mode, around) {
         return Ways::closed();
     }
     let places = places(mode, around);
@@ -404,6 +418,16 @@ pub fn ways(mode: &Mode, costs: &Costs, footings: &[Footing], around: &[Option<&
     });
     Ways::new(Classes::Each(classes), exits, costs)
 }
+
+/// Whether there is nothing to stand on, to swim in or to hold on to in the middle one of 27 chunks, nor so little below it that a
+/// body on its way up or down from there comes into it. Most chunks are such: rock, or the air.
+fn has_no_ground(mode: &Mode, around: &[Option<&Footholds>; 27]) -> bool {
+    // A body reaches along x and z from its least voxel.
+    let under: &[usize] = if mode.width == 1 { &[0] } else { &[0, 1, 3, 4] };
+    let ground = |chunk: usize| around[chunk].map_or([false; 2], |there| there.ground);
+    under.iter().all(|step| ground(13 + step) == [false; 2] && !ground(4 + step)[1])
+}
+const _: () = assert!(PAD <= CHUNK_EDGE / 2, "only the upper half of a chunk is near enough to the next");
 
 /// What a place costs to enter.
 struct Cost<'a> {
