@@ -39,6 +39,8 @@ export const MAX_MODE_NAME_BYTES = 32;
 export const MAX_MODES = 128;
 /** Most goals of one field. */
 export const MAX_GOALS = 16;
+/** Most chunks that the box of a field may touch. */
+export const MAX_FIELD_CHUNKS = 512;
 /** Most waypoints in one PathAnswer. */
 export const MAX_PART_WAYPOINTS = 4_096;
 /** Most requests for ways and fields that a client may have open. */
