@@ -1,6 +1,6 @@
 /** The tools for ways and fields, with real keys and clicks: what the server answers is seen, and a field follows the world. */
 import type { Page } from "playwright-core";
-import { changedShare, openBrowser, openViewer, pixels, screenshot, settled } from "./browser.ts";
+import { changedShare, lookAt, openBrowser, openViewer, pixels, screenshot, settled } from "./browser.ts";
 import type { Place } from "./places.ts";
 import { makeServer } from "./servers.ts";
 
@@ -12,19 +12,9 @@ const [START, GOAL]: [Place, Place] = [[0, 1, 8], [0, 1, -8]];
 /** The colours of web/src/world/mode-look.ts. */
 const COLORS = { ground: [255, 75, 58], fly: [56, 169, 255], tunnel: [196, 91, 255] } as const;
 
-/** Looks from a place at the middle of a voxel's floor. */
-async function lookAt(page: Page, [x, y, z]: Place, eye: Place): Promise<void> {
-  // Eyes are so far above the feet.
-  const [dx, dy, dz] = [x + 0.5 - eye[0], y - eye[1] - 1.62, z + 0.5 - eye[2]];
-  const yaw = (Math.atan2(dx, -dz) * 180) / Math.PI;
-  const pitch = (Math.atan2(dy, Math.hypot(dx, dz)) * 180) / Math.PI;
-  await page.evaluate((at) => window.terrane.teleport(...at), [...eye, yaw, pitch] as const);
-  await settled(page);
-}
-
 /** Clicks the floor of a voxel, as a player who looks at it from above. */
 async function clickFloor(page: Page, place: Place): Promise<void> {
-  await lookAt(page, place, [place[0] + 0.5, place[1] + 8, place[2] + 4.5]);
+  await lookAt(page, [place[0] + 0.5, place[1], place[2] + 0.5], [place[0] + 0.5, place[1] + 8, place[2] + 4.5]);
   await page.mouse.click(WIDTH / 2, HEIGHT / 2);
 }
 
@@ -88,7 +78,7 @@ describe.skipIf(process.env["TERRANE_BIN"] === undefined)("ways and fields in th
     await page.waitForFunction((cost) => document.querySelector(".way[data-mode=ground]")?.textContent?.includes(`cost ${cost}`), costs["ground"]);
 
     // From the side that all three are seen from.
-    await lookAt(page, [0, 2, 0], [9.5, 9, 15.5]);
+    await lookAt(page, [0.5, 2, 0.5], [9.5, 9, 15.5]);
     for (const color of Object.values(COLORS)) {
       expect(await pixelsLike(page, color)).toBeGreaterThan(40);
     }
@@ -102,7 +92,7 @@ describe.skipIf(process.env["TERRANE_BIN"] === undefined)("ways and fields in th
     // A roof one voxel above the floor: on foot one is too tall for it.
     await page.evaluate(() => window.terrane.edit(5, 2, 8, "stone"));
     await page.waitForFunction(() => window.terrane.block(5, 2, 8) === "stone" && window.terrane.state().unacknowledged === 0);
-    await lookAt(page, [5, 1, 8], [5.5, 0.5, 15.5]);
+    await lookAt(page, [5.5, 1, 8.5], [5.5, 0.5, 15.5]);
     await page.mouse.click(WIDTH / 2, HEIGHT / 2);
     await page.waitForFunction(() => window.terrane.ways().ways.length === 3 && window.terrane.ways().ways.every(({ text }) => text !== "…"));
     const { goal, ways } = await page.evaluate(() => window.terrane.ways());
@@ -115,7 +105,7 @@ describe.skipIf(process.env["TERRANE_BIN"] === undefined)("ways and fields in th
   });
 
   test("a field is seen as colours, and follows a wall that is broken and built again", async () => {
-    const view = () => lookAt(page, [0, 1, 2], [0.5, 17, 16.5]);
+    const view = () => lookAt(page, [0.5, 1, 2.5], [0.5, 17, 16.5]);
     await view();
     const bare = await pixels(page, 0.6);
     await page.keyboard.press("g");

@@ -280,6 +280,7 @@ export class Viewer {
       lookedAt: this.lookedAt === null ? null : this.world.blockAt(x, y, z)?.name ?? null,
     });
     this.tools.refresh();
+    this.showTools();
     this.hud.showHint(!this.input.isLocked && !this.picker.isOpen);
   }
 
@@ -331,9 +332,7 @@ export class Viewer {
       case "tool":
         this.tools.toggle(command.name);
         return this.showTools();
-      case "mode":
-        this.tools.nextMode();
-        return this.showTools();
+      case "mode": return this.tools.nextMode();
       case "step":
         this.tools.step(command.step);
         return this.showTools();

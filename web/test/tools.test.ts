@@ -1,10 +1,10 @@
 /** Tools: what a click on a block means, the ends of a way step by step, the box of a field, which tool is in hand. */
-import { BlockFlag, MAX_FIELD_CHUNKS, type Position, type Way } from "@terrane/client";
+import { BlockFlag, MAX_FIELD_CHUNKS, PathRefusedError, type Position, type Way } from "@terrane/client";
 import { chunksOf, fieldBox } from "../src/tools/field-box.ts";
 import { NO_ENDS, standingVoxel, withClick } from "../src/tools/picking.ts";
 import { ToolBox } from "../src/tools/tool-box.ts";
 import type { Tool } from "../src/tools/tool.ts";
-import { outcomeText } from "../src/tools/ways.ts";
+import { MOST_OPEN, outcomeText, WayQuestions } from "../src/tools/way-questions.ts";
 
 /** A floor up to y = 9, a wall for x ≥ 5, a lake of depth 3 for x < −5, a plant at (1, 10, 0). */
 function flagsAt(x: number, y: number, z: number): number {
@@ -36,6 +36,29 @@ test("what came of a question, in words", () => {
   const words = (["goal", "border", "unreachable", "tooFar"] as const).map((end) => outcomeText({ kind: "answered", way: way(end) }));
   expect(words).toEqual(["cost 120", "no way inside the box; 120 to its border", "no way", "too far"]);
   expect([outcomeText({ kind: "waiting" }), outcomeText({ kind: "failed", text: "no such mode" })]).toEqual(["…", "no such mode"]);
+});
+
+test("so many questions are open at a time, refusals are told, and what is called off is heard of no more", async () => {
+  const open: { mode: string; signal: AbortSignal; answer: (way: Way) => void; refuse: (error: Error) => void }[] = [];
+  const heard: number[] = [];
+  const modes = Array.from({ length: MOST_OPEN + 3 }, (_, place) => `mode-${place}`);
+  const questions = new WayQuestions(
+    modes, (mode, signal) => new Promise((answer, refuse) => open.push({ mode, signal, answer, refuse })), (place) => heard.push(place),
+  );
+  const rest = () => new Promise((resolve) => setTimeout(resolve));
+  const way: Way = { end: "goal", cost: 5n, searched: 1n, tick: 1n, waypoints: [] };
+  expect(open.map(({ mode }) => mode)).toEqual(modes.slice(0, MOST_OPEN));
+  open[2]!.answer(way);
+  open[4]!.refuse(new PathRefusedError(3, "it can't be there"));
+  await rest();
+  expect(open.length).toBe(MOST_OPEN + 2);
+  expect(questions.outcomes.slice(1, 6).map(outcomeText)).toEqual(["…", "cost 5", "…", "it can't be there", "…"]);
+  questions.callOff();
+  open[0]!.answer(way);
+  open[1]!.refuse(new PathRefusedError(11, "called off"));
+  await rest();
+  expect([open.every(({ signal }) => signal.aborted), open.length, heard]).toEqual([true, MOST_OPEN + 2, [2]]);
+  expect(questions.outcomes.slice(0, 2).map(outcomeText)).toEqual(["…", "…"]);
 });
 
 test("the box of a field holds the goal and the player, within what may be asked", () => {

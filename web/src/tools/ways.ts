@@ -1,6 +1,6 @@
 /** The tool "ways": a click sets the start, the next the goal, and then there is a way for each mode of the world. */
 import * as THREE from "three";
-import { PathRefusedError, type Mode, type Position, type Way } from "@terrane/client";
+import type { Position } from "@terrane/client";
 import type { RayHit } from "../player/raycast.ts";
 import { Pin } from "../render/pins.ts";
 import { laneOf, WayScene } from "../render/way-scene.ts";
@@ -9,39 +9,11 @@ import { modeColor } from "../world/mode-look.ts";
 import type { WorldView } from "../world/world-view.ts";
 import { NO_ENDS, PLACE_REACH, standingVoxel, withClick, type Ends } from "./picking.ts";
 import type { Tool, ToolFrame } from "./tool.ts";
-
-/** Of the 32 requests that a client may have open; a field wants one too. */
-const MOST_OPEN = 16;
-
-/** What came of the question for one mode's way. */
-export type WayOutcome =
-  | { readonly kind: "waiting" }
-  | { readonly kind: "answered"; readonly way: Way }
-  | { readonly kind: "failed"; readonly text: string };
-
-interface Asked {
-  readonly mode: string;
-  readonly color: string;
-  outcome: WayOutcome;
-}
+import { outcomeText, WayQuestions } from "./way-questions.ts";
 
 /** What tests may know of it. */
 export interface WaysReport extends Ends {
   readonly ways: readonly { readonly mode: string; readonly text: string; readonly cost: number | null; readonly waypoints: readonly Position[] }[];
-}
-
-/** An outcome in words. */
-export function outcomeText(outcome: WayOutcome): string {
-  if (outcome.kind !== "answered") {
-    return outcome.kind === "waiting" ? "…" : outcome.text;
-  }
-  const { end, cost } = outcome.way;
-  switch (end) {
-    case "goal": return `cost ${cost}`;
-    case "border": return `no way inside the box; ${cost} to its border`;
-    case "unreachable": return "no way";
-    case "tooFar": return "too far";
-  }
 }
 
 export class WaysTool implements Tool {
@@ -55,8 +27,7 @@ export class WaysTool implements Tool {
   private readonly scene = new WayScene();
   private readonly pins = { start: new Pin("A", "#ffffff"), goal: new Pin("B", "#ffd23d") };
   private ends: Ends = NO_ENDS;
-  private asked: Asked[] = [];
-  private asking = new AbortController();
+  private questions: WayQuestions | null = null;
 
   constructor(private readonly world: WorldView) {
     this.object.add(this.scene.group, this.pins.start.object, this.pins.goal.object);
@@ -83,14 +54,15 @@ export class WaysTool implements Tool {
 
   refresh(isInHand: boolean): void {
     this.panel.hidden = !isInHand && this.ends.start === null;
-    this.legend.show(this.asked.map(lineOf), this.hint());
+    this.legend.show(this.lines(), this.hint());
   }
 
   report(): WaysReport {
+    const { modes, outcomes } = this.questions ?? { modes: [], outcomes: [] };
     return {
       ...this.ends,
-      ways: this.asked.map(({ mode, outcome }) => ({
-        mode, text: outcomeText(outcome),
+      ways: outcomes.map((outcome, place) => ({
+        mode: modes[place]!, text: outcomeText(outcome),
         cost: outcome.kind === "answered" ? Number(outcome.way.cost) : null,
         waypoints: outcome.kind === "answered" ? outcome.way.waypoints : [],
       })),
@@ -98,64 +70,37 @@ export class WaysTool implements Tool {
   }
 
   /** Shows these ends, and asks for ways between them if there are two. What was asked before is called off. */
-  private take(ends: Ends): void {
-    this.world.ask(() => this.asking.abort());
-    this.ends = ends;
+  private take({ start, goal }: Ends): void {
+    this.world.ask(() => this.questions?.callOff());
+    this.ends = { start, goal };
+    this.questions = null;
     this.scene.clear();
-    this.pins.start.show(ends.start);
-    this.pins.goal.show(ends.goal);
-    this.asked = [];
-    if (ends.start !== null && ends.goal !== null) {
-      this.asking = new AbortController();
-      this.asked = this.world.client.modes.map(({ name }: Mode, place) => ({
-        mode: name, color: modeColor(name, place), outcome: { kind: "waiting" },
-      }));
-      const waiting = this.asked.entries();
-      for (let open = 0; open < MOST_OPEN; open += 1) {
-        void this.askInTurn(waiting, ends.start, ends.goal, this.asking.signal);
-      }
+    this.pins.start.show(start);
+    this.pins.goal.show(goal);
+    if (start !== null && goal !== null) {
+      const modes = this.world.client.modes.map(({ name }) => name);
+      this.questions = new WayQuestions(
+        modes,
+        (mode, signal) => this.world.ask((client) => client.path(start, goal, { mode, signal })),
+        (place, { waypoints }) => this.scene.add(waypoints, modeColor(modes[place]!, place), laneOf(place)),
+      );
     }
   }
 
-  /** Asks one question after the other until none is left, or until they are called off. */
-  private async askInTurn(waiting: Iterator<[number, Asked]>, start: Position, goal: Position, signal: AbortSignal): Promise<void> {
-    for (let next = waiting.next(); !next.done && !signal.aborted; next = waiting.next()) {
-      const [place, asked] = next.value;
-      const outcome = await this.wayOf(asked.mode, start, goal, signal);
-      if (signal.aborted) {
-        return;
-      }
-      asked.outcome = outcome;
-      if (outcome.kind === "answered") {
-        this.scene.add(outcome.way.waypoints, asked.color, laneOf(place));
-      }
-    }
-  }
-
-  private async wayOf(mode: string, start: Position, goal: Position, signal: AbortSignal): Promise<WayOutcome> {
-    try {
-      return { kind: "answered", way: await this.world.ask((client) => client.path(start, goal, { mode, signal })) };
-    } catch (error) {
-      if (!(error instanceof PathRefusedError)) {
-        throw error;
-      }
-      return { kind: "failed", text: error.message };
-    }
+  private lines(): WayLine[] {
+    const { modes, outcomes } = this.questions ?? { modes: [], outcomes: [] };
+    return outcomes.map((outcome, place) => ({
+      mode: modes[place]!, color: modeColor(modes[place]!, place), text: outcomeText(outcome),
+      isDrawn: outcome.kind === "answered" && outcome.way.waypoints.length > 1,
+    }));
   }
 
   private hint(): string {
-    if (this.ends.start === null) {
-      return "click where they shall begin";
+    if (this.questions === null) {
+      return this.ends.start === null ? "click where they shall begin" : "click where they shall lead";
     }
-    if (this.ends.goal === null) {
-      return "click where they shall lead";
-    }
-    const ticks = this.asked.flatMap(({ outcome }) => (outcome.kind === "answered" ? [outcome.way.tick] : []));
+    const ticks = this.questions.outcomes.flatMap((outcome) => (outcome.kind === "answered" ? [outcome.way.tick] : []));
     const latest = ticks.reduce((most, tick) => (tick > most ? tick : most), 0n);
     return ticks.length === 0 ? "" : `as of tick ${latest}; they do not follow the world`;
   }
-}
-
-function lineOf({ mode, color, outcome }: Asked): WayLine {
-  return { mode, color, text: outcomeText(outcome), isDrawn: outcome.kind === "answered" && outcome.way.waypoints.length > 1 };
 }

@@ -34,6 +34,9 @@ export class ToolBar {
   show(name: string, { text, isChosen }: BarState): void {
     const { button, item } = this.buttons.get(name)!;
     button.classList.toggle("chosen", isChosen);
-    button.replaceChildren(text, element("kbd", "", item.letter));
+    if (button.dataset["text"] !== text) {
+      button.dataset["text"] = text;
+      button.replaceChildren(text, element("kbd", "", item.letter));
+    }
   }
 }
