@@ -4,7 +4,7 @@ import { changedShare, lookAt, openBrowser, openViewer, pixels, screenshot, sett
 import type { Place } from "./places.ts";
 import { makeServer } from "./servers.ts";
 
-const [WIDTH, HEIGHT] = [560, 400];
+const [WIDTH, HEIGHT] = [640, 440];
 /** A floor in the air, and a wall of dirt across it, with its ends far apart. */
 const FLOOR = "-24,0,-24:25,1,25=stone";
 const WALL = "-20,1,0:21,5,1=dirt";
@@ -88,6 +88,7 @@ describe.skipIf(process.env["TERRANE_BIN"] === undefined)("ways and fields in th
   test("a third click begins anew, the right button clears, and a refusal is told", async () => {
     await clickFloor(page, [3, 1, 8]);
     expect(await page.evaluate(() => window.terrane.ways())).toEqual({ start: [3, 1, 8], goal: null, ways: [] });
+    await settled(page);
     expect(await pixelsLike(page, COLORS.ground)).toBe(0);
     // A roof one voxel above the floor: on foot one is too tall for it.
     await page.evaluate(() => window.terrane.edit(5, 2, 8, "stone"));

@@ -332,7 +332,9 @@ export class Viewer {
       case "tool":
         this.tools.toggle(command.name);
         return this.showTools();
-      case "mode": return this.tools.nextMode();
+      case "mode":
+        this.tools.nextMode();
+        return this.showTools();
       case "step":
         this.tools.step(command.step);
         return this.showTools();
