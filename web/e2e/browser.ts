@@ -61,6 +61,16 @@ export async function settled(page: Page): Promise<void> {
   await page.evaluate(() => window.terrane.settled());
 }
 
+/** Puts the feet at a place and looks at another one, and waits until everything is drawn. */
+export async function lookAt(page: Page, [x, y, z]: readonly [number, number, number], feet: readonly [number, number, number]): Promise<void> {
+  // Eyes are so far above the feet.
+  const [dx, dy, dz] = [x - feet[0], y - feet[1] - 1.62, z - feet[2]];
+  const yaw = (Math.atan2(dx, -dz) * 180) / Math.PI;
+  const pitch = (Math.atan2(dy, Math.hypot(dx, dz)) * 180) / Math.PI;
+  await page.evaluate((at) => window.terrane.teleport(...at), [...feet, yaw, pitch] as const);
+  await settled(page);
+}
+
 /** Saves what the page shows. */
 export async function screenshot(page: Page, name: string): Promise<void> {
   // Software rendering may take long over the one frame that the picture waits for.

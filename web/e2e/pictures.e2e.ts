@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
-import { openBrowser, openViewer, pixels, RESULTS, screenshot, settled } from "./browser.ts";
+import { lookAt, openBrowser, openViewer, pixels, RESULTS, screenshot, settled } from "./browser.ts";
 import { firmGroundNear, type Place } from "./places.ts";
 import { makeServer } from "./servers.ts";
 
@@ -141,6 +141,49 @@ test.skipIf(process.env["HALL"] === undefined)("a hall under the ground, by the 
     await page.waitForTimeout(8_000);
     await settled(page);
     await screenshot(page, "light");
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});
+
+/** Takes a tool in hand and clicks the middle of the view, from each pair of feet and of what is looked at. */
+async function clickWith(page: Page, key: string, looks: readonly (readonly [feet: Place, at: Place])[]): Promise<void> {
+  await page.keyboard.press(key);
+  for (const [feet, at] of looks) {
+    await lookAt(page, at, feet);
+    const { width, height } = page.viewportSize()!;
+    await page.mouse.click(width / 2, height / 2);
+  }
+}
+
+async function jpeg(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(RESULTS, `${name}.jpg`), type: "jpeg", quality: 84, timeout: 240_000 });
+}
+
+/** Where the pictures of docs/paths.md are taken: a bank of earth on a slope of a new world of seed 7, seen along its crest. */
+const BANK = ["-120,56,-34:-116,80,-2=dirt", "-120,80,-34:-116,81,-2=grass_block"].flatMap((fill) => ["--fill", fill]);
+const WAYS = { start: [-131, 66, -22], goal: [-105, 72, -20], feet: [-127, 87, -54], at: [-117, 70, -22] } as const;
+
+/** WAYS: 1 takes them. */
+test.skipIf(process.env["WAYS"] === undefined)("ways and a field, as the viewer shows them", async () => {
+  const server = makeServer(7_801, [["new", "--seed", "7", "--physics", "off"], ["edit", ...BANK]]);
+  const browser = await openBrowser(1_120, 630);
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=4&at=${WAYS.feet.join()}`, []);
+    await settled(page);
+    const above = ([x, y, z]: Place) => [[x + 0.5, y + 5, z + 1.5], [x + 0.5, y, z + 0.5]] as const;
+    await clickWith(page, "p", [above(WAYS.start), above(WAYS.goal)]);
+    await page.waitForFunction(() => window.terrane.ways().ways.length > 0 && window.terrane.ways().ways.every(({ text }) => text !== "…"));
+    await lookAt(page, WAYS.at, WAYS.feet);
+    await jpeg(page, "paths-viewer");
+    await page.mouse.click(560, 315, { button: "right" });
+    await page.keyboard.press("p");
+    await clickWith(page, "g", [above(WAYS.goal)]);
+    await page.waitForFunction(() => window.terrane.field().isCurrent && window.terrane.field().waiting === 0, undefined, { timeout: 400_000 });
+    await lookAt(page, WAYS.at, WAYS.feet);
+    await jpeg(page, "field-viewer");
   } finally {
     await browser.close();
     await server.dispose();

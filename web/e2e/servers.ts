@@ -1,5 +1,5 @@
 /** The server under test: the double, or the real one named by TERRANE_BIN. Both can be killed and started again. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,10 +18,16 @@ export interface ServerUnderTest {
   dispose(): Promise<void>;
 }
 
-/** A server on its own port with its own, empty world. */
-export function makeServer(port: number): ServerUnderTest {
+/**
+ * A server on its own port with its own, empty world. `verbs` are the arguments of commands that make the real server's world
+ * before it starts; the world itself is put behind each.
+ */
+export function makeServer(port: number, verbs: readonly (readonly string[])[] = []): ServerUnderTest {
   const folder = mkdtempSync(join(tmpdir(), "terrane-e2e-"));
   const binary = process.env["TERRANE_BIN"];
+  if (binary !== undefined) {
+    verbs.forEach((verb) => execFileSync(binary, [...verb, "--world", join(folder, "world")]));
+  }
   const server = binary === undefined ? new RestartableDouble(folder, port) : new RealServer(binary, folder, port);
   return {
     origin: `http://127.0.0.1:${port}`,

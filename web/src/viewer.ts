@@ -9,6 +9,10 @@ import { castRay, type RayHit } from "./player/raycast.ts";
 import { BORDER_MODES, Borders, Selection, type BorderMode } from "./render/lines.ts";
 import { Materials } from "./render/materials.ts";
 import type { TestHooks } from "./test-hooks.ts";
+import { BombTool } from "./tools/bomb.ts";
+import { FieldTool } from "./tools/field.ts";
+import { ToolBox } from "./tools/tool-box.ts";
+import { WaysTool } from "./tools/ways.ts";
 import { element } from "./ui/elements.ts";
 import { Hud } from "./ui/hud.ts";
 import { BlockPicker } from "./ui/picker.ts";
@@ -22,7 +26,6 @@ const VERTICAL_CHUNKS = 4;
 const ORIGIN_STEP = 4_096;
 const LONGEST_FRAME_SECONDS = 0.1;
 const HUD_INTERVAL_MS = 120;
-const POWER_RANGE = { least: 8, most: 248, step: 8, usual: 64 } as const;
 
 /** The whole page. */
 export class Viewer {
@@ -33,6 +36,9 @@ export class Viewer {
   private readonly selection = new Selection();
   private readonly borders = new Borders();
   private readonly world: WorldView;
+  private readonly ways: WaysTool;
+  private readonly field: FieldTool;
+  private readonly tools: ToolBox;
   private readonly input: Input;
   private readonly hud: Hud;
   private readonly picker: BlockPicker;
@@ -47,8 +53,6 @@ export class Viewer {
   private slots: (number | null)[] = Array.from({ length: SLOT_COUNT }, () => null);
   private chosenSlot = 0;
   private borderMode: BorderMode = "off";
-  private isBombArmed = false;
-  private bombPower: number = POWER_RANGE.usual;
   private isSupportShown = false;
   private isLit = true;
   private lastFrameMs = 0;
@@ -68,15 +72,20 @@ export class Viewer {
       onWelcome: ({ spawn }) => this.placeAt(spawn),
       onBlocks: (blocks) => this.takeBlocks(blocks),
       onNotice: (text) => this.hud.say(text),
+      onChunk: (position) => this.tools.chunkChanged(position),
     });
+    this.ways = new WaysTool(this.world);
+    this.field = new FieldTool(this.world);
+    this.tools = new ToolBox([new BombTool(this.world), this.ways, this.field]);
     this.input = new Input(canvas, (command) => this.obey(command), parameters.isTest);
-    this.hud = new Hud(overlay, this.buildDistanceControl(), (command) => this.obey(command));
+    this.hud = new Hud(overlay, this.buildDistanceControl(), this.tools.tools, (command) => this.obey(command));
     this.picker = new BlockPicker(overlay, (id) => this.fillSlot(id), () => this.input.lock());
     this.isPlaced = parameters.at !== null;
     this.body = { ...this.body, position: parameters.at ?? [0, 0, 0], isFlying: parameters.isFlying };
     [this.input.yaw, this.input.pitch] = [(parameters.look[0] + 360) % 360, parameters.look[1]];
     this.buildStage();
     this.showTools();
+    this.showSwitches();
   }
 
   /** Connects and draws from now on. */
@@ -112,6 +121,9 @@ export class Viewer {
         this.body = { ...this.body, position: [x, y, z], velocity: [0, 0, 0] };
         [this.input.yaw, this.input.pitch] = [(yaw + 360) % 360, pitch];
       },
+      ways: () => this.ways.report(),
+      field: () => this.field.report(),
+      fieldCost: (x, y, z) => this.field.costAt([x, y, z]),
       settled: () => new Promise((resolve) => this.waiting.push({ frames: 3, resolve })),
     };
   }
@@ -121,7 +133,7 @@ export class Viewer {
     sky.frustumCulled = false;
     sky.renderOrder = 1e6;
     this.stage.matrixWorldAutoUpdate = true;
-    this.stage.add(this.world.scene.group, this.world.bodyScene.group, sky, this.selection.object, this.borders.group);
+    this.stage.add(this.world.scene.group, this.world.bodyScene.group, sky, this.selection.object, this.borders.group, this.tools.group);
     this.setDistance(this.horizontalChunks);
     window.addEventListener("resize", () => this.resize());
     this.resize();
@@ -227,13 +239,14 @@ export class Viewer {
   }
 
   private lookAround(): void {
-    const reach = this.body.isFlying ? REACH_FLYING : REACH_WALKING;
+    const reach = this.tools.reach ?? (this.body.isFlying ? REACH_FLYING : REACH_WALKING);
     this.lookedAt = castRay(this.eye(), this.direction(), reach, (x, y, z) => {
       const drawn = this.world.classAt(x, y, z) ?? DrawClass.nothing;
       return drawn !== DrawClass.nothing && drawn !== DrawClass.liquid;
     });
     this.selection.show(this.lookedAt?.voxel ?? null, this.origin);
     this.borders.update(this.body.position, this.origin);
+    this.tools.prepare({ origin: this.origin, lookedAt: this.lookedAt, feet: this.body.position });
   }
 
   private draw(nowMs: number): void {
@@ -266,6 +279,8 @@ export class Viewer {
       unacknowledged: client.unacknowledgedCount,
       lookedAt: this.lookedAt === null ? null : this.world.blockAt(x, y, z)?.name ?? null,
     });
+    this.tools.refresh();
+    this.showTools();
     this.hud.showHint(!this.input.isLocked && !this.picker.isOpen);
   }
 
@@ -312,21 +327,30 @@ export class Viewer {
         this.chosenSlot = command.index;
         return this.showHotbar();
       case "pick": return this.pick();
-      case "dig": return this.isBombArmed ? this.bomb(command.isRepeated) : this.dig();
-      case "place": return this.placeBlock();
-      case "bomb":
-        this.isBombArmed = !this.isBombArmed;
+      case "dig": return this.tools.click(this.lookedAt, command.isRepeated) ? undefined : this.dig();
+      case "place": return this.tools.clear() ? undefined : this.placeBlock();
+      case "tool":
+        this.tools.toggle(command.name);
         return this.showTools();
-      case "power": return this.changePower(command.step);
-      case "wheel": return this.isBombArmed ? this.changePower(command.step) : this.input.changeFlySpeed(command.step);
+      case "mode":
+        this.tools.nextMode();
+        return this.showTools();
+      case "step":
+        this.tools.step(command.step);
+        return this.showTools();
+      case "wheel":
+        if (!this.tools.step(command.step)) {
+          this.input.changeFlySpeed(command.step);
+        }
+        return this.showTools();
       case "support":
         this.isSupportShown = !this.isSupportShown;
         this.world.showSupport(this.isSupportShown);
-        return this.showTools();
+        return this.showSwitches();
       case "light":
         this.isLit = !this.isLit;
         this.world.showLight(this.isLit);
-        return this.showTools();
+        return this.showSwitches();
     }
   }
 
@@ -357,22 +381,12 @@ export class Viewer {
     }
   }
 
-  /** A held button throws one bomb and not one after the other. */
-  private bomb(isRepeated: boolean): void {
-    if (this.lookedAt !== null && !isRepeated) {
-      this.world.blast(this.lookedAt.voxel, this.bombPower);
-    }
-  }
-
-  private changePower(step: number): void {
-    const wanted = this.bombPower + step * POWER_RANGE.step;
-    this.bombPower = Math.max(POWER_RANGE.least, Math.min(POWER_RANGE.most, wanted));
-    this.showTools();
-  }
-
   private showTools(): void {
-    const { isBombArmed, bombPower, isSupportShown, isLit } = this;
-    this.hud.showTools({ isBombArmed, bombPower, isSupportShown, isLit });
+    this.hud.showTools((tool) => this.tools.isInHand(tool));
+  }
+
+  private showSwitches(): void {
+    this.hud.showSwitches({ isSupportShown: this.isSupportShown, isLit: this.isLit });
   }
 
   private placeBlock(): void {

@@ -10,6 +10,6 @@ export * from "./frames.ts";
 export * from "./limits.ts";
 export * from "./overlay.ts";
 export {
-  Field, PathRefusedError, type Box, type End, type FieldEvent, type PathOptions, type Reachability, type Way,
+  Field, PathRefusedError, type Box, type End, type FieldEvent, type FieldPart, type PathOptions, type Reachability, type Way,
 } from "./paths.ts";
 export * from "./reader.ts";

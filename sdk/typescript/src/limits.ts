@@ -47,6 +47,8 @@ export const MAX_CROWD_GOALS = 256;
 export const MAX_COLUMN_AGENTS = 32_768;
 /** Voxels along one side of a column. */
 export const COLUMN_SIDE = 128;
+/** Most chunks that the box of a field may touch. */
+export const MAX_FIELD_CHUNKS = 512;
 /** Most waypoints in one PathAnswer. */
 export const MAX_PART_WAYPOINTS = 4_096;
 /** Most requests for ways and fields that a client may have open. */

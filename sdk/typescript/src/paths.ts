@@ -64,8 +64,9 @@ export type FieldEvent =
   | { readonly kind: "state"; readonly current: boolean; readonly tick: bigint }
   | { readonly kind: "ended"; readonly error: PathRefusedError };
 
-/** What a field holds of one chunk. */
-interface FieldPart {
+/** What a field holds of one chunk, by local index. */
+export interface FieldPart {
+  /** Numbers of moves in EXITS, or of FieldMove. */
   readonly moves: Uint8Array;
   /** A cost for each voxel that has a move; 0 elsewhere. */
   readonly costs: Uint32Array;
@@ -98,6 +99,16 @@ export class Field {
     const part = this.parts.get(chunkKey(chunkOfVoxel(voxel)));
     const index = localIndex(...voxel);
     return part !== undefined && part.moves[index]! < EXITS.length ? part.costs[index]! : null;
+  }
+
+  /** What the field says of a chunk; null where nothing has come yet. It is another object once something else comes. */
+  partAt(chunk: Position): FieldPart | null {
+    return this.parts.get(chunkKey(chunk)) ?? null;
+  }
+
+  /** The chunks of which something has come. */
+  get chunks(): readonly Position[] {
+    return [...this.parts.keys()].map((key) => key.split(",").map(Number) as unknown as Position);
   }
 
   /** The voxel that a body at another one goes to next; null where it stays. */

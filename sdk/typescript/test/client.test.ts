@@ -302,6 +302,8 @@ test("a field is held, goes stale, becomes current, and is asked for again after
   const field = client.field([[0, 0, 1]], "fly", FIELD_BOX, (event) => heard.push(event));
   expect(field.moveAt([1, 1, 1])).toBeNull();
   first.say(fieldChunk(1, 7n), { kind: "fieldState", request: 1, current: true, tick: 7n, chunks: 1 });
+  expect([field.chunks, field.partAt([0, 0, 0])?.moves[33], field.partAt([0, 0, 0])?.costs[33], field.partAt([0, 1, 0])])
+    .toEqual([[[0, 0, 0]], 1, 100, null]);
   expect([field.moveAt([0, 0, 1]), field.moveAt([3, 0, 0]), field.moveAt([1, 0, 1])]).toEqual([252, 255, 1]);
   expect([field.costAt([0, 0, 1]), field.costAt([1, 0, 1]), field.costAt([2, 0, 1])]).toEqual([null, 100, 101]);
   expect([field.next([1, 0, 1]), field.next([0, 0, 1])]).toEqual([[1, 1, 1], null]);

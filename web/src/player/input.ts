@@ -3,15 +3,16 @@
 /** What a key or button asks for, once. */
 export type Command =
   | { readonly kind: "fly" } | { readonly kind: "borders" } | { readonly kind: "picker" }
-  | { readonly kind: "help" } | { readonly kind: "pick" } | { readonly kind: "bomb" } | { readonly kind: "support" }
-  | { readonly kind: "light" }
-  | { readonly kind: "dig" | "place"; readonly isRepeated: boolean } | { readonly kind: "power"; readonly step: number }
-  | { readonly kind: "wheel"; readonly step: number }
+  | { readonly kind: "help" } | { readonly kind: "pick" } | { readonly kind: "support" }
+  | { readonly kind: "light" } | { readonly kind: "tool"; readonly name: string } | { readonly kind: "mode" }
+  | { readonly kind: "dig" | "place"; readonly isRepeated: boolean } | { readonly kind: "step" | "wheel"; readonly step: number }
   | { readonly kind: "distance"; readonly step: number } | { readonly kind: "slot"; readonly index: number };
 
 const KEY_COMMANDS: Readonly<Record<string, Command>> = {
   KeyF: { kind: "fly" }, KeyB: { kind: "borders" }, KeyE: { kind: "picker" }, KeyH: { kind: "help" },
-  KeyX: { kind: "bomb" }, KeyV: { kind: "support" }, KeyL: { kind: "light" }, Comma: { kind: "power", step: -1 }, Period: { kind: "power", step: 1 },
+  KeyX: { kind: "tool", name: "bomb" }, KeyP: { kind: "tool", name: "ways" }, KeyG: { kind: "tool", name: "field" },
+  KeyM: { kind: "mode" }, Comma: { kind: "step", step: -1 }, Period: { kind: "step", step: 1 },
+  KeyV: { kind: "support" }, KeyL: { kind: "light" },
   BracketLeft: { kind: "distance", step: -1 }, BracketRight: { kind: "distance", step: 1 },
   Minus: { kind: "distance", step: -1 }, Equal: { kind: "distance", step: 1 },
 };

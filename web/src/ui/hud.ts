@@ -2,8 +2,10 @@
 import type { BlockEntry, ConnectionState, Position } from "@terrane/client";
 import { BORDER_COLORS, BORDER_SIZES, type BorderMode } from "../render/lines.ts";
 import type { Command } from "../player/input.ts";
+import type { Tool } from "../tools/tool.ts";
 import { cssColor } from "../world/appearance.ts";
 import { element } from "./elements.ts";
+import { ToolBar, type BarItem } from "./tool-bar.ts";
 
 /** All that the display shows, gathered once per refresh. */
 export interface HudValues {
@@ -25,22 +27,27 @@ export interface HudValues {
   readonly falling: number;
 }
 
-/** The tools that can be taken up beside digging and building. */
-export interface ToolValues {
-  readonly isBombArmed: boolean;
-  readonly bombPower: number;
+/** What can be switched on beside the tools. */
+export interface SwitchValues {
   readonly isSupportShown: boolean;
   readonly isLit: boolean;
 }
 
+const SWITCHES: readonly BarItem[] = [
+  { name: "support", letter: "V", command: { kind: "support" } }, { name: "light", letter: "L", command: { kind: "light" } },
+];
 const COMPASS = ["north −z", "north-east", "east +x", "south-east", "south +z", "south-west", "west −x", "north-west"];
-const KEYS: readonly (readonly [string, string])[] = [
+/** A key and what it does. */
+type KeyLine = readonly [key: string, what: string];
+const KEYS: readonly KeyLine[] = [
   ["W A S D", "move"], ["Space / Shift", "up, jump / down"], ["F", "fly or walk"],
-  ["Wheel", "flying speed; the bomb's power"],
+  ["Wheel", "flying speed, or as , and ."],
   ["Left / right click", "dig / place"], ["Middle click", "take the block looked at"], ["1 – 9", "choose a slot"],
-  ["X", "bomb: a click bursts the block looked at"],
-  [",  .", "the bomb's power"], ["V", "what holds the blocks"], ["L", "shade by light, or all bright"], ["E", "all blocks"], ["B", "borders: chunk, region, column"], ["[  ]", "view distance"], ["H", "this help"],
-  ["Esc", "free the mouse"],
+];
+const TOOL_KEYS: readonly KeyLine[] = [[",  .", "the bomb's power, the height of a field in the air"], ["M", "the field's next mode"]];
+const MORE_KEYS: readonly KeyLine[] = [
+  ["V", "what holds the blocks"], ["L", "shade by light, or all bright"], ["E", "all blocks"], ["B", "borders: chunk, region, column"],
+  ["[  ]", "view distance"], ["H", "this help"], ["Esc", "free the mouse"],
 ];
 
 /** Builds the display once and refreshes its texts. */
@@ -51,16 +58,14 @@ export class Hud {
   private readonly legend = element("div", "panel legend");
   private readonly hotbar = element("div", "hotbar");
   private readonly help = element("div", "panel help");
-  private readonly bomb = element("button", "tool");
-  private readonly support = element("button", "tool", "support", element("kbd", "", "V"));
-  private readonly light = element("button", "tool", "light", element("kbd", "", "L"));
+  private readonly bar: ToolBar;
   private readonly supportLegend = element("div", "panel support", element("div", "", "what holds a block"),
     element("div", "ramp"), element("div", "row", element("span", "", "next to nothing"), element("span", "", "most")),
     element("div", "", element("span", "swatch anchored"), "anchored"));
   private readonly hint = element("div", "panel hint", "Click to look around");
   private noticeTimer = 0;
 
-  constructor(root: HTMLElement, distanceControls: HTMLElement, onCommand: (command: Command) => void) {
+  constructor(root: HTMLElement, distanceControls: HTMLElement, private readonly tools: readonly Tool[], onCommand: (command: Command) => void) {
     const place = element("div", "panel place", element("div", "brand", "Terrane"));
     for (const label of ["voxel", "chunk", "region", "looking", "moving", "block"]) {
       place.append(this.row(label));
@@ -71,17 +76,14 @@ export class Hud {
     }
     counts.append(distanceControls);
     this.status.className = "status";
-    this.help.append(element("h2", "", "Keys"), ...KEYS.map(([key, what]) =>
+    this.help.append(element("h2", "", "Keys"), ...keyLines(tools).map(([key, what]) =>
       element("div", "key", element("kbd", "", key), element("span", "", what))));
     this.legend.hidden = true;
     this.notice.hidden = true;
     this.help.hidden = true;
-    this.bomb.addEventListener("click", () => onCommand({ kind: "bomb" }));
-    this.support.addEventListener("click", () => onCommand({ kind: "support" }));
-    this.light.addEventListener("click", () => onCommand({ kind: "light" }));
-    // A key pressed after a click is for the view, not for the button.
-    [this.bomb, this.support, this.light].forEach((button) => button.addEventListener("mousedown", (event) => event.preventDefault()));
-    root.append(element("div", "tools", this.bomb, this.support, this.light), this.supportLegend);
+    this.bar = new ToolBar(root, [...tools.map(toolItem), ...SWITCHES], onCommand);
+    const panels = tools.flatMap(({ panel }) => (panel === undefined ? [] : [panel]));
+    root.append(element("div", "tool-panels", ...panels, this.supportLegend));
     root.append(place, counts, this.legend, this.notice, this.help, this.hint, element("div", "crosshair"), this.hotbar);
   }
 
@@ -120,12 +122,17 @@ export class Hud {
     this.hint.hidden = !isShown;
   }
 
-  /** Shows which tools are taken up. */
-  showTools({ isBombArmed, bombPower, isSupportShown, isLit }: ToolValues): void {
-    this.bomb.classList.toggle("chosen", isBombArmed);
-    this.bomb.replaceChildren(isBombArmed ? `bomb, power ${bombPower}` : "bomb", element("kbd", "", "X"));
-    this.support.classList.toggle("chosen", isSupportShown);
-    this.light.classList.toggle("chosen", isLit);
+  /** Shows which tool is in hand. */
+  showTools(isInHand: (tool: Tool) => boolean): void {
+    for (const tool of this.tools) {
+      this.bar.show(tool.name, { text: tool.label(isInHand(tool)), isChosen: isInHand(tool) });
+    }
+  }
+
+  /** Shows which switches are on. */
+  showSwitches({ isSupportShown, isLit }: SwitchValues): void {
+    this.bar.show("support", { text: "support", isChosen: isSupportShown });
+    this.bar.show("light", { text: "light", isChosen: isLit });
     this.supportLegend.hidden = !isSupportShown;
   }
 
@@ -167,6 +174,14 @@ export class Hud {
       value.textContent = text;
     }
   }
+}
+
+function toolItem({ name, letter }: Tool): BarItem {
+  return { name, letter, command: { kind: "tool", name } };
+}
+
+function keyLines(tools: readonly Tool[]): readonly KeyLine[] {
+  return [...KEYS, ...tools.map(({ letter, help }) => [letter, help] as const), ...TOOL_KEYS, ...MORE_KEYS];
 }
 
 function connectionText(state: ConnectionState, nowMs: number): string {

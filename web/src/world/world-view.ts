@@ -19,6 +19,8 @@ export interface WorldListener {
   onWelcome(welcome: Welcome): void;
   onBlocks(blocks: readonly BlockEntry[]): void;
   onNotice(text: string, isError: boolean): void;
+  /** The blocks of a chunk came, changed or went. */
+  onChunk(position: Position): void;
 }
 
 /** The six of `neighboursOf` that share a face with the chunk. */
@@ -44,6 +46,7 @@ export class WorldView {
   private readonly light = new LightStore();
   private isLit = true;
   private classes = new Uint8Array(1);
+  private flags: readonly number[] = [];
   private shape: Shape | null = null;
   private center: Position = [0, 0, 0];
 
@@ -90,6 +93,23 @@ export class WorldView {
   blockAt(x: number, y: number, z: number): BlockEntry | null {
     const block = this.client.blockAt([x, y, z]);
     return block === null ? null : this.client.registry[block] ?? null;
+  }
+
+  /** The flags of the block at a voxel; 0 where its chunk is not held. */
+  flagsAt(x: number, y: number, z: number): number {
+    return this.blockAt(x, y, z)?.flags ?? 0;
+  }
+
+  /** The flags of each block, by id. */
+  get blockFlags(): readonly number[] {
+    return this.flags;
+  }
+
+  /** Asks the server something, or calls it off, at once. */
+  ask<T>(question: (client: Client) => T): T {
+    const answer = question(this.client);
+    this.connection.flush();
+    return answer;
   }
 
   /** Subscribes to the chunks around a centre. */
@@ -160,7 +180,7 @@ export class WorldView {
   }
 
   isSolid(x: number, y: number, z: number): boolean {
-    return ((this.blockAt(x, y, z)?.flags ?? 0) & BlockFlag.solid) !== 0;
+    return (this.flagsAt(x, y, z) & BlockFlag.solid) !== 0;
   }
 
   isStale(chunk: Position): boolean {
@@ -227,12 +247,14 @@ export class WorldView {
 
   private registryGrew(blocks: readonly BlockEntry[]): void {
     this.classes = drawClasses(blocks);
+    this.flags = blocks.map(({ flags }) => flags);
     this.pool.setClasses(this.classes);
     this.materials.setBlocks(blocks);
     this.listener.onBlocks(blocks);
   }
 
   private chunkReplaced(position: Position): void {
+    this.listener.onChunk(position);
     const key = chunkKey(position);
     const wasMeshed = this.meshedWithout.has(key);
     this.queue.mark(position, wasMeshed);
@@ -245,6 +267,7 @@ export class WorldView {
   }
 
   private chunkChanged(position: Position, runs: Uint16Array): void {
+    this.listener.onChunk(position);
     this.light.guess(position, runs, (block) => ((this.client.registry[block]?.flags ?? 0) & BlockFlag.opaque) !== 0);
     this.queue.mark(position, true);
     for (const neighbour of neighboursTouched(position, runs)) {
@@ -255,6 +278,7 @@ export class WorldView {
   }
 
   private chunkForgotten(position: Position): void {
+    this.listener.onChunk(position);
     this.queue.forget(position);
     this.scene.remove(position);
     this.support.delete(chunkKey(position));

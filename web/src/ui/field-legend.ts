@@ -1,0 +1,58 @@
+/** What the field shows: its mode, its colours, whether it is current, and what it says of the place looked at. */
+import { rampGradient } from "../world/cost-ramp.ts";
+import { element } from "./elements.ts";
+
+/** All that the legend shows. */
+export interface FieldValues {
+  readonly modes: readonly { readonly name: string; readonly color: string }[];
+  readonly chosen: string;
+  /** The cost at which the ramp ends; null before there is a field. */
+  readonly farthest: number | null;
+  readonly state: string;
+  readonly isCurrent: boolean;
+  readonly lookedAt: string;
+}
+
+export class FieldLegend {
+  readonly panel = element("div", "panel tool-panel field");
+  private readonly modes = element("div", "modes");
+  private readonly ramp = element("div", "ramp");
+  private readonly end = element("span", "");
+  private readonly scale = element("div", "scale", this.ramp, element("div", "row", element("span", "", "0, the goal"), this.end),
+    element("div", "row", mark("unreachable", "no way"), mark("too-far", "too far to tell")));
+  private readonly lookedAt = element("div", "looked-at");
+  private readonly state = element("div", "note");
+  private shown = "";
+
+  constructor(private readonly onMode: (name: string) => void) {
+    this.ramp.style.background = rampGradient();
+    this.panel.append(element("div", "title", "costs to the goal", element("kbd", "", "M")), this.modes, this.scale, this.lookedAt, this.state);
+  }
+
+  show({ modes, chosen, farthest, state, isCurrent, lookedAt }: FieldValues): void {
+    const wanted = JSON.stringify([modes, chosen]);
+    if (wanted !== this.shown) {
+      this.shown = wanted;
+      this.modes.replaceChildren(...modes.map(({ name, color }) => this.modeButton(name, color, name === chosen)));
+    }
+    this.scale.hidden = farthest === null;
+    this.end.textContent = `${farthest} and more`;
+    this.lookedAt.textContent = lookedAt;
+    this.state.textContent = state;
+    this.state.dataset["current"] = `${isCurrent}`;
+  }
+
+  private modeButton(name: string, color: string, isChosen: boolean): HTMLElement {
+    const swatch = element("span", "line");
+    swatch.style.background = color;
+    const button = element("button", isChosen ? "mode chosen" : "mode", swatch, name);
+    button.addEventListener("click", () => this.onMode(name));
+    // A key pressed after a click is for the view, not for the button.
+    button.addEventListener("mousedown", (event) => event.preventDefault());
+    return button;
+  }
+}
+
+function mark(kind: string, text: string): HTMLElement {
+  return element("span", "", element("span", `swatch ${kind}`), text);
+}
