@@ -360,3 +360,33 @@ test.skipIf(process.env["SCENES"] === undefined).each((process.env["SCENES"] ?? 
     await server.dispose();
   }
 });
+
+/** CROWD: 1 takes them: agents round the end of the bank, and through it once it is dug through. */
+test.skipIf(process.env["CROWD"] === undefined)("a crowd round an obstacle", async () => {
+  const server = makeServer(7_803, [["new", "--seed", "7", "--physics", "off"], ["edit", ...BANK]]);
+  const browser = await openBrowser(1_120, 630);
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=4&at=${WAYS.feet.join()}`, []);
+    await settled(page);
+    const above = ([x, y, z]: Place) => [[x + 0.5, y + 5, z + 1.5], [x + 0.5, y, z + 0.5]] as const;
+    await clickWith(page, "c", [above(WAYS.start), above(WAYS.goal)]);
+    await page.waitForFunction(() => window.terrane.crowd().drawn > 1_000);
+    await lookAt(page, WAYS.at, WAYS.feet);
+    await page.waitForTimeout(Number(process.env["CROWD_MS"] ?? 4_000));
+    await jpeg(page, "crowd-viewer");
+    await page.evaluate(() => {
+      for (let x = -120; x < -116; x += 1) {
+        for (let y = 60; y < 75; y += 1) {
+          [-22, -21, -20].forEach((z) => window.terrane.edit(x, y, z, "air"));
+        }
+      }
+    });
+    await page.waitForTimeout(8_000);
+    await lookAt(page, WAYS.at, WAYS.feet);
+    await jpeg(page, "crowd-viewer-dug");
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});

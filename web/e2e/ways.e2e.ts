@@ -142,4 +142,24 @@ describe.skipIf(process.env["TERRANE_BIN"] === undefined)("ways and fields in th
     expect(changedShare(bare, await pixels(page, 0.6)), "nothing is left of it").toBeLessThan(0.08);
     expect(faults).toEqual([]);
   });
+
+  test("two thousand agents stream round the wall and through a door, are seen, and leave when they are dismissed", async () => {
+    await page.keyboard.press("c");
+    expect(await page.textContent(".tool.chosen")).toContain("crowd of 2000, ground");
+    await clickFloor(page, START);
+    expect(await page.evaluate(() => window.terrane.crowd())).toMatchObject({ start: START, goal: null, crowds: [] });
+    await clickFloor(page, GOAL);
+    await page.waitForFunction(() => (window.terrane.crowd().crowds[0]?.agents ?? 0) > 1_500 && window.terrane.crowd().drawn > 1_500);
+    expect((await page.evaluate(() => window.terrane.crowd())).crowds).toMatchObject([{ mode: "ground", isOwn: true }]);
+    await lookAt(page, [0.5, 1, 2.5], [0.5, 17, 16.5]);
+    expect(await pixelsLike(page, COLORS.ground)).toBeGreaterThan(200);
+    await screenshot(page, "crowd");
+    await page.evaluate(() => [1, 2].forEach((y) => window.terrane.edit(0, y, 0, "air")));
+    const left = await page.evaluate(() => window.terrane.crowd().crowds[0]?.agents ?? 0);
+    await page.waitForFunction((most) => (window.terrane.crowd().crowds[0]?.agents ?? 0) < most, left);
+    await screenshot(page, "crowd-door");
+    await page.mouse.click(WIDTH / 2, HEIGHT / 2, { button: "right" });
+    await page.waitForFunction(() => window.terrane.crowd().crowds.length === 0 && window.terrane.crowd().drawn === 0);
+    expect(faults).toEqual([]);
+  });
 });

@@ -10,11 +10,13 @@
  * | `blast(x, y, z, power)` | sets off a blast; false if it cannot be asked for |
  * | `teleport(x, y, z, yaw, pitch)` | puts the feet there and looks along the angles, in degrees |
  * | `ways()` | the ends that were clicked, and what came of each mode's way |
+ * | `crowd()` | the ends that were clicked, the mode chosen, the crowds that are seen, and how many agents are drawn |
  * | `field()` | the field that is shown: goal, mode, whether it is current, tiles drawn and to be drawn again, the end of the ramp |
  * | `fieldCost(x, y, z)` | what the field says that it costs from a voxel; null where there is no move |
  * | `settled()` | a promise: everything subscribed to has come, with its light, and is drawn, and nothing falls |
  */
 import type { Position } from "@terrane/client";
+import type { CrowdReport } from "./tools/crowd.ts";
 import type { FieldReport } from "./tools/field.ts";
 import type { WaysReport } from "./tools/ways.ts";
 import type { BodyCounts } from "./world/body-view.ts";
@@ -44,6 +46,7 @@ export interface TestHooks {
   blast(x: number, y: number, z: number, power: number): boolean;
   teleport(x: number, y: number, z: number, yaw: number, pitch: number): void;
   ways(): WaysReport;
+  crowd(): CrowdReport;
   field(): FieldReport;
   fieldCost(x: number, y: number, z: number): number | null;
   settled(): Promise<void>;

@@ -10,6 +10,7 @@ import { BORDER_MODES, Borders, Selection, type BorderMode } from "./render/line
 import { Materials } from "./render/materials.ts";
 import type { TestHooks } from "./test-hooks.ts";
 import { BombTool } from "./tools/bomb.ts";
+import { CrowdTool } from "./tools/crowd.ts";
 import { FieldTool } from "./tools/field.ts";
 import { ToolBox } from "./tools/tool-box.ts";
 import { WaysTool } from "./tools/ways.ts";
@@ -38,6 +39,7 @@ export class Viewer {
   private readonly world: WorldView;
   private readonly ways: WaysTool;
   private readonly field: FieldTool;
+  private readonly crowd: CrowdTool;
   private readonly tools: ToolBox;
   private readonly input: Input;
   private readonly hud: Hud;
@@ -76,7 +78,8 @@ export class Viewer {
     });
     this.ways = new WaysTool(this.world);
     this.field = new FieldTool(this.world);
-    this.tools = new ToolBox([new BombTool(this.world), this.ways, this.field]);
+    this.crowd = new CrowdTool(this.world);
+    this.tools = new ToolBox([new BombTool(this.world), this.ways, this.field, this.crowd]);
     this.input = new Input(canvas, (command) => this.obey(command), parameters.isTest);
     this.hud = new Hud(overlay, this.buildDistanceControl(), this.tools.tools, (command) => this.obey(command));
     this.picker = new BlockPicker(overlay, (id) => this.fillSlot(id), () => this.input.lock());
@@ -122,6 +125,7 @@ export class Viewer {
         [this.input.yaw, this.input.pitch] = [(yaw + 360) % 360, pitch];
       },
       ways: () => this.ways.report(),
+      crowd: () => this.crowd.report(),
       field: () => this.field.report(),
       fieldCost: (x, y, z) => this.field.costAt([x, y, z]),
       settled: () => new Promise((resolve) => this.waiting.push({ frames: 3, resolve })),

@@ -10,14 +10,20 @@ const CAPACITY = 32_768;
 function bodyGeometry(): THREE.BufferGeometry {
   const part = (size: [number, number, number], at: [number, number, number], shade: number) => {
     const box = new THREE.BoxGeometry(...size).translate(...at);
-    const colors = new Float32Array(box.attributes["position"]!.count * 3).fill(shade);
-    return box.setAttribute("color", new THREE.BufferAttribute(colors, 3));
+    const normals = box.attributes["normal"]!;
+    const shades = Array.from({ length: normals.count }, (_, at) => shade * lightOn(normals.getX(at), normals.getY(at)));
+    return box.setAttribute("color", new THREE.Float32BufferAttribute(shades.flatMap((part) => [part, part, part]), 3));
   };
   return mergeGeometries([
     part([0.3, 0.75, 0.22], [0, 0.45, 0], 0.8),
     part([0.26, 0.26, 0.26], [0, 0.97, 0], 1),
     part([0.2, 0.06, 0.02], [0, 1.0, -0.14], 0.12),
   ]);
+}
+
+/** How bright a side is: from above most. */
+function lightOn(x: number, y: number): number {
+  return y > 0 ? 1 : y < 0 ? 0.5 : x === 0 ? 0.72 : 0.84;
 }
 
 /** Draws all agents in one call, relative to an origin. */
@@ -49,7 +55,8 @@ export class AgentScene {
     }
     this.matrix.makeRotationY(-yaw).setPosition(x - this.origin[0], y - this.origin[1], z - this.origin[2]);
     this.mesh.setMatrixAt(index, this.matrix);
-    this.mesh.setColorAt(index, this.color.set(color));
+    // Colours are drawn as they are written: our own shaders encode theirs.
+    this.mesh.setColorAt(index, this.color.set(color).convertLinearToSRGB());
     this.mesh.count = index + 1;
   }
 

@@ -6,14 +6,15 @@ const REACH: Position = [48, 24, 48];
 
 /** The box around a goal and the player; around the goal alone where the player is too far from it. */
 export function fieldBox(goal: Position, player: Position): Box {
-  const both = boxAround(goal, player.map(Math.floor) as unknown as Position);
-  return chunksOf(both) <= MAX_FIELD_CHUNKS ? both : boxAround(goal, goal);
+  const both = boxAround(goal, player.map(Math.floor) as unknown as Position, REACH);
+  return chunksOf(both) <= MAX_FIELD_CHUNKS ? both : boxAround(goal, goal, REACH);
 }
 
-function boxAround(one: Position, other: Position): Box {
+/** The box of two voxels and of what is so near to it, as far as the world reaches. */
+export function boxAround(one: Position, other: Position, reach: Position): Box {
   const limit: Position = [VOXEL_SIDE_LIMIT, VOXEL_HEIGHT_LIMIT, VOXEL_SIDE_LIMIT];
-  const first = one.map((value, axis) => Math.max(-limit[axis]!, Math.min(value, other[axis]!) - REACH[axis]!));
-  const end = one.map((value, axis) => Math.min(limit[axis]!, Math.max(value, other[axis]!) + REACH[axis]! + 1));
+  const first = one.map((value, axis) => Math.max(-limit[axis]!, Math.min(value, other[axis]!) - reach[axis]!));
+  const end = one.map((value, axis) => Math.min(limit[axis]!, Math.max(value, other[axis]!) + reach[axis]! + 1));
   return { first: first as unknown as Position, end: end as unknown as Position };
 }
 

@@ -1,10 +1,11 @@
 /** What the field shows: its mode, its colours, whether it is current, and what it says of the place looked at. */
 import { rampGradient } from "../world/cost-ramp.ts";
 import { element } from "./elements.ts";
+import { modeButtons, type NamedMode } from "./mode-buttons.ts";
 
 /** All that the legend shows. */
 export interface FieldValues {
-  readonly modes: readonly { readonly name: string; readonly color: string }[];
+  readonly modes: readonly NamedMode[];
   readonly chosen: string;
   /** The cost at which the ramp ends; null before there is a field. */
   readonly farthest: number | null;
@@ -33,23 +34,13 @@ export class FieldLegend {
     const wanted = JSON.stringify([modes, chosen]);
     if (wanted !== this.shown) {
       this.shown = wanted;
-      this.modes.replaceChildren(...modes.map(({ name, color }) => this.modeButton(name, color, name === chosen)));
+      this.modes.replaceChildren(...modeButtons(modes, chosen, this.onMode));
     }
     this.scale.hidden = farthest === null;
     this.end.textContent = `${farthest} and more`;
     this.lookedAt.textContent = lookedAt;
     this.state.textContent = state;
     this.state.dataset["current"] = `${isCurrent}`;
-  }
-
-  private modeButton(name: string, color: string, isChosen: boolean): HTMLElement {
-    const swatch = element("span", "line");
-    swatch.style.background = color;
-    const button = element("button", isChosen ? "mode chosen" : "mode", swatch, name);
-    button.addEventListener("click", () => this.onMode(name));
-    // A key pressed after a click is for the view, not for the button.
-    button.addEventListener("mousedown", (event) => event.preventDefault());
-    return button;
   }
 }
 
