@@ -50,7 +50,7 @@ export class CrowdTool implements Tool {
   }
 
   label(isInHand: boolean): string {
-    return isInHand ? `crowd of ${COUNTS[this.count]!}, ${this.mode}` : "crowd";
+    return isInHand ? `crowd, ${this.mode}` : "crowd";
   }
 
   click(hit: RayHit): void {
@@ -144,6 +144,7 @@ export class CrowdTool implements Tool {
       return this.fault ?? "";
     }
     const { start, goal } = this.ends;
-    return start !== null && goal === null ? "click where they shall go" : "click where they shall begin";
+    const count = COUNTS[this.count]!.toLocaleString("en");
+    return start !== null && goal === null ? "click where they shall go" : `click where ${count} shall begin`;
   }
 }
