@@ -83,13 +83,20 @@ pub struct PathLimits {
     pub resident_bytes: usize,
     /// Bytes of all fields: about three of the largest at their worst, and hundreds of ordinary ones.
     pub field_bytes: usize,
+    /// Of those, bytes of fields that nobody follows any more: they are kept, the newest ones, for whoever asks for them again.
+    pub kept_field_bytes: usize,
     /// Chunks of which a mode's ways are kept between two fields, at about 250 KiB each at the worst.
     pub navigation_chunks: usize,
 }
 
 impl Default for PathLimits {
     fn default() -> Self {
-        Self { resident_bytes: 256 << 20, field_bytes: 512 << 20, navigation_chunks: 2_048 }
+        Self {
+            resident_bytes: 256 << 20,
+            field_bytes: 512 << 20,
+            kept_field_bytes: 128 << 20,
+            navigation_chunks: 2_048,
+        }
     }
 }
 
@@ -156,6 +163,14 @@ struct Live {
     prints: BTreeMap<ChunkPos, u64>,
 }
 
+/// A field that nobody follows any more.
+struct Kept {
+    field: FlowField,
+    mode: String,
+    /// As of [`Live`].
+    touched: BTreeSet<ChunkPos>,
+}
+
 /// The role.
 pub struct PathServer {
     modes: Modes,
@@ -167,6 +182,8 @@ pub struct PathServer {
     peers: BTreeMap<PeerId, Peer>,
     waiting: VecDeque<(PeerId, Ask)>,
     fields: BTreeMap<(PeerId, u32), Live>,
+    /// Fields that nobody follows any more, the newest last.
+    kept: VecDeque<Kept>,
     /// What is known of each mode that ways were asked for.
     known: BTreeMap<String, Navigation>,
     /// For each mode that a field has.
@@ -198,6 +215,7 @@ impl PathServer {
             peers: BTreeMap::new(),
             waiting: VecDeque::new(),
             fields: BTreeMap::new(),
+            kept: VecDeque::new(),
             known: BTreeMap::new(),
             navigations: BTreeMap::new(),
             searcher: Searcher::default(),
@@ -214,7 +232,9 @@ impl PathServer {
             PathInput::Closed { peer } => {
                 self.peers.remove(&peer);
                 self.waiting.retain(|(asker, _)| *asker != peer);
-                self.fields.retain(|(follower, _), _| *follower != peer);
+                let left: Vec<Live> =
+                    self.fields.extract_if(.., |(follower, _), _| *follower == peer).map(|(_, live)| live).collect();
+                left.into_iter().for_each(|live| self.keep(live));
                 self.let_go_of_modes();
             }
             PathInput::Sent { peer, bytes } => {
@@ -229,7 +249,9 @@ impl PathServer {
     fn cancel(&mut self, peer: PeerId, request: u32) {
         let asked = self.waiting.iter().position(|(asker, ask)| *asker == peer && ask.request() == request);
         let was_waiting = asked.is_some_and(|at| self.waiting.remove(at).is_some());
-        if was_waiting || self.fields.remove(&(peer, request)).is_some() {
+        let left = self.fields.remove(&(peer, request));
+        if was_waiting || left.is_some() {
+            left.into_iter().for_each(|live| self.keep(live));
             self.let_go_of_modes();
             self.refuse(peer, request, (PathRefusal::Cancelled, "cancelled, as the client has asked for".to_owned()));
         }
@@ -269,6 +291,10 @@ impl PathServer {
                 live.tell_stale(*request, self.tick, self.peers.entry(*peer).or_default());
             }
         }
+        for Kept { field, mode, touched } in &mut self.kept {
+            let chunks = affected.get(&**mode).into_iter().flatten();
+            touched.extend(chunks.filter(|pos| field.within().intersection(pos.voxel_box()).is_some()));
+        }
     }
 
     /// The world has gone on to a tick, and nobody can say how.
@@ -276,6 +302,7 @@ impl PathServer {
         self.tick = tick;
         self.resident.evict(0, u64::MAX);
         self.known.clear();
+        self.kept.clear();
         self.navigations.values_mut().for_each(Navigation::forget);
         for ((peer, request), live) in &mut self.fields {
             live.touched = live.field.chunks().collect();
@@ -307,9 +334,36 @@ impl PathServer {
         }
     }
 
-    /// Bytes of all fields.
+    /// Bytes of all fields, those that nobody follows any more included.
     pub fn field_bytes(&self) -> usize {
-        self.fields.values().map(|live| live.field.memory_bytes()).sum()
+        self.fields.values().map(|live| live.field.memory_bytes()).sum::<usize>() + self.kept_field_bytes()
+    }
+
+    /// Bytes of the fields that nobody follows any more.
+    pub fn kept_field_bytes(&self) -> usize {
+        self.kept.iter().map(|kept| kept.field.memory_bytes()).sum()
+    }
+
+    /// Keeps a field that is not followed any more, and drops the oldest of those that are kept, as far as they are too many.
+    fn keep(&mut self, Live { field, mode, touched, .. }: Live) {
+        self.kept.push_back(Kept { field, mode, touched });
+        while self.kept_field_bytes() > self.limits.kept_field_bytes && self.kept.pop_front().is_some() {}
+    }
+
+    /// A field that was kept, if all of its goals can still be reached by somebody.
+    fn take_kept(&mut self, mode: &str, goals: &[VoxelPos], within: VoxelBox) -> Option<Live> {
+        let mut sorted = goals.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let is_it = |kept: &Kept| kept.mode == mode && kept.field.within() == within && kept.field.goals() == sorted;
+        let at = self.kept.iter().position(is_it)?;
+        let navigation = self.navigations.get_mut(mode)?;
+        let mut blocks = Resident(&mut self.resident, self.tick);
+        if !sorted.iter().all(|goal| navigation.cost(&mut blocks, *goal).is_some()) {
+            return None;
+        }
+        let Kept { field, mode, touched } = self.kept.remove(at)?;
+        Some(Live { touched, ..Live::new(field, &mode) })
     }
 
     /// Whether there is something to do at once, when all has been handed on that clients have room for.
@@ -342,6 +396,7 @@ impl PathServer {
         let Some((pos, error)) = self.watched.take_failure() else { return Ok(()) };
         // They hold the chunk for one that is not there.
         self.known.clear();
+        self.kept.clear();
         self.navigations.values_mut().for_each(Navigation::forget);
         Err((PathRefusal::Unreadable, format!("chunk {pos}, which the answer depends on, can't be read: {error}")))
     }
@@ -422,8 +477,15 @@ impl PathServer {
                 format!("the box touches {chunks} chunks, and {FIELD_CHUNKS_MAX} is the most: ask for a smaller one");
             return Err((PathRefusal::Box, text));
         }
-        let (held, most) = (self.field_bytes(), self.limits.field_bytes);
-        if held + chunks as usize * FIELD_CHUNK_BYTES_MAX > most {
+        if let Some(live) = self.take_kept(&ask.mode, &goals, within) {
+            self.fields.insert((peer, ask.request), live);
+            self.peers.entry(peer).or_default();
+            return Ok(());
+        }
+        let (wanted, most) = (chunks as usize * FIELD_CHUNK_BYTES_MAX, self.limits.field_bytes);
+        while self.field_bytes() + wanted > most && self.kept.pop_front().is_some() {}
+        let held = self.field_bytes();
+        if held + wanted > most {
             let text = format!("the server's fields hold {held} bytes of {most}: ask for a smaller one, or later");
             return Err((PathRefusal::NoRoom, text));
         }
@@ -475,10 +537,13 @@ impl PathServer {
         }
     }
 
-    /// Forgets the ways of modes that no field has any more.
+    /// Forgets the ways of modes of which no field is left.
     fn let_go_of_modes(&mut self) {
-        let fields = &self.fields;
-        self.navigations.retain(|mode, _| fields.values().any(|live| live.mode == *mode));
+        let (fields, kept) = (&self.fields, &self.kept);
+        let has = |mode: &String| {
+            fields.values().any(|live| live.mode == *mode) || kept.iter().any(|kept| kept.mode == *mode)
+        };
+        self.navigations.retain(|mode, _| has(mode));
     }
 }
 

@@ -215,7 +215,7 @@ fn a_field_is_told_whole_then_stale_then_only_where_it_differs() {
     bench.change([5, 0, 5], "stone");
     bench.settle();
     assert_eq!(refusals(&bench.take(1)), [(3, PathRefusal::Cancelled)], "and nothing is told of it any more");
-    assert!(bench.take(2).is_empty() && bench.server.field_bytes() == 0);
+    assert!(bench.take(2).is_empty() && bench.server.field_bytes() == bench.server.kept_field_bytes());
 }
 
 #[test]
@@ -330,4 +330,66 @@ fn a_field_that_is_followed_through_many_edits_is_always_what_a_new_one_is() {
             bench.server.hear(PathInput::Cancel { peer: PeerId(2), request: round });
         }
     }
+}
+
+#[test]
+fn a_field_that_was_let_go_is_kept_follows_the_world_and_is_what_a_new_one_would_be() {
+    let mut bench = Bench::new(PathLimits::default());
+    let end = [40, 8, 40];
+    bench.field(1, 1, "ground", end);
+    bench.settle();
+    bench.server.hear(PathInput::Cancel { peer: PeerId(1), request: 1 });
+    assert!(bench.server.kept_field_bytes() > 0);
+    for x in 0..30 {
+        bench.change([x, 0, 4], "stone");
+        bench.change([x, 1, 4], "stone");
+    }
+    bench.field(2, 1, "ground", end);
+    bench.settle();
+    assert_eq!(bench.server.kept_field_bytes(), 0, "it is followed again");
+    let kept = chunks(&bench.said[&2]);
+    let mut fresh = Bench::new(PathLimits::default());
+    // The source does not know of edits: the chunks have to be in memory when they change.
+    fresh.field(3, 1, "fly", end);
+    fresh.settle();
+    for x in 0..30 {
+        fresh.change([x, 0, 4], "stone");
+        fresh.change([x, 1, 4], "stone");
+    }
+    fresh.field(2, 1, "ground", end);
+    fresh.settle();
+    let new = chunks(&fresh.said[&2]);
+    let told = |chunks: &BTreeMap<ChunkPos, FieldChunk>| {
+        chunks.iter().map(|(pos, chunk)| (*pos, chunk.moves.clone(), chunk.costs.clone())).collect::<Vec<_>>()
+    };
+    assert!(told(&kept) == told(&new) && !new.is_empty());
+}
+
+#[test]
+fn fields_are_kept_as_far_as_there_is_room_and_make_room_for_those_that_are_asked_for() {
+    let limits = PathLimits { kept_field_bytes: 1, ..PathLimits::default() };
+    let mut bench = Bench::new(limits);
+    bench.field(1, 1, "ground", [40, 8, 40]);
+    bench.settle();
+    bench.server.hear(PathInput::Closed { peer: PeerId(1) });
+    assert_eq!(bench.server.kept_field_bytes(), 0, "there is no room for it");
+    let mut bench = Bench::new(PathLimits::default());
+    for (request, width) in (1..).zip([40, 41, 42]) {
+        bench.field(1, request, "ground", [width, 8, 40]);
+    }
+    bench.settle();
+    bench.server.hear(PathInput::Closed { peer: PeerId(1) });
+    let three = bench.server.kept_field_bytes();
+    bench.field(2, 1, "ground", [41, 8, 40]);
+    bench.settle();
+    assert!(
+        bench.server.kept_field_bytes() < three && bench.server.field_bytes() == three,
+        "the one asked for is used"
+    );
+    // A goal that nobody can reach any more is refused, as it would be without what is kept.
+    bench.server.hear(PathInput::Cancel { peer: PeerId(2), request: 1 });
+    bench.change([1, 0, 1], "stone");
+    bench.field(2, 2, "ground", [41, 8, 40]);
+    bench.settle();
+    assert!(refusals(&bench.said[&2]).contains(&(2, PathRefusal::GoalBlocked)));
 }
