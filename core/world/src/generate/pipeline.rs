@@ -16,8 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far out the search for a place to spawn goes, in steps of four chunks.
 const SPAWN_RINGS: i32 = 24;
-/// How far out it goes for a clearing.
-const CLEARING_RINGS: i32 = 8;
 
 /// The maps of several columns, by footprint.
 pub type MapsByFootprint = BTreeMap<[i32; 2], Maps>;
@@ -190,37 +188,29 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Where a new player's feet stand: on dry, level ground with air above, as near to x = z = 0 as a bounded search finds; in a
-    /// clearing if there is one.
+    /// Where a new player's feet stand: on dry, level ground with air above, as near to x = z = 0 as a bounded search finds.
     pub fn spawn(&self) -> [i32; 3] {
         let ring = |ring: i32| {
             let side = (-ring..=ring).flat_map(move |z| (-ring..=ring).map(move |x| (x, z)));
             side.filter(move |(x, z)| x.abs().max(z.abs()) == ring)
         };
-        let find = |rings: i32, room: &[[i32; 3]]| {
-            (0..rings).flat_map(ring).find_map(|(x, z)| self.standing_place(4 * x, 4 * z, room))
-        };
-        let found = find(CLEARING_RINGS, &clearing()).or_else(|| find(SPAWN_RINGS, &[[0, 1, 0]]));
+        let found = (0..SPAWN_RINGS).flat_map(ring).find_map(|(x, z)| self.standing_place(4 * x, 4 * z));
         found.unwrap_or([0, self.fixed.sea + 1, 0])
     }
 
-    /// A place to stand in a column of chunks, with air at the feet and at all of `room` from there; `None` if it has none, or can't
-    /// be made.
-    fn standing_place(&self, x: i32, z: i32, room: &[[i32; 3]]) -> Option<[i32; 3]> {
+    /// A place to stand in a column of chunks; `None` if it has none, or can't be made.
+    fn standing_place(&self, x: i32, z: i32) -> Option<[i32; 3]> {
         let maps = self.maps(x, z).ok()?;
         let is_level = |x: i32, z: i32| maps.at(Layer::Water, x, z) == NO_WATER && maps.at(Layer::Overhang, x, z) == 0;
         let [x0, z0] = maps.footprint().map(|chunk| chunk * 32);
-        let mut made: BTreeMap<ChunkPos, Option<Chunk>> = BTreeMap::new();
-        let mut block = |x: i32, y: i32, z: i32| {
+        let block = |x: i32, y: i32, z: i32| {
             let pos = VoxelPos::new(x, y, z).ok()?;
-            let make = || self.chunks(&[pos.chunk()]).ok()?.pop();
-            Some(made.entry(pos.chunk()).or_insert_with(make).as_ref()?.get(pos.local()))
+            Some(self.chunks(&[pos.chunk()]).ok()?.first()?.get(pos.local()))
         };
         let places = (0..9).map(|n| (4 + n % 3 * 12, 4 + n / 3 * 12)).filter(|(x, z)| is_level(*x, *z));
         let mut feet = places.map(|(x, z)| [x0 + x, i32::from(maps.at(Layer::Height, x, z)), z0 + z]);
         feet.find(|&[x, y, z]| {
-            let mut is_air = |[dx, dy, dz]: [i32; 3]| block(x + dx, y + dy, z + dz) == Some(AIR);
-            is_air([0; 3]) && !is_air([0, -1, 0]) && room.iter().all(|step| is_air(*step))
+            block(x, y, z) == Some(AIR) && block(x, y + 1, z) == Some(AIR) && block(x, y - 1, z) != Some(AIR)
         })
     }
 
@@ -242,15 +232,6 @@ impl Pipeline {
         }
         Chunk::from_entries(&entries, ids)
     }
-}
-
-/// What is open around the feet in a clearing: the air above, the head's height all around, and further to the north, where
-/// a new player looks.
-fn clearing() -> Vec<[i32; 3]> {
-    let above = (1..16).map(|y| [0, y, 0]);
-    let around = (-2..=2).flat_map(|z| (-2..=2).map(move |x| [x, 1, z]));
-    let north = (3..12).flat_map(|z| (1..3).map(move |y| [0, y, -z]));
-    above.chain(around).chain(north).collect()
 }
 
 /// The chunk some steps away, if the world has it.
