@@ -3,7 +3,8 @@
 //! An edit waits for the next tick; the tick's deltas go to the journal; when the journal says that they are
 //! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
 //! meanwhile is shown each chunk as it was last durable. Bodies on their way are told in the same way; overlays are made a
-//! few a step, outside of the world's tick. Agents are told of by columns (`docs/protocol.md`). Questions about paths are passed on, and their answers handed through.
+//! few a step, outside of the world's tick. Agents are told of by columns (`docs/protocol.md`). Questions about paths are
+//! passed on, and their answers handed through.
 
 use crate::agents::Crowds;
 use crate::bodies::Bodies;
@@ -426,9 +427,8 @@ impl ChunkServer {
     }
 
     fn step_world(&mut self, out: &mut Outbox) {
-        let take = self.inputs_of_a_tick();
         let (inputs, unfit): (Vec<step::Input>, Vec<Option<Reason>>) =
-            self.waiting.drain(..take).map(|waiting| (waiting.input, waiting.unfit)).unzip();
+            self.take_inputs().into_iter().map(|waiting| (waiting.input, waiting.unfit)).unzip();
         self.tick += 1;
         let deltas = self.world.step(self.tick, &inputs).expect("ticks go up, and their inputs are counted");
         if deltas.is_empty() {
@@ -448,12 +448,28 @@ impl ChunkServer {
         self.uncommitted.push_back(Uncommitted { deltas, before, decided });
     }
 
-    /// How many of the inputs that wait go into the next tick: one crowd at most, because its field is worked out in that tick.
-    fn inputs_of_a_tick(&self) -> usize {
-        let crowds = self.waiting.iter().enumerate();
-        let mut crowds = crowds.filter(|(_, waiting)| matches!(waiting.input, step::Input::Crowd { .. }));
-        let second = crowds.nth(1).map_or(usize::MAX, |(index, _)| index);
-        self.waiting.len().min(TICK_INPUTS_MAX).min(second)
+    /// Takes the inputs of the next tick, each actor's in their order: one crowd at most, because its field is worked out in that
+    /// tick. What an actor asked for behind another one waits with it, and nobody else does.
+    fn take_inputs(&mut self) -> Vec<Waiting> {
+        let mut taken = Vec::new();
+        let mut left = VecDeque::new();
+        let (mut has_crowd, mut held) = (false, BTreeSet::new());
+        while taken.len() < TICK_INPUTS_MAX
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            let (actor, _) = waiting.input.asked_by();
+            let is_crowd = matches!(waiting.input, step::Input::Crowd { .. });
+            if held.contains(&actor) || is_crowd && has_crowd {
+                held.insert(actor);
+                left.push_back(waiting);
+            } else {
+                has_crowd |= is_crowd;
+                taken.push(waiting);
+            }
+        }
+        left.append(&mut self.waiting);
+        self.waiting = left;
+        taken
     }
 
     /// What is durable now goes to the clients.

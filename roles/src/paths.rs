@@ -350,7 +350,7 @@ impl PathServer {
         while self.kept_field_bytes() > self.limits.kept_field_bytes && self.kept.pop_front().is_some() {}
     }
 
-    /// A field that was kept, if all of its goals can still be reached by somebody.
+    /// A field that was kept, if the mode can still be at all of its goals.
     fn take_kept(&mut self, mode: &str, goals: &[VoxelPos], within: VoxelBox) -> Option<Live> {
         let mut sorted = goals.to_vec();
         sorted.sort_unstable();

@@ -878,8 +878,11 @@ fn a_crowd_that_cannot_be_is_refused_with_its_reason_and_a_tick_takes_one() {
         bench.say(peer, &ClientMessage::Crowd(CrowdRequest { sequence, ..ask }));
     }
     bench.say(peer, &ClientMessage::Dismiss { sequence: 6 });
+    let other = bench.connect(None);
+    bench.edit(other, 1, [0, 40, 0], 1);
     bench.tick();
     assert_eq!(bench.clients[&peer].acknowledged, 1, "each may take a field's time");
+    assert_eq!(bench.clients[&other].acknowledged, 1, "and nobody else waits for it");
     (0..8).for_each(|_| bench.tick());
     assert_eq!(bench.clients[&peer].refusals, [(1, 6), (2, 8), (3, 9), (4, 9), (5, 10), (6, 12)]);
 }

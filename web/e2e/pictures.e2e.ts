@@ -165,6 +165,9 @@ async function jpeg(page: Page, name: string): Promise<void> {
 const BANK = ["-120,56,-34:-116,80,-2=dirt", "-120,80,-34:-116,81,-2=grass_block"].flatMap((fill) => ["--fill", fill]);
 const WAYS = { start: [-131, 66, -22], goal: [-105, 72, -20], feet: [-127, 87, -54], at: [-117, 70, -22] } as const;
 
+/** Where to stand to click the floor of a voxel, and where to look. */
+const above = ([x, y, z]: Place) => [[x + 0.5, y + 5, z + 1.5], [x + 0.5, y, z + 0.5]] as const;
+
 /** WAYS: 1 takes them. */
 test.skipIf(process.env["WAYS"] === undefined)("ways and a field, as the viewer shows them", async () => {
   const server = makeServer(7_801, [["new", "--seed", "7", "--physics", "off"], ["edit", ...BANK]]);
@@ -173,7 +176,6 @@ test.skipIf(process.env["WAYS"] === undefined)("ways and a field, as the viewer 
     await server.start();
     const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=4&at=${WAYS.feet.join()}`, []);
     await settled(page);
-    const above = ([x, y, z]: Place) => [[x + 0.5, y + 5, z + 1.5], [x + 0.5, y, z + 0.5]] as const;
     await clickWith(page, "p", [above(WAYS.start), above(WAYS.goal)]);
     await page.waitForFunction(() => window.terrane.ways().ways.length > 0 && window.terrane.ways().ways.every(({ text }) => text !== "…"));
     await lookAt(page, WAYS.at, WAYS.feet);
@@ -369,7 +371,6 @@ test.skipIf(process.env["CROWD"] === undefined)("a crowd round an obstacle", asy
     await server.start();
     const page = await openViewer(browser.context, `${server.origin}/?test=1&fly=1&distance=4&at=${WAYS.feet.join()}`, []);
     await settled(page);
-    const above = ([x, y, z]: Place) => [[x + 0.5, y + 5, z + 1.5], [x + 0.5, y, z + 0.5]] as const;
     await clickWith(page, "c", [above(WAYS.start), above(WAYS.goal)]);
     await page.waitForFunction(() => window.terrane.crowd().drawn > 1_000);
     await lookAt(page, WAYS.at, WAYS.feet);

@@ -63,7 +63,11 @@ export class AgentScene {
   /** Ends a frame: what was added is drawn. */
   end(): void {
     this.mesh.visible = this.mesh.count > 0;
-    this.mesh.instanceMatrix.needsUpdate = true;
-    this.mesh.instanceColor!.needsUpdate = true;
+    // Only what is drawn goes to the device.
+    [this.mesh.instanceMatrix, this.mesh.instanceColor!].forEach((attribute) => {
+      attribute.clearUpdateRanges();
+      attribute.addUpdateRange(0, this.mesh.count * attribute.itemSize);
+      attribute.needsUpdate = true;
+    });
   }
 }
