@@ -4,7 +4,8 @@
 // and back, along y, then z, then x, until nothing changes. What lies around the tile stands still meanwhile, because tiles
 // that touch have different colours and one dispatch has tiles of one colour alone. So nothing is read while it is
 // written, and what a dispatch does follows from the data. A tile that is settled puts those beside it into the lists of
-// their colours, if a voxel there would gain by it.
+// their colours, if a voxel there would gain by it. The workgroup that is done last turns to the next colour, so that no
+// dispatch in between is needed.
 
 struct Class {
     source: u32,
@@ -38,14 +39,17 @@ struct Chunk {
     exits: u32,
 }
 
+// The loss where nothing goes through.
+const CLOSED: u32 = 0xFFFFFFFFu;
+
 struct Queue {
     // By colour, how many tiles wait.
     waiting: array<atomic<u32>, 8>,
-    // The colour whose turn it is, and how many of its tiles are settled now.
-    colour: u32,
-    taken: u32,
+    // The colour whose turn it is, and how many workgroups are done with it.
+    colour: atomic<u32>,
+    finished: atomic<u32>,
     // Tiles settled so far.
-    visits: u32,
+    visits: atomic<u32>,
     // By tile, whether it waits; then the list of each colour.
     words: array<atomic<u32>>,
 }
@@ -54,12 +58,12 @@ struct Queue {
 @group(0) @binding(1) var<storage, read> chunks: array<Chunk>;
 @group(0) @binding(2) var<storage, read_write> queue: Queue;
 @group(0) @binding(3) var<storage, read> cells: array<u32>;
-// `turn` writes the size of the next dispatch, all others the distances.
-@group(0) @binding(4) var<storage, read_write> size: array<u32, 3>;
 @group(0) @binding(4) var<storage, read_write> distances: array<u32>;
 
 var<workgroup> held: array<u32, TILE_VOXELS>;
 var<workgroup> kinds: array<u32, TILE_WORDS>;
+var<workgroup> turn: u32;
+var<workgroup> waiting: u32;
 var<workgroup> here: u32;
 var<workgroup> again: u32;
 var<workgroup> raised: atomic<u32>;
@@ -130,21 +134,14 @@ fn own(number: u32) -> u32 {
 }
 
 // The twin of `Rules::step`.
-fn stepped(number: u32, exit: u32, distance: u32) -> u32 {
-    let loss = (rules.classes[number].losses[exit >> 1u] >> (16u * (exit & 1u))) & 0xFFFFu;
+fn after(distance: u32, loss: u32, floor: u32) -> u32 {
     let sum = distance + loss;
-    let told = select(sum, 0xFFFFFFFFu, sum < distance);
-    return min(max(told, rules.classes[number].floor), rules.limit);
+    return min(max(select(sum, CLOSED, sum < distance), floor), rules.limit);
 }
 
-// What a voxel of the tile gets through an exit from a neighbour at a distance.
-fn through(at: vec3<u32>, exit: u32, distance: u32) -> u32 {
-    let number = kind(at);
-    let open = open_at(slot, local_index(corner + vec3<i32>(at)), number);
-    if ((open >> exit) & 1u) == 0u {
-        return rules.limit;
-    }
-    return stepped(number, exit, distance);
+fn stepped(number: u32, exit: u32, distance: u32) -> u32 {
+    let loss = (rules.classes[number].losses[exit >> 1u] >> (16u * (exit & 1u))) & 0xFFFFu;
+    return after(distance, loss, rules.classes[number].floor);
 }
 
 // The distance at a place outside the tile, relative to its first voxel.
@@ -215,28 +212,56 @@ fn on_line(axis: u32, n: u32) -> vec3<u32> {
     return vec3<u32>(n, b, a);
 }
 
+// What a line of 16 voxels has, read before anything is worked out: what follows then waits for no memory.
+struct Line {
+    distances: array<u32, 16>,
+    // The losses of the two exits along the axis, a word each; CLOSED where the exit is.
+    ahead: array<u32, 16>,
+    back: array<u32, 16>,
+    floors: array<u32, 16>,
+}
+
+fn read_line(axis: u32) -> Line {
+    var line: Line;
+    for (var n = 0u; n < 16u; n++) {
+        let at = on_line(axis, n);
+        let number = kind(at);
+        let open = open_at(slot, local_index(corner + vec3<i32>(at)), number) >> (2u * axis);
+        let losses = rules.classes[number].losses[axis];
+        line.distances[n] = held[place(at)];
+        line.ahead[n] = select(CLOSED, losses & 0xFFFFu, (open & 1u) != 0u);
+        line.back[n] = select(CLOSED, losses >> 16u, (open & 2u) != 0u);
+        line.floors[n] = rules.classes[number].floor;
+    }
+    return line;
+}
+
 // Along the line and back. The first time values enter from outside; they are the same later.
 fn sweep(axis: u32, first: bool) -> bool {
+    var line = read_line(axis);
+    let before = line.distances;
+    var near = rules.limit;
+    if first {
+        near = beyond(vec3<i32>(on_line(axis, 0u)) + step_to(2u * axis));
+    }
+    for (var n = 0u; n < 16u; n++) {
+        near = min(line.distances[n], after(near, line.ahead[n], line.floors[n]));
+        line.distances[n] = near;
+    }
+    near = rules.limit;
+    if first {
+        near = beyond(vec3<i32>(on_line(axis, 15u)) + step_to(2u * axis + 1u));
+    }
+    for (var n = 0u; n < 16u; n++) {
+        let m = 15u - n;
+        near = min(line.distances[m], after(near, line.back[m], line.floors[m]));
+        line.distances[m] = near;
+    }
     var changed = false;
-    for (var exit = 2u * axis; exit < 2u * axis + 2u; exit++) {
-        let back = (exit & 1u) * 15u;
-        var near = rules.limit;
-        if first {
-            near = beyond(vec3<i32>(on_line(axis, back)) + step_to(exit));
-        }
-        for (var n = 0u; n < 16u; n++) {
-            let at = on_line(axis, n ^ back);
-            let now = held[place(at)];
-            var better = now;
-            // A step never takes anything off.
-            if near < now {
-                better = min(now, through(at, exit, near));
-            }
-            if better < now {
-                held[place(at)] = better;
-                changed = true;
-            }
-            near = better;
+    for (var n = 0u; n < 16u; n++) {
+        if line.distances[n] < before[n] {
+            held[place(on_line(axis, n))] = line.distances[n];
+            changed = true;
         }
     }
     return changed;
@@ -357,19 +382,6 @@ fn offer() {
     }
 }
 
-// The turn of the next colour: how many of its tiles wait, and that none does afterwards.
-@compute @workgroup_size(1)
-fn turn() {
-    let colour = (queue.colour + 1u) & (rules.colours - 1u);
-    let count = atomicExchange(&queue.waiting[colour], 0u);
-    queue.colour = colour;
-    queue.taken = count;
-    queue.visits += count;
-    size[0] = min(count, GROUPS_MAX);
-    size[1] = (count + GROUPS_MAX - 1u) / GROUPS_MAX;
-    size[2] = 1u;
-}
-
 // Every voxel of every slot has what it has by itself, and tiles with sources wait.
 @compute @workgroup_size(GROUP)
 fn begin(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -416,24 +428,15 @@ fn arrive(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_ind
     offer();
 }
 
-// One tile of the colour whose turn it is.
-@compute @workgroup_size(GROUP)
-fn relax(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    me = index;
+// Settles the tile that stands at a place of a list. Every invocation must call it, and none of the workgroup may still be at
+// another tile.
+fn settle(at: u32) {
     if me == 0u {
-        let n = group.x + group.y * GROUPS_MAX;
-        here = NONE;
-        if n < queue.taken {
-            here = atomicLoad(&queue.words[list_of(queue.colour) + n]);
-            atomicStore(&queue.words[here], 0u);
-        }
+        here = atomicLoad(&queue.words[at]);
+        atomicStore(&queue.words[here], 0u);
         atomicStore(&raised, 0u);
     }
-    let tile = workgroupUniformLoad(&here);
-    if tile == NONE {
-        return;
-    }
-    go_to(tile);
+    go_to(workgroupUniformLoad(&here));
     load_kinds();
     load_distances();
     workgroupBarrier();
@@ -463,4 +466,31 @@ fn relax(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_inde
         store_distances();
     }
     offer();
+}
+
+// The tiles of the colour whose turn it is, as many workgroups at a time as there are.
+@compute @workgroup_size(GROUP)
+fn relax(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    me = index;
+    if me == 0u {
+        turn = atomicLoad(&queue.colour);
+        waiting = atomicLoad(&queue.waiting[turn]);
+    }
+    let colour = workgroupUniformLoad(&turn);
+    let count = workgroupUniformLoad(&waiting);
+    for (var n = group.x; n < count; n += groups.x) {
+        settle(list_of(colour) + n);
+        workgroupBarrier();
+    }
+    // Whoever is last here is the last to have read what waits.
+    if me == 0u && atomicAdd(&queue.finished, 1u) + 1u == groups.x {
+        atomicStore(&queue.finished, 0u);
+        atomicStore(&queue.waiting[colour], 0u);
+        atomicStore(&queue.colour, (colour + 1u) & (rules.colours - 1u));
+        atomicAdd(&queue.visits, count);
+    }
 }

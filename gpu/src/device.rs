@@ -3,6 +3,7 @@
 use crate::assemble::assemble;
 use crate::choice::{Choice, Listed, adapters, chosen, instance};
 use crate::error::GpuError;
+use crate::module::module;
 use crate::shaders;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,7 @@ pub struct Device {
     pub(crate) queue: wgpu::Queue,
     listed: Listed,
     trouble: Arc<Trouble>,
-    layouts: [(wgpu::BindGroupLayout, wgpu::PipelineLayout); 7],
+    layouts: [(wgpu::BindGroupLayout, wgpu::PipelineLayout); 6],
     kernels: Mutex<BTreeMap<(String, &'static str), Arc<Kernel>>>,
 }
 
@@ -44,8 +45,6 @@ pub(crate) enum Shape {
     Words,
     /// Relaxation: rules, chunks, queue, classes and exits, distances.
     Relax,
-    /// Relaxation between two dispatches: rules, queue, size of the next dispatch.
-    Turn,
     /// Labelling: chunks, sums, bits, labels.
     Label,
 }
@@ -59,13 +58,11 @@ impl Shape {
             Self::WithHalo => &[(0, false), (1, false), (2, true), (3, false), (4, true)],
             Self::Words => &[(0, false), (4, true)],
             Self::Relax => &[(0, false), (1, false), (2, true), (3, false), (4, true)],
-            Self::Turn => &[(0, false), (2, true), (4, true)],
             Self::Label => &[(1, false), (2, true), (3, false), (4, true)],
         }
     }
 
-    const ALL: [Self; 7] =
-        [Self::Maps, Self::InPlace, Self::WithHalo, Self::Words, Self::Relax, Self::Turn, Self::Label];
+    const ALL: [Self; 6] = [Self::Maps, Self::InPlace, Self::WithHalo, Self::Words, Self::Relax, Self::Label];
 }
 
 /// One entry point of one shader, ready to run.
@@ -128,6 +125,11 @@ impl Device {
     pub(crate) fn binding_bytes_max(&self) -> u64 {
         let limits = self.device.limits();
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// Most bytes of one buffer.
+    pub(crate) fn buffer_bytes_max(&self) -> u64 {
+        self.device.limits().max_buffer_size
     }
 
     pub(crate) fn bind_group_layout(&self, shape: Shape) -> &wgpu::BindGroupLayout {
@@ -229,10 +231,7 @@ impl Device {
         let whole = assemble(shaders::PRELUDE.as_str(), shaders::SHARED, &format!("shaders/{stem}.wgsl"), source)
             .map_err(wrong)?;
         let doing = format!("the kernel {entry:?} of the shader {stem:?}");
-        let module = self.guarded(&doing, || {
-            let source = wgpu::ShaderSource::Wgsl(whole.text.as_str().into());
-            self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source })
-        });
+        let module = self.guarded(&doing, || module(&self.device, stem, source, &whole.text));
         let module = module.map_err(|error| match error {
             GpuError::Invalid { problem, .. } => wrong(placed(&whole, &problem)),
             other => other,

@@ -123,8 +123,8 @@ pub struct QueueHead {
     pub waiting: [u32; 8],
     /// The colour whose turn it is.
     pub colour: u32,
-    /// How many of its tiles are settled now.
-    pub taken: u32,
+    /// How many workgroups are done with it.
+    pub finished: u32,
     /// Tiles settled so far.
     pub visits: u32,
 }

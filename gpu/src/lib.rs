@@ -11,7 +11,6 @@
 //! # Ok(())
 //! # }
 //! ```
-#![forbid(unsafe_code)]
 
 mod assemble;
 mod choice;
@@ -21,6 +20,7 @@ mod error;
 mod label;
 pub mod layout;
 mod measure;
+mod module;
 mod on_cpu;
 mod passes;
 mod pool;

@@ -10,8 +10,8 @@ use crate::scene::{CHUNK_BYTES, MAPS_BYTES, Places, Scene};
 use std::time::Duration;
 use terrane_world::space::ChunkPos;
 
-/// Bytes of the copy that the speed of the memory is taken from.
-const COPY_BYTES: u64 = 64 << 20;
+/// Bytes of the copy that the speed of the memory is taken from: many times what a cache holds.
+const COPY_BYTES: u64 = 1 << 30;
 
 /// What a measurement has found.
 #[derive(Debug, Clone, PartialEq)]

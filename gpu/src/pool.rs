@@ -12,8 +12,6 @@ pub(crate) enum Use {
     Storage,
     /// The CPU reads it.
     Readback,
-    /// A kernel writes the size of a dispatch into it.
-    Size,
 }
 
 impl Use {
@@ -21,7 +19,6 @@ impl Use {
         match self {
             Self::Storage => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
             Self::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            Self::Size => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::INDIRECT,
         }
     }
 }
@@ -68,6 +65,11 @@ pub(crate) fn class(bytes: u64) -> u64 {
     bytes.next_multiple_of(quarter).max(1024)
 }
 
+/// The same where a buffer may have at most so many bytes.
+fn class_within(bytes: u64, most: u64) -> u64 {
+    class(bytes).min(most).max(bytes)
+}
+
 impl Pool {
     /// At most so many bytes in all, those in use included.
     pub(crate) fn new(device: Arc<Device>, bytes_max: u64) -> Arc<Self> {
@@ -86,7 +88,7 @@ impl Pool {
 
     /// A buffer of at least so many bytes, with anything in it. `doing` is for the error.
     pub(crate) fn take(self: &Arc<Self>, usage: Use, bytes: u64, doing: &str) -> Result<Pooled, GpuError> {
-        let key = (usage, class(bytes));
+        let key = (usage, class_within(bytes, self.device.buffer_bytes_max()));
         let mut state = locked(&self.state);
         // Only one of the same size: a larger one would make the batch take more than it was reckoned to.
         if let Some(buffer) = state.free.get_mut(&key).and_then(Vec::pop) {
@@ -123,7 +125,7 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
-    use super::class;
+    use super::{class, class_within};
 
     #[test]
     fn a_size_class_wastes_at_most_a_fifth() {
@@ -135,5 +137,13 @@ mod tests {
             );
         }
         assert_eq!(class(1), 1024);
+    }
+
+    #[test]
+    fn a_size_class_is_never_more_than_a_buffer_may_have() {
+        let most = 2_147_418_112;
+        assert_eq!(class_within(most - 4, most), most);
+        assert_eq!(class_within(most / 2 + 4, most), class(most / 2 + 4));
+        assert_eq!(class_within(most + 4, most), most + 4, "which the device then refuses");
     }
 }

@@ -43,7 +43,7 @@ fn rows_of_relaxation_and_labelling_have_the_same_layout_in_rust_and_wgsl() {
     let mut rules = members!(RulesHead: limit, wide, exits, colours, own, slots);
     rules.push(("classes".to_owned(), size_of::<RulesHead>() as u32));
     assert_eq!(layout(&relax, "Rules").1, rules);
-    let mut queue = members!(QueueHead: waiting, colour, taken, visits);
+    let mut queue = members!(QueueHead: waiting, colour, finished, visits);
     queue.push(("words".to_owned(), size_of::<QueueHead>() as u32));
     assert_eq!(layout(&relax, "Queue").1, queue);
     let chunk = members!(LabelRow: beside, base, stride_y, stride_z);

@@ -2,7 +2,7 @@
 //!
 //! Tiles of 16³ voxels are settled in the memory of a workgroup (shaders/relax.wgsl). Those that touch have different colours,
 //! 2 where values go over faces alone and 8 where they go over edges and corners too; a round gives every colour its turn, one
-//! dispatch each, whose size the device wrote itself. After some rounds the CPU looks whether tiles wait. After Jeong and
+//! dispatch each, whose workgroups share out what waits. After some rounds the CPU looks whether tiles wait. After Jeong and
 //! Whitaker, *A fast iterative method for eikonal equations* (2008): lists of active blocks, local updates, no heap.
 //!
 //! What is too large for one binding lies in pages: runs of chunks in order of position, so slabs of a box, each with copies of
@@ -15,8 +15,9 @@
 //! asked. A chunk of one class moves none for its classes, and one that can't have a value is left out. Rows of 16 voxels are 32
 //! bytes of 16-bit distances, a sector; of classes they are half of one, which the tile beside uses. The 512 voxels around a
 //! tile along x are a sector each, so their 16 KiB come from memory once more wherever the cache has lost them. Terrain and a
-//! real forest take 1.2 visits a tile for support, so 1024³ voxels move at least 10 GB, 2 to 3 ms of an H200's memory; that is a
-//! bound from counted visits, not a time that was measured. [`Relaxer::measure`] tells both.
+//! real forest take 1.2 visits a tile for support. That is a bound from counted visits and far from what is reached: a tile is
+//! settled in steps that follow from each other, and a wave has few tiles at a time. [`Relaxer::measure`] tells both;
+//! docs/benchmarks.md has what was measured.
 
 mod page;
 mod parts;
@@ -25,7 +26,7 @@ use crate::device::{Device, Kernel, Shape};
 use crate::error::GpuError;
 use crate::passes::Dispatches;
 use crate::pool::{Pool, class};
-use crate::prelude::{TILE_VOXELS, TILES};
+use crate::prelude::{CLASSES_MAX, TILE_VOXELS, TILES};
 use crate::readback::Readback;
 use crate::shaders::source;
 use page::Page;
@@ -39,8 +40,8 @@ use terrane_world::relax::{Rules, Values};
 use terrane_world::space::ChunkPos;
 
 const STEM: &str = "relax";
-/// Bytes of a workgroup's own memory: the tile's distances and classes, and a few words.
-const WORKGROUP_BYTES: u32 = 5 * TILE_VOXELS as u32 + 64;
+/// Bytes of a workgroup's own memory: the tile's distances and classes, five words of every class, and a few more.
+const WORKGROUP_BYTES: u32 = 5 * TILE_VOXELS as u32 + 5 * 4 * CLASSES_MAX as u32 + 64;
 /// Most bytes that come down at once.
 const DOWNLOAD_BYTES: u64 = 64 << 20;
 
@@ -89,7 +90,6 @@ pub struct Relaxer {
     options: RelaxOptions,
     begin: Arc<Kernel>,
     arrive: Arc<Kernel>,
-    turn: Arc<Kernel>,
     relax: Arc<Kernel>,
     dispatches: Dispatches,
 }
@@ -103,7 +103,7 @@ impl Relaxer {
     /// A relaxer. The shader is compiled here, unless the device has it already.
     ///
     /// # Errors
-    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 21 KiB of memory.
+    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 26 KiB of memory.
     pub fn with(device: Arc<Device>, options: RelaxOptions) -> Result<Self, GpuError> {
         device.check_workgroup_bytes(WORKGROUP_BYTES)?;
         let text = source(STEM, &[]).unwrap_or_default();
@@ -111,7 +111,6 @@ impl Relaxer {
         Ok(Self {
             begin: kernel("begin", Shape::Relax)?,
             arrive: kernel("arrive", Shape::Relax)?,
-            turn: kernel("turn", Shape::Turn)?,
             relax: kernel("relax", Shape::Relax)?,
             pool: Pool::new(device.clone(), options.memory_bytes),
             dispatches: Dispatches::default(),

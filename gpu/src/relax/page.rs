@@ -18,17 +18,20 @@ const ROUNDS_FIRST: u32 = 4;
 /// Most rounds of one submission: a round without tiles costs some microseconds, looking whether there are any costs more.
 const ROUNDS_MOST: u32 = 64;
 
+/// Most workgroups of a dispatch: as many as a large device runs at once.
+const GROUPS: u32 = 1_024;
+/// The same for a device in software, where those without a tile cost something.
+const GROUPS_SOFTWARE: u32 = 4;
+
 /// A page's buffers.
 pub(crate) struct Page {
     pub(crate) part: Part,
     pub(crate) distances: Pooled,
     queue: Pooled,
-    size: Pooled,
     /// Rules, table of chunks, classes: bound, and not the pool's until the page is done.
     _fixed: [Pooled; 3],
     colours: u32,
     tiles: wgpu::BindGroup,
-    turn: wgpu::BindGroup,
     /// Tiles settled so far.
     pub(crate) visits: u32,
 }
@@ -112,9 +115,8 @@ impl Page {
         upload.put(&rules, size_of::<RulesHead>() as u64, &classes)?;
         upload_chunks(&mut upload, scene, &part, &chunks, &cells)?;
         let distances = take(Use::Storage, distance_bytes, "the distances")?;
-        let (queue, size) =
-            (take(Use::Storage, queue_bytes, "the lists of tiles")?, take(Use::Size, 12, "the size of a dispatch")?);
-        let (tiles, turn) = device.guarded("the buffers of a page", || {
+        let queue = take(Use::Storage, queue_bytes, "the lists of tiles")?;
+        let tiles = device.guarded("the buffers of a page", || {
             let whole = [
                 (0, &*rules, rules_bytes),
                 (1, &*chunks, row_bytes),
@@ -122,20 +124,9 @@ impl Page {
                 (3, &*cells, cell_bytes),
                 (4, &*distances, distance_bytes),
             ];
-            let between = [(0, &*rules, rules_bytes), (2, &*queue, queue_bytes), (4, &*size, 12)];
-            (device.bind(relaxer.begin.shape, &whole), device.bind(relaxer.turn.shape, &between))
+            device.bind(relaxer.begin.shape, &whole)
         })?;
-        Ok(Self {
-            part,
-            distances,
-            queue,
-            size,
-            _fixed: [rules, chunks, cells],
-            colours: head.colours,
-            tiles,
-            turn,
-            visits: 0,
-        })
+        Ok(Self { part, distances, queue, _fixed: [rules, chunks, cells], colours: head.colours, tiles, visits: 0 })
     }
 }
 
@@ -207,18 +198,22 @@ impl Relaxer {
         }
     }
 
+    /// Workgroups of a dispatch over the tiles of one colour, which share them out.
+    fn groups(&self, page: &Page) -> u32 {
+        let most = if self.device.listed().is_software() { GROUPS_SOFTWARE } else { GROUPS };
+        ((page.part.own * TILES) as u32 / page.colours).clamp(1, most)
+    }
+
     /// So many rounds in one submission: in each, every colour has its turn.
     fn rounds(&self, page: &Page, rounds: u32) -> Result<QueueHead, GpuError> {
         let commands = self.device.guarded("rounds of relaxation", || {
             let mut commands = self.commands();
             let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            pass.set_pipeline(&self.relax.pipeline);
+            pass.set_bind_group(0, &page.tiles, &[]);
+            let groups = self.groups(page);
             for _ in 0..rounds * page.colours {
-                pass.set_pipeline(&self.turn.pipeline);
-                pass.set_bind_group(0, &page.turn, &[]);
-                pass.dispatch_workgroups(1, 1, 1);
-                pass.set_pipeline(&self.relax.pipeline);
-                pass.set_bind_group(0, &page.tiles, &[]);
-                pass.dispatch_workgroups_indirect(&page.size, 0);
+                pass.dispatch_workgroups(groups, 1, 1);
                 self.dispatches.count(STEM);
             }
             drop(pass);
