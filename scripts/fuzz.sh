@@ -6,7 +6,7 @@ set -euo pipefail
 # shellcheck source=scripts/lib.sh
 source "$(dirname "$0")/lib.sh"
 
-TARGETS=(frames region_open journal_replay anvil_import column_state)
+TARGETS=(frames region_open journal_replay anvil_import column_state codec)
 # A file from outside may be large; what reading it takes must not be.
 LIMITS=(-rss_limit_mb=1024 -timeout=20)
 
@@ -17,6 +17,7 @@ length_of() {
     journal_replay) echo 16384 ;;
     anvil_import) echo 65536 ;;
     column_state) echo 8192 ;;
+    codec) echo 40000 ;;
     *) fail "there is no fuzz target $1: there are ${TARGETS[*]}" ;;
   esac
 }
@@ -29,13 +30,14 @@ runs_of() {
     journal_replay) echo 1000 ;;
     anvil_import) echo 3000 ;;
     column_state) echo 100000 ;;
+    codec) echo 60000 ;;
   esac
 }
 
 # What the crates' own tests write is what mutation starts from.
 write_seeds() {
   local folder=$1
-  mkdir -p "$folder"/{frames,region_open,journal_replay,anvil_import,column_state}
+  mkdir -p "$folder"/{frames,region_open,journal_replay,anvil_import,column_state,codec}
   cp sdk/vectors/*.bin "$folder/frames/"
   TERRANE_FUZZ_SEEDS=$folder cargo test --quiet --profile checked --test fuzz_seeds \
     --package terrane-store --package terrane-formats --package terrane-world

@@ -3,7 +3,7 @@
 #   rust   a compiler that is new enough, a C compiler to link with
 #   gpu    the Vulkan loader, and a Vulkan device in software for the tests of the shaders
 #   page   Node, and the packages of web/
-#   test   Chromium, and a Python with nbtlib, numpy, scipy, cc3d and dijkstra3d in target/python (independent readers)
+#   test   Chromium, and a Python with nbtlib, numpy, scipy, cc3d, dijkstra3d and crackle in target/python (independent readers)
 #   bench  the Luanti server, which generation is measured against, and the same Python, with peers
 #   fuzz   cargo-fuzz, if there is a nightly toolchain
 # With everything in place it takes no network and under a second.
@@ -117,8 +117,8 @@ setup_browser() {
 # The Python that reads and labels with somebody else's code. TERRANE_PYTHON names another one.
 setup_python() {
   if [ -n "${TERRANE_PYTHON:-}" ]; then
-    "$TERRANE_PYTHON" -c 'import nbtlib, numpy, scipy.ndimage, cc3d, dijkstra3d, dijkstra3d_rs' \
-      || fail "TERRANE_PYTHON=$TERRANE_PYTHON lacks nbtlib, numpy, scipy, connected-components-3d, dijkstra3d or dijkstra3d-rs." \
+    "$TERRANE_PYTHON" -c 'import nbtlib, numpy, scipy.ndimage, cc3d, dijkstra3d, dijkstra3d_rs, crackle' \
+      || fail "TERRANE_PYTHON=$TERRANE_PYTHON lacks nbtlib, numpy, scipy, connected-components-3d, dijkstra3d, dijkstra3d-rs or crackle-codec." \
         "Install them there, or unset TERRANE_PYTHON to have them put into target/python."
     return
   fi
@@ -129,7 +129,7 @@ setup_python() {
   fi
   python3 -c 'import venv, ensurepip' 2>/dev/null \
     || install_packages "reads our files independently in the tests" python3 python3-venv
-  say "installing nbtlib, numpy, scipy, cc3d and dijkstra3d into target/python (the tests' independent readers, and peers)"
+  say "installing nbtlib, numpy, scipy, cc3d, dijkstra3d and crackle into target/python (the tests' independent readers, and peers)"
   rm -rf target/python
   mkdir -p target
   if ! python3 -m venv target/python \

@@ -29,8 +29,9 @@ const fn row(name: &'static str, measured: &'static str, ours: &'static str, pee
 }
 
 use crate::{
-    cc3d::NAME as CC3D, dijkstra::CPP as DIJKSTRA, dijkstra::RUST as DIJKSTRA_RS, lmdb::NAME as LMDB,
-    luanti::NAME as LUANTI, mapped::NAME as MAPPED, ours::NAME as OURS, ours::ONE_BY_ONE, sqlite::NAME as SQLITE,
+    cc3d::NAME as CC3D, crackle::NAME as CRACKLE, dijkstra::CPP as DIJKSTRA, dijkstra::RUST as DIJKSTRA_RS,
+    lmdb::NAME as LMDB, luanti::NAME as LUANTI, mapped::NAME as MAPPED, ours::NAME as OURS, ours::ONE_BY_ONE,
+    sqlite::NAME as SQLITE,
 };
 
 /// The name under which a world of 2,000 chunks competes with one of 20,000.
@@ -91,12 +92,30 @@ pub const ROWS: &[Row] = &[
     // Twenty times the 45 ways a second that Luanti finds: 200 in 222 ms.
     row("200 ways over 200 voxels of terrain nobody has looked at", "paths/ways", OURS, Peer::Limit(222.0), Some(1.0)),
     row("  of terrain that is known", "paths/ways known", OURS, Peer::Limit(222.0), None),
+    row("surface chunks packed, fast", "codec/pack", OURS, Peer::One(ZSTD_1), None),
+    row("  small", "codec/pack", SMALL, Peer::One(ZSTD_1), None),
+    row("  fast, against lz4", "codec/pack", OURS, Peer::One(LZ4), None),
+    row("  fast, against crackle", "codec/pack", OURS, Peer::One(CRACKLE), None),
+    row("surface chunks unpacked, fast", "codec/unpack", OURS, Peer::One(ZSTD_1), None),
+    row("  small", "codec/unpack", SMALL, Peer::One(ZSTD_1), None),
+    row("  fast, against lz4", "codec/unpack", OURS, Peer::One(LZ4), None),
+    row("1,000 edits packed, small", "codec/edits", SMALL, Peer::One(ZSTD_3), None),
     row("100,000 agents one tick on, 2 threads", "agents/advance", OURS, Peer::Limit(5.0), Some(1.0)),
     row("  1 thread", "agents/advance", ONE_THREAD, Peer::Limit(5.0), None),
 ];
 
 /// Ours on one thread, where the row is about two.
 pub const ONE_THREAD: &str = "terrane, 1 thread";
+/// Ours with zstd behind it.
+pub const SMALL: &str = "terrane, small";
+/// Peers in packing.
+pub const ZSTD_1: &str = "zstd 1";
+/// The same at its usual level.
+pub const ZSTD_3: &str = "zstd 3";
+/// The same on chunks as a region holds them.
+pub const ZSTD_PACKED: &str = "zstd 3 of 4-bit numbers";
+/// The fast one.
+pub const LZ4: &str = "lz4_flex";
 /// The peer in noise.
 pub const QUICK_NOISE: &str = "quick-noise";
 /// Our noise without AVX-512.

@@ -7,6 +7,7 @@
 
 pub mod cc3d;
 pub mod content;
+pub mod crackle;
 pub mod dijkstra;
 pub mod files;
 pub mod goals;

@@ -15,12 +15,13 @@ const TABLE: (&str, &str) = ("<!-- imports -->", "<!-- /imports -->");
 /// Backticked words that end like this are paths.
 const EXTENSIONS: &[&str] =
     &[".rs", ".md", ".toml", ".ts", ".sh", ".png", ".yml", ".py", ".lock", ".json", ".css", ".wgsl"];
-/// Files with unsafe code: the store's map and its signal handler; vector instructions of generation; shaders without a
-/// bound on their loops.
+/// Files with unsafe code: the store's map and its signal handler; vector instructions of generation and of
+/// packing; shaders without a bound on their loops.
 const UNSAFE_FILES: &[&str] = &[
     "core/store/src/door.rs",
     "core/store/src/os.rs",
     "core/store/src/sigbus.rs",
+    "core/world/src/delta/lanes.rs",
     "core/world/src/generate/lanes.rs",
     "core/world/src/generate/simd.rs",
     "gpu/src/module.rs",

@@ -193,6 +193,16 @@ impl Chunk {
         Self { voxels: pack_entries(entries, palette), sparse: BTreeMap::new() }
     }
 
+    /// From indexes that are known to be in the table.
+    pub(crate) const fn from_checked_u4(table: Vec<BlockId>, indexes: Box<[u8; U4_BYTES]>) -> Self {
+        Self { voxels: Voxels::U4 { table, indexes }, sparse: BTreeMap::new() }
+    }
+
+    /// The same, in form u8.
+    pub(crate) const fn from_checked_u8(table: Vec<BlockId>, indexes: Box<[u8; U8_BYTES]>) -> Self {
+        Self { voxels: Voxels::U8 { table, indexes }, sparse: BTreeMap::new() }
+    }
+
     /// From the parts of a file's slot or a frame. Every index is checked against the table.
     pub fn from_parts(form: Form, table: &[BlockId], data: &[u8]) -> Result<Self, ChunkError> {
         let (least, most) = form.table_range();

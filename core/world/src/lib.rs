@@ -6,6 +6,7 @@
 
 pub mod block;
 pub mod chunk;
+pub mod delta;
 pub mod digest;
 pub mod entity;
 pub mod generate;
