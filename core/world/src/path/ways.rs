@@ -5,10 +5,10 @@
 
 use super::mode::{DROP_MAX, Footing, HEIGHT_MAX, Mode, WIDTH_MAX};
 use crate::block::BlockId;
-use crate::chunk::{Chunk, zeroed};
+use crate::chunk::{Chunk, Form, zeroed};
 use crate::label::bits::{Bits, ROWS};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
-use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
+use crate::relax::{ABOVE, ALL, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
 use crate::space::LocalIndex;
 use std::sync::Arc;
 
@@ -115,6 +115,52 @@ fn open_class(mode: &Mode, cost: u8) -> Class {
     class
 }
 
+/// By exit, what is added to a local index when it stays in the chunk.
+pub(super) const DELTAS: [isize; 26] = {
+    let mut deltas = [0; 26];
+    let mut exit = 0;
+    while exit < 26 {
+        let [x, y, z] = EXITS[exit];
+        deltas[exit] = (x + z * CHUNK_EDGE as i32 + y * (CHUNK_EDGE * CHUNK_EDGE) as i32) as isize;
+        exit += 1;
+    }
+    deltas
+};
+
+/// By axis, the exits that lead to lower and to higher voxels.
+const LEADING: [[u32; 2]; 3] = {
+    let mut leading = [[0; 2]; 3];
+    let mut exit = 0;
+    while exit < 26 {
+        let mut axis = 0;
+        while axis < 3 {
+            if EXITS[exit][axis] != 0 {
+                leading[axis][(EXITS[exit][axis] > 0) as usize] |= 1 << exit;
+            }
+            axis += 1;
+        }
+        exit += 1;
+    }
+    leading
+};
+
+/// The exits from a voxel of a chunk that stay inside the cube with this edge, a power of two, that it lies in.
+pub(super) const fn staying(local: usize, edge: usize) -> u32 {
+    let at = [local, local >> 10, local >> 5];
+    let (mut leaving, mut axis) = (0, 0);
+    while axis < 3 {
+        let place = at[axis] & (edge - 1);
+        if place == 0 {
+            leaving |= LEADING[axis][0];
+        }
+        if place == edge - 1 {
+            leaving |= LEADING[axis][1];
+        }
+        axis += 1;
+    }
+    ALL & !leaving
+}
+
 /// What one mode may do in one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ways {
@@ -152,6 +198,11 @@ impl Ways {
         Self::new(Classes::of(chunk, class), None, costs)
     }
 
+    /// The moves of a mode that are legal from a voxel, as a mask, whatever is beside it where all are.
+    pub(super) fn open(&self, mode: &Mode, local: usize) -> u32 {
+        mode.exits() & self.exits.as_ref().map_or(u32::MAX, |exits| exits[local])
+    }
+
     /// Whether nobody can be anywhere in it.
     pub fn is_closed(&self) -> bool {
         self.classes == Classes::One(CLOSED)
@@ -177,10 +228,15 @@ pub struct Footholds {
 impl Footholds {
     /// Of one chunk.
     pub fn new(chunk: Arc<Chunk>, footings: &[Footing]) -> Self {
-        let bits = |is: fn(&Footing) -> bool| Bits::of(&chunk, &footings.iter().map(is).collect::<Vec<_>>());
-        let open = bits(|footing| footing.through > 0);
-        let [floor, floats, holds] =
-            [bits(|footing| footing.on > 0), bits(|footing| footing.floats), bits(|footing| footing.holds)];
+        let cheapest = cheapest(footings);
+        let mut known = Vec::new();
+        let mut bits = |is: &dyn Fn(&Footing) -> bool| told(&chunk, &mut known, footings.iter().map(is).collect());
+        let open = bits(&|footing| footing.through > 0);
+        let head = bits(&|footing| footing.through > 0 && footing.breathes);
+        let floor = bits(&|footing| footing.on > 0);
+        let floats = bits(&|footing| footing.floats);
+        let holds = bits(&|footing| footing.holds);
+        let dear = bits(&|footing| footing.through > cheapest);
         let has_ground = |half: usize| {
             let rows = (0..CHUNK_EDGE / 2).flat_map(|y| (0..CHUNK_EDGE).map(move |z| (y + half * CHUNK_EDGE / 2, z)));
             rows.into_iter().any(|(y, z)| floor.row(y, z) | floats.row(y, z) | holds.row(y, z) != 0)
@@ -188,18 +244,35 @@ impl Footholds {
         Self {
             is_shut: open.is_empty(),
             ground: [has_ground(0), has_ground(1)],
-            head: bits(|footing| footing.through > 0 && footing.breathes),
             open,
+            head,
             floor,
             floats,
             holds,
-            dear: {
-                let cheapest = cheapest(footings);
-                Bits::of(&chunk, &footings.iter().map(|footing| footing.through > cheapest).collect::<Vec<_>>())
-            },
+            dear,
             chunk,
         }
     }
+}
+
+/// The voxels whose block counts. Of what is asked about a chunk most has the same answer: it is known by what its blocks say.
+fn told(chunk: &Chunk, known: &mut Vec<(Vec<bool>, Bits)>, counts: Vec<bool>) -> Bits {
+    if chunk.form() == Form::U16 {
+        return Bits::of(chunk, &counts);
+    }
+    let counts_here = |block: &BlockId| counts.get(usize::from(block.0)).copied().unwrap_or(false);
+    let here: Vec<bool> = chunk.table().iter().map(counts_here).collect();
+    for (there, bits) in known.iter() {
+        if *there == here {
+            return bits.clone();
+        }
+        if there.iter().zip(&here).all(|(there, here)| there != here) {
+            return Bits(Box::new(bits.0.map(|row| !row)));
+        }
+    }
+    let bits = Bits::of(chunk, &counts);
+    known.push((here, bits.clone()));
+    bits
 }
 
 /// The least that being in an open block costs.
@@ -508,9 +581,9 @@ struct Cost<'a> {
 
 impl Cost<'_> {
     fn footing(&self, x: i32, y: i32, z: i32) -> Footing {
-        let [dx, dy, dz] = [x, y, z].map(|part| ((part >> 5) + 1) as usize);
-        let [x, y, z] = [x, y, z].map(|part| (part & 31) as usize);
-        let block = self.around[9 * dy + 3 * dz + dx].map(|there| there.chunk.get(LocalIndex::from_xyz(x, y, z)));
+        let chunk = 13 + 9 * (y >> 5) + 3 * (z >> 5) + (x >> 5);
+        let local = LocalIndex::from_xyz(x as usize, y as usize, z as usize);
+        let block = self.around[chunk as usize].map(|there| there.chunk.get(local));
         block.and_then(|block| self.footings.get(usize::from(block.0))).copied().unwrap_or_default()
     }
 
@@ -539,7 +612,8 @@ impl Cost<'_> {
 }
 const _: () = assert!(CHUNK_EDGE == 32, "a voxel's chunk is told by the bits above the fifth");
 
-fn bits(mask: u32) -> impl Iterator<Item = u32> {
+/// The numbers of the bits that are set, the lowest first.
+pub(super) fn bits(mask: u32) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(mask), |rest| Some(rest & rest.wrapping_sub(1)))
         .take_while(|rest| *rest != 0)
         .map(u32::trailing_zeros)
