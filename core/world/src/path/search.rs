@@ -337,6 +337,11 @@ impl Searcher {
                     }
                 }
             };
+            // Most of what is beside a voxel has been seen, and nothing leads there that is nearly free.
+            let seen = self.sheets[(to >> 15) as usize].costs[(to & 0x7fff) as usize];
+            if seen != UNSEEN && u64::from(seen) <= u64::from(cost) + job.least {
+                continue;
+            }
             let there = &self.rooms[(to >> 15) as usize];
             let class = there.ways.classes.get(local_index(to));
             if class == CLOSED || !there.is_inside(local_index(to)) {
@@ -346,7 +351,6 @@ impl Searcher {
                 self.overflowed = true;
                 continue;
             };
-            let seen = self.sheets[(to >> 15) as usize].costs[(to & 0x7fff) as usize];
             if total < seen && !there.is_dead_end(job, to, exit) {
                 self.see(to, total, exit as u8);
                 let estimate = if job.mode.diagonal {
@@ -506,7 +510,7 @@ const BLOCK: usize = 4;
 const fn look(stations: usize) -> (usize, i64) {
     match stations {
         0..=40 => (4, 3),
-        41..=80 => (2, 2),
+        41..=80 => (1, 2),
         _ => (1, 1),
     }
 }

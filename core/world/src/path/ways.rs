@@ -10,6 +10,7 @@ use crate::label::bits::{Bits, ROWS};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::relax::{ABOVE, ALL, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
 use crate::space::LocalIndex;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The first path cost that counts as none.
@@ -288,12 +289,36 @@ const _: () =
     assert!(HEIGHT_MAX as usize + 2 <= PAD && WIDTH_MAX as usize + 2 <= PAD, "a body beside the chunk is seen");
 
 /// Rows along x of a chunk and of what lies around it: bit `x + PAD` of row `(y + PAD, z + PAD)`.
-#[derive(Clone)]
-struct Window(Box<[u64; SPAN * SPAN]>);
+struct Window(Box<Rows>);
+type Rows = [u64; SPAN * SPAN];
+
+/// Windows of one chunk, which its thread keeps for the next: to get the memory anew would take longer than to fill it.
+const SPARE_MAX: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Window>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Window {
     fn empty() -> Self {
-        Self(vec![0; SPAN * SPAN].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is right")))
+        let mut window = Self::any();
+        window.0.fill(0);
+        window
+    }
+
+    /// With anything in it.
+    fn any() -> Self {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Self(zeroed()))
+    }
+
+    fn copy(&self) -> Self {
+        let mut window = Self::any();
+        *window.0 = *self.0;
+        window
+    }
+
+    fn spare(self) {
+        SPARE.with_borrow_mut(|spare| if spare.len() < SPARE_MAX { spare.push(self) });
     }
 
     /// From a chunk and the 26 around it, the step along x fastest, then z, then y.
@@ -302,7 +327,7 @@ impl Window {
         // Of the chunks before and behind only the half that is near is seen: its first row, and where that goes.
         const PARTS: [(usize, usize, usize); 3] =
             [(CHUNK_EDGE - PAD, 0, PAD), (0, PAD, CHUNK_EDGE), (0, PAD + CHUNK_EDGE, PAD)];
-        let mut window = Self::empty();
+        let mut window = Self::any();
         for (dy, (y_from, y_to, layers)) in PARTS.into_iter().enumerate() {
             for (dz, (z_from, z_to, count)) in PARTS.into_iter().enumerate() {
                 let part = |dx: usize| around[9 * dy + 3 * dz + dx].map_or(NOTHING, |there| &*pick(there).0);
@@ -359,7 +384,7 @@ impl Window {
         if width == 1 {
             return self;
         }
-        let mut wide = self.clone();
+        let mut wide = self.copy();
         for y in Y.0..Y.1 {
             for z in Z.0..Z.1 {
                 let mut row = self.row(y, z);
@@ -371,6 +396,7 @@ impl Window {
                 *wide.row_mut(y, z) = row;
             }
         }
+        self.spare();
         wide
     }
 }
@@ -408,9 +434,10 @@ fn places(mode: &Mode, around: &[Option<&Footholds>; 27]) -> Places {
             fits.iter_mut().zip(open.layer(y)).for_each(|(fits, open)| *fits &= open);
         }
     }
+    [open, head].into_iter().for_each(Window::spare);
     if !mode.walks() {
-        let (stands, here, none) = (fits.clone(), fits.clone(), Window::empty());
-        return Places { fits, stands, step: none.clone(), lower: none.clone(), safe: none, here };
+        let (stands, here, none) = (fits.copy(), fits.copy(), Window::empty());
+        return Places { fits, stands, step: none.copy(), lower: none.copy(), safe: none, here };
     }
     let stands = standing(mode, around, &fits);
     above(mode, fits, stands)
@@ -428,14 +455,15 @@ fn standing(mode: &Mode, around: &[Option<&Footholds>; 27], fits: &Window) -> Wi
             *row = fits[n] & (floor[n] | floats[n] | holds[n]);
         }
     }
+    [floor, floats, holds].into_iter().for_each(Window::spare);
     stands
 }
 
 /// The places above those where it stands, level by level.
 fn above(mode: &Mode, fits: Window, stands: Window) -> Places {
-    let (mut step, mut lower, mut safe) = (Window::empty(), stands.clone(), Window::empty());
-    let mut here = stands.clone();
-    let mut level = stands.clone();
+    let (mut step, mut lower, mut safe) = (Window::empty(), stands.copy(), Window::empty());
+    let mut here = stands.copy();
+    let mut level = stands.copy();
     for height in 1..=mode.step_up.max(mode.drop) {
         let mut next = Window::empty();
         for y in Y.0 + 1..Y.1 - i32::from(HEIGHT_MAX) {
@@ -453,15 +481,22 @@ fn above(mode: &Mode, fits: Window, stands: Window) -> Places {
             add(&mut lower, height < mode.step_up);
             add(&mut safe, height <= mode.drop);
         }
-        level = next;
+        std::mem::replace(&mut level, next).spare();
     }
+    level.spare();
     if mode.step_up == 0 {
-        lower = Window::empty();
+        lower.0.fill(0);
     }
     Places { fits, stands, step, lower, safe, here }
 }
 
 impl Places {
+    /// Gives the memory back for the next chunk.
+    fn spare(self) {
+        let Self { fits, stands, step, lower, safe, here } = self;
+        [fits, stands, step, lower, safe, here].into_iter().for_each(Window::spare);
+    }
+
     /// Where a move through an exit is legal, of the row at `y` and `z`.
     fn legal(&self, mode: &Mode, exit: usize, y: i32, z: i32) -> u64 {
         let step = EXITS[exit];
@@ -502,10 +537,12 @@ pub fn ways(mode: &Mode, costs: &Costs, footings: &[Footing], around: &[Option<&
     }
     let places = places(mode, around);
     if rows(&places).next().is_none() {
+        places.spare();
         return Ways::closed();
     }
     let classes = classes(mode, costs, &places, &Cost { mode, footings, around, places: &places });
     let exits = (mode.walks() || mode.diagonal).then(|| legal_exits(mode, &places));
+    places.spare();
     Ways::new(Classes::Each(classes), exits, costs)
 }
 
@@ -543,6 +580,7 @@ fn classes(mode: &Mode, costs: &Costs, places: &Places, cost: &Cost<'_>) -> Box<
             classes[x as usize] = costs.class(cost.on(x as i32, y, z, cheapest));
         }
     }
+    dear.spare();
     classes
 }
 
