@@ -192,7 +192,8 @@ impl Navigation {
             if more == near {
                 break;
             }
-            let all = |(pos, near): (&ChunkPos, &u32)| bits(*near).filter_map(|at| one_around(*pos, at as usize)).collect();
+            let all =
+                |(pos, near): (&ChunkPos, &u32)| bits(*near).filter_map(|at| one_around(*pos, at as usize)).collect();
             let all: Vec<Vec<ChunkPos>> = missing.iter().zip(&more).map(all).collect();
             let all: PlaceSet<ChunkPos> = all.into_iter().flatten().collect();
             self.prepare_patches(blocks, &all.into_iter().collect::<Vec<_>>());

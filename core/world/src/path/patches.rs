@@ -11,7 +11,7 @@ use super::mode::{DROP_MAX, Mode};
 use super::search::estimate_over;
 use super::ways::{CLOSED, Costs, DELTAS, Ways, bits, staying};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
-use crate::relax::{BELOW, Classes, EXITS};
+use crate::relax::{ABOVE, BELOW, Classes, EXITS};
 use crate::space::LocalIndex;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -58,7 +58,9 @@ impl Patches {
                     Classes::One(class) => vec![band(costs.cost(*class)); CHUNK_VOXELS],
                     Classes::Each(classes) => {
                         let bands: [u8; 256] = std::array::from_fn(|class| band(costs.cost(class as u8)));
-                        classes.iter().map(|class| bands[usize::from(*class)]).collect()
+                        let mut of = vec![0; CHUNK_VOXELS];
+                        of.iter_mut().zip(&classes[..]).for_each(|(band, class)| *band = bands[usize::from(*class)]);
+                        of
                     }
                 };
                 let (of, count) = Parts::find(ways, mode, &bands);
@@ -85,8 +87,11 @@ impl Patches {
 /// Of each patch, among the voxels that cost least, the one nearest to the middle of its cell, going by x and z first.
 fn middles(of: &[u16], count: usize, classes: &Classes) -> Vec<LocalIndex> {
     let mut best = vec![(usize::MAX, LocalIndex::from_xyz(0, 0, 0)); count];
-    for local in open_voxels(of, NOBODY).filter(|local| is_patch(of[*local])) {
+    each_open(of, NOBODY, |local| {
         let (patch, local) = (of[local], LocalIndex::new(local as u16).expect("in a chunk"));
+        if !is_patch(patch) {
+            return;
+        }
         let aside = |at: usize| (at % CELL).abs_diff(CELL / 2);
         let (x, y, z) = (aside(local.x()), aside(local.y()), aside(local.z()));
         // Classes are in order of costs.
@@ -95,18 +100,16 @@ fn middles(of: &[u16], count: usize, classes: &Classes) -> Vec<LocalIndex> {
         if rank < best.0 {
             *best = (rank, local);
         }
-    }
+    });
     best.into_iter().map(|(_, middle)| middle).collect()
 }
 
-/// The voxels of a chunk that are not closed, row by row: most rows are closed as a whole.
-fn open_voxels<T: Copy + PartialEq>(of: &[T], closed: T) -> impl Iterator<Item = usize> {
-    let is_open = move |row: &(usize, &[T])| *row.1 != [closed; CHUNK_EDGE];
-    let voxels = move |(row, of): (usize, &[T])| {
-        let open = of.iter().enumerate().fold(0u32, |open, (x, of)| open | u32::from(*of != closed) << x);
-        bits(open).map(move |x| row * CHUNK_EDGE + x as usize)
-    };
-    of.chunks_exact(CHUNK_EDGE).enumerate().filter(is_open).flat_map(voxels)
+/// Looks at the voxels of a chunk that are not closed, row by row: most rows are closed as a whole.
+fn each_open<T: Copy + PartialEq>(of: &[T], closed: T, mut look: impl FnMut(usize)) {
+    for (row, of) in of.chunks_exact(CHUNK_EDGE).enumerate() {
+        let open = of.iter().zip(0..).fold(0u32, |open, (of, x)| open | u32::from(*of != closed) << x);
+        bits(open).for_each(|x| look(row * CHUNK_EDGE + x as usize));
+    }
 }
 
 /// Costs of one band differ by less than a factor of two; 0 is closed.
@@ -143,11 +146,11 @@ impl<'a> Parts<'a> {
         let (order, low, of) = (vec![0; CHUNK_VOXELS], vec![0; CHUNK_VOXELS], vec![NOBODY; CHUNK_VOXELS]);
         let (open, calls) = Default::default();
         let mut parts = Self { ways, mode, bands, order, low, of, open, found: 0, count: 0, calls };
-        for root in open_voxels(bands, 0) {
+        each_open(bands, 0, |root| {
             if parts.order[root] == 0 {
                 parts.search(root);
             }
-        }
+        });
         (parts.of, parts.count.into())
     }
 
@@ -296,7 +299,7 @@ fn leading(mode: &Mode, ways: &Ways, patches: &Patches, around: &Around<'_>) -> 
     // Told by number, so that they are quickly put in order: patch, chunk, patch there.
     let mut found: Vec<u64> = Vec::new();
     let mut latest = vec![u64::MAX; patches.middles.len()];
-    let mut look = |from: usize| {
+    let look = |from: usize| {
         let patch = of(from);
         if !is_patch(patch) {
             return;
@@ -327,7 +330,7 @@ fn leading(mode: &Mode, ways: &Ways, patches: &Patches, around: &Around<'_>) -> 
         Of::Nobody => {}
         // In whole cells, moves to other patches lead over the faces of cells.
         Of::Cells => (0..CHUNK_VOXELS).filter(|local| is_rim(*local)).for_each(look),
-        Of::Each(of) => open_voxels(of, NOBODY).for_each(&mut look),
+        Of::Each(of) => each_open(of, NOBODY, look),
     }
     found.sort_unstable();
     found.dedup();
@@ -379,6 +382,16 @@ impl Place {
     }
 }
 
+/// The exits to try in turn on the straight way from one place to another: sideways, first along the longer axis, then up and
+/// down, where that leads there or it can't go on sideways: up first, over a step.
+fn towards(from: Place, to: Place) -> [Option<usize>; 4] {
+    let [x, y, z] = std::array::from_fn(|axis| to.0[axis] - from.0[axis]);
+    let exit = |left: i32, first: usize| (left != 0).then_some(first + usize::from(left > 0));
+    let sideways = if x.abs() >= z.abs() { [exit(x, 4), exit(z, 2)] } else { [exit(z, 2), exit(x, 4)] };
+    let is_aside = x != 0 || z != 0;
+    [sideways[0], sideways[1], (is_aside || y > 0).then_some(ABOVE), (is_aside || y <= 0).then_some(BELOW)]
+}
+
 /// Room around two middles, along x, y and z, for their patches and a fall between them.
 const WINDOW: [i32; 3] = [4 * CELL as i32, 6 * CELL as i32, 4 * CELL as i32];
 const _: () = assert!(DROP_MAX as usize + 4 * CELL <= 6 * CELL, "the deepest fall has room");
@@ -406,15 +419,15 @@ impl Measure<'_> {
         };
         let (from, to) = (middle(HERE, patch), middle(usize::from(link.chunk), link.patch));
         let straight = if self.mode.diagonal { None } else { self.straight(from, to) };
-        let [here, there] = [from, to].map(|at| self.paid(at, 0));
+        let [here, there] = [from, to].map(|at| self.costs.step(self.mode, self.class(at), 0));
         let cheap = from.aside(to) * here.min(there);
         match straight {
             // Hardly anything is to be saved; or it leads into the rock or out of it, where a straight line does.
             Some(cost) if cost <= cheap + cheap / 4 || here.ilog2() != there.ilog2() => cost,
             _ => {
                 // No voxel of a patch costs less than its middle.
-                let classes = [from, to].map(|at| self.ways(at).map_or(CLOSED, |ways| ways.classes.get(at.local())));
-                let least = classes.map(|class| self.costs.cost(class)).into_iter().min().map_or(0, |least| least.min(self.least));
+                let [here, there] = [from, to].map(|at| self.costs.cost(self.class(at)));
+                let least = here.min(there).min(self.least);
                 let found = self.search(from, to, [(HERE, patch), (usize::from(link.chunk), link.patch)], least);
                 let found = found.expect("a link leads from part to part, and each part hangs together");
                 straight.map_or(found, |straight| straight.min(found))
@@ -426,16 +439,9 @@ impl Measure<'_> {
         self.around.get(at.chunk())?.map(|(ways, _)| ways)
     }
 
-    /// What a step to a place costs.
-    fn paid(&self, to: Place, exit: usize) -> u32 {
-        self.ways(to).map_or(0, |ways| self.costs.step(self.mode, ways.classes.get(to.local()), exit))
-    }
-
-    fn leads(&self, from: Place, exit: usize) -> Option<Place> {
-        let open = self.ways(from)?.open(self.mode, from.local().index());
-        let to = from.step(exit);
-        let is_open = open >> exit & 1 == 1 && self.ways(to)?.classes.get(to.local()) != CLOSED;
-        is_open.then_some(to)
+    /// The class of a place, closed if it is not there.
+    fn class(&self, at: Place) -> u8 {
+        self.ways(at).map_or(CLOSED, |ways| ways.classes.get(at.local()))
     }
 
     /// What it costs to go straight on, as the ground leads.
@@ -445,15 +451,13 @@ impl Measure<'_> {
             if at == to {
                 return Some(cost);
             }
-            let left: [i32; 3] = std::array::from_fn(|axis| to.0[axis] - at.0[axis]);
-            let towards = |axis: usize| [4, 0, 2][axis] + usize::from(left[axis] > 0);
-            let wanted = if left[0].abs() >= left[2].abs() { [0, 2] } else { [2, 0] };
-            let sideways = wanted.into_iter().filter(|axis| left[*axis] != 0).map(towards);
-            // Up and down where it can't go on sideways, up first: over a step.
-            let aside = left[0] != 0 || left[2] != 0;
-            let upright = [1, 0].into_iter().filter(|exit| aside || *exit == towards(1));
-            let (exit, next) = sideways.chain(upright).find_map(|exit| Some((exit, self.leads(at, exit)?)))?;
-            cost += self.paid(next, exit);
+            let open = self.ways(at)?.open(self.mode, at.local().index());
+            let (exit, next, class) = towards(at, to).into_iter().flatten().find_map(|exit| {
+                let next = at.step(exit);
+                let class = (open >> exit & 1 == 1).then(|| self.class(next))?;
+                (class != CLOSED).then_some((exit, next, class))
+            })?;
+            cost += self.costs.step(self.mode, class, exit);
             at = next;
         }
         None

@@ -179,7 +179,7 @@ impl Ways {
             Classes::One(class) => *class,
             // Classes are in order of costs, the closed one before them all.
             Classes::Each(classes) => {
-                classes.iter().map(|class| class.wrapping_sub(1)).min().unwrap_or(0).wrapping_add(1)
+                classes.iter().fold(u8::MAX, |least, class| least.min(class.wrapping_sub(1))).wrapping_add(1)
             }
         };
         Self { classes, exits, least: if least == CLOSED { u8::MAX } else { costs.cost(least) } }
@@ -318,7 +318,11 @@ impl Window {
     }
 
     fn spare(self) {
-        SPARE.with_borrow_mut(|spare| if spare.len() < SPARE_MAX { spare.push(self) });
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARE_MAX {
+                spare.push(self)
+            }
+        });
     }
 
     /// From a chunk and the 26 around it, the step along x fastest, then z, then y.
