@@ -148,8 +148,8 @@ fn some_deltas(count: usize, seed: u32) -> Vec<ChunkDelta> {
         let mut at = random(n, 3) as usize % 20_000;
         for k in 0..random(n, 4) as usize % 40 {
             let pick = random(64 * n + k, 5);
-            let length = (1 + pick as usize % if pick % 16 == 0 { 3_000 } else { 5 }).min(CHUNK_VOXELS - at);
-            let (old, new) = (BlockId(1 + pick as u16 % 3), BlockId(if pick % 7 == 0 { 700 } else { 0 }));
+            let length = (1 + pick as usize % if pick.is_multiple_of(16) { 3_000 } else { 5 }).min(CHUNK_VOXELS - at);
+            let (old, new) = (BlockId(1 + pick as u16 % 3), BlockId(if pick.is_multiple_of(7) { 700 } else { 0 }));
             if length == 0 {
                 break;
             }
@@ -170,13 +170,19 @@ fn some_deltas(count: usize, seed: u32) -> Vec<ChunkDelta> {
         ChunkDelta {
             pos,
             from,
-            to: if n % 11 == 0 { Version { epoch: 9, count: 0 } } else { Version { count: from.count + 1, ..from } },
+            to: if n.is_multiple_of(11) {
+                Version { epoch: 9, count: 0 }
+            } else {
+                Version { count: from.count + 1, ..from }
+            },
             cause: Cause {
                 kind: CauseKind::from_number(1 + (random(n, 10) % 6) as u8).unwrap(),
-                actor: ActorId(if n % 5 == 0 { u64::MAX - n as u64 } else { 3 }),
+                actor: ActorId(if n.is_multiple_of(5) { u64::MAX - n as u64 } else { 3 }),
                 root: u64::from(random(n, 11)),
             },
-            body: (n % 4 == 0).then(|| BodyId { tick: n as u64, origin: VoxelPos::new(-5, n as i32, 70_000).unwrap() }),
+            body: n
+                .is_multiple_of(4)
+                .then(|| BodyId { tick: n as u64, origin: VoxelPos::new(-5, n as i32, 70_000).unwrap() }),
             runs,
             sparse,
         }

@@ -69,7 +69,8 @@ fn packed_chunks_and_deltas_to_start_from() {
     ] {
         let mut voxels = new_blocks();
         for (n, voxel) in voxels.iter_mut().enumerate() {
-            *voxel = BlockId((n / 1024 + usize::from(n % 37 == 0)) as u16 % blocks * if n < 400 { 3 } else { 1 });
+            *voxel =
+                BlockId((n / 1024 + usize::from(n.is_multiple_of(37))) as u16 % blocks * if n < 400 { 3 } else { 1 });
         }
         // More than a table of 256 holds, where that is wanted.
         (0..usize::from(blocks)).for_each(|n| voxels[n] = BlockId(n as u16));

@@ -2,13 +2,11 @@
 
 use super::navigation::{Blocks, Navigation, one_around};
 use super::patches::{CELL, FALLING, HERE, Links, NOBODY, Patches};
-use super::search::{End, estimate, is_near};
+use super::search::{Buckets, End, estimate, is_near};
 use crate::limits::CHUNK_EDGE;
 use crate::physics::plan::{below, beside};
 use crate::relax::{BELOW, EXITS, opposite};
-use crate::space::{ChunkPos, LocalIndex, PlaceMap, PlaceSet, VoxelBox, VoxelPos};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelBox, VoxelPos};
 use std::sync::Arc;
 
 /// Patches that one search may look at before it gives up.
@@ -32,10 +30,21 @@ struct Room {
     links: Option<Arc<Links>>,
     /// The rooms around, as far as they were asked for.
     around: [u32; 27],
-    /// By patch, what it costs to get there and from which patch.
-    seen: Vec<(u64, u32)>,
+    /// By patch.
+    seen: Vec<Seen>,
     /// Whether something beside it is not loaded; none before anybody asked.
     is_at_border: Option<bool>,
+}
+
+/// What a search has found out about a patch.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// What it costs to get there.
+    cost: u64,
+    /// From which patch.
+    before: u32,
+    /// Whether what leads there counts a quarter more.
+    is_avoided: bool,
 }
 
 /// Not asked for yet.
@@ -43,16 +52,37 @@ const UNKNOWN: u32 = u32::MAX;
 /// Asked for, and not there.
 const ABSENT: u32 = u32::MAX - 1;
 
-/// What a coarse search knows: room by room, patch by patch. A patch is told by `room << 16 | number`.
-#[derive(Default)]
-struct Known {
+/// What the coarse searches for one question know: room by room, patch by patch. A patch is told by `room << 16 | number`.
+pub(super) struct Known<'a> {
     rooms: Vec<Room>,
     numbers: PlaceMap<ChunkPos, u32>,
     least: u8,
     within: Option<VoxelBox>,
+    queue: &'a mut Buckets<u64>,
 }
 
-impl Known {
+impl<'a> Known<'a> {
+    /// Nothing yet. Where a box is given, chunks have to meet it to be looked at.
+    pub(super) fn new(queue: &'a mut Buckets<u64>, within: Option<VoxelBox>) -> Self {
+        Self { rooms: Vec::new(), numbers: PlaceMap::default(), least: u8::MAX, within, queue }
+    }
+
+    /// From now on, what leads to one of the stations of a course counts a quarter more.
+    pub(super) fn avoid(&mut self, course: &Course) {
+        for (at, _) in &course.stations {
+            let Some(room) = self.numbers.get(&at.chunk()).copied() else { continue };
+            if let Some(node) = self.node(room, *at) {
+                self.seen_mut(node).is_avoided = true;
+            }
+        }
+    }
+
+    /// Begins anew, with what is known of chunks and of what is avoided.
+    fn reset(&mut self) {
+        let all = self.rooms.iter_mut().flat_map(|room| &mut room.seen);
+        all.for_each(|seen| seen.cost = UNSEEN);
+    }
+
     fn room(&mut self, navigation: &mut Navigation, blocks: &mut dyn Blocks, pos: ChunkPos) -> Option<u32> {
         if let Some(room) = self.numbers.get(&pos) {
             return Some(*room);
@@ -60,7 +90,7 @@ impl Known {
         let patches = navigation.patches(blocks, pos).filter(|_| is_near(self.within, pos))?;
         self.least = self.least.min(navigation.ways(blocks, pos)?.least);
         let room = self.rooms.len() as u32;
-        let seen = vec![(UNSEEN, UNKNOWN); patches.middles().len()];
+        let seen = vec![Seen { cost: UNSEEN, before: UNKNOWN, is_avoided: false }; patches.middles().len()];
         self.rooms.push(Room { pos, patches, links: None, around: [UNKNOWN; 27], seen, is_at_border: None });
         self.numbers.insert(pos, room);
         Some(room)
@@ -162,11 +192,11 @@ impl Known {
     }
 
     fn course(&self, end: End, ends: [VoxelPos; 2], last: u32, searched: u64) -> Course {
-        let total = self.seen(last).0;
+        let total = self.seen(last).cost;
         let mut stations = vec![(ends[1], total)];
         let mut node = last;
         while node != UNKNOWN {
-            let (cost, before) = self.seen(node);
+            let Seen { cost, before, .. } = self.seen(node);
             stations.push((self.middle(node), cost));
             node = before;
         }
@@ -179,7 +209,7 @@ impl Known {
     fn all_seen(&self) -> Vec<u32> {
         let rooms = (0..).zip(&self.rooms);
         let patches = rooms
-            .flat_map(|(room, known)| (0..).zip(&known.seen).map(move |(patch, seen)| (room << 16 | patch, seen.0)));
+            .flat_map(|(room, known)| (0..).zip(&known.seen).map(move |(patch, seen)| (room << 16 | patch, seen.cost)));
         patches.filter(|(_, cost)| *cost != UNSEEN).map(|(node, _)| node).collect()
     }
 
@@ -192,40 +222,42 @@ impl Known {
         rest: impl Fn(VoxelPos) -> u64,
     ) -> Option<(u64, u64, u32)> {
         let left = rest(self.middle(node));
-        self.leads_out(navigation, blocks, node).then(|| (self.seen(node).0 + left, left, node))
+        self.leads_out(navigation, blocks, node).then(|| (self.seen(node).cost + left, left, node))
     }
 
-    fn seen(&self, node: u32) -> (u64, u32) {
+    fn seen(&self, node: u32) -> Seen {
         self.rooms[(node >> 16) as usize].seen[(node & 0xffff) as usize]
+    }
+
+    fn seen_mut(&mut self, node: u32) -> &mut Seen {
+        &mut self.rooms[(node >> 16) as usize].seen[(node & 0xffff) as usize]
     }
 }
 
-/// Finds the way from one voxel to another, or to a border. Where it finds none, there is none. What leads to one of the
-/// stations that are to be avoided counts a quarter more.
-pub fn course(
+/// Finds the way from one voxel to another, or to a border. Where it finds none, there is none.
+pub(super) fn course(
+    known: &mut Known<'_>,
     navigation: &mut Navigation,
     blocks: &mut dyn Blocks,
-    within: Option<VoxelBox>,
     [from, to]: [VoxelPos; 2],
-    avoided: &PlaceSet<VoxelPos>,
 ) -> Course {
     let mut least_at = |at: VoxelPos| navigation.ways(blocks, at.chunk()).map_or(u8::MAX, |ways| ways.least);
-    let mut least = least_at(from).min(least_at(to));
+    known.least = known.least.min(least_at(from)).min(least_at(to));
     loop {
-        let mut known = Known { least, within, ..Known::default() };
+        let least = known.least;
+        known.reset();
         let course = match known.landing(navigation, blocks, from, to) {
-            Ok(landing) => search(&mut known, navigation, blocks, [from, landing, to], avoided),
+            Ok(landing) => search(known, navigation, blocks, [from, landing, to], least),
             Err(course) => course,
         };
         // Where something cheaper turned up than the search had counted on, its estimates were too high.
         if known.least >= least {
             return course;
         }
-        least = known.least;
     }
 }
 
-impl Known {
+impl Known<'_> {
     /// Where a body that begins in the air comes down; or the whole course, if that ends on the way.
     fn landing(
         &mut self,
@@ -250,13 +282,12 @@ impl Known {
 }
 
 fn search(
-    known: &mut Known,
+    known: &mut Known<'_>,
     navigation: &mut Navigation,
     blocks: &mut dyn Blocks,
     [from, landing, to]: [VoxelPos; 3],
-    avoided: &PlaceSet<VoxelPos>,
+    least: u8,
 ) -> Course {
-    let least = known.least;
     let diagonal = navigation.mode().diagonal;
     let first = known.room(navigation, blocks, landing.chunk()).expect("a way begins in a chunk that is there");
     let start = known.node(first, landing).expect("a way begins where somebody can be");
@@ -264,11 +295,13 @@ fn search(
     let goals = known.goals(navigation, blocks, to);
     let rest = |at: VoxelPos| estimate(least.into(), diagonal, at, to);
     let mut border: Option<(u64, u64, u32)> = None;
-    let mut queue = BinaryHeap::from([Reverse((rest(landing), start, 0u64))]);
-    known.rooms[first as usize].seen[(start & 0xffff) as usize] = (0, UNKNOWN);
+    known.queue.clear(rest(landing));
+    known.queue.push(rest(landing), start, 0);
+    let begin = known.seen_mut(start);
+    (begin.cost, begin.before) = (0, UNKNOWN);
     let mut searched = 0;
-    while let Some(Reverse((so_far, at, cost))) = queue.pop() {
-        if cost > known.seen(at).0 {
+    while let Some((so_far, at, cost)) = known.queue.pop() {
+        if cost > known.seen(at).cost {
             continue;
         }
         if goals.contains(&at) {
@@ -294,14 +327,11 @@ fn search(
                 continue;
             }
             let next = room << 16 | u32::from(link.patch);
-            let mut total = cost + u64::from(link.cost);
-            if !avoided.is_empty() && avoided.contains(&known.middle(next)) {
-                total += u64::from(link.cost / 4);
-            }
             let seen = &mut known.rooms[room as usize].seen[usize::from(link.patch)];
-            if total < seen.0 {
-                *seen = (total, at);
-                queue.push(Reverse((total + rest(known.middle(next)), next, total)));
+            let total = cost + u64::from(link.cost + if seen.is_avoided { link.cost / 4 } else { 0 });
+            if total < seen.cost {
+                (seen.cost, seen.before) = (total, at);
+                known.queue.push(total + rest(known.middle(next)), next, total);
             }
         }
     }

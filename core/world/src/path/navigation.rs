@@ -2,8 +2,8 @@
 
 use super::PathError;
 use super::mode::{Footing, Mode};
-use super::patches::{HERE, Links, Patches, links};
-use super::ways::{CLOSED, COST_LIMIT, Costs, Footholds, Ways, ways};
+use super::patches::{Around, HERE, Links, Patches, led_to, links};
+use super::ways::{CLOSED, COST_LIMIT, Costs, Footholds, Ways, bits, ways};
 use crate::block::Registry;
 use crate::chunk::Chunk;
 use crate::limits::CHUNK_EDGE;
@@ -179,29 +179,40 @@ impl Navigation {
     /// Finds out where moves lead from the patches of many chunks at once, in parallel.
     pub fn prepare_links(&mut self, blocks: &mut dyn Blocks, wanted: &[ChunkPos]) {
         let missing: Vec<ChunkPos> = wanted.iter().filter(|pos| !self.links.contains_key(pos)).copied().collect();
-        let near: PlaceSet<ChunkPos> = missing.iter().flat_map(|pos| self.linked(*pos)).flatten().collect();
-        self.prepare_patches(blocks, &near.into_iter().collect::<Vec<_>>());
-        let make = |pos: &ChunkPos| {
-            let near = self.linked(*pos).map(|pos| {
-                let pos = pos?;
-                self.ways[&pos].as_deref().zip(self.patches[&pos].as_deref())
-            });
-            near[HERE].is_some().then(|| Arc::new(links(&self.mode, &self.costs, &near)))
+        self.prepare_patches(blocks, &missing);
+        // Of each, the chunks around it that matter, as bits. Others that may be known are left out: so that costs do not depend
+        // on what was asked before.
+        let mut near = vec![1 << HERE; missing.len()];
+        loop {
+            let led_to = |(pos, near): (&ChunkPos, &u32)| {
+                let around = self.known_around(*pos, *near);
+                if around[HERE].is_some() { led_to(&self.mode, &around) } else { 1 << HERE }
+            };
+            let more: Vec<u32> = missing.par_iter().zip(&near).map(led_to).collect();
+            if more == near {
+                break;
+            }
+            let all =
+                |(pos, near): (&ChunkPos, &u32)| bits(*near).filter_map(|at| one_around(*pos, at as usize)).collect();
+            let all: Vec<Vec<ChunkPos>> = missing.iter().zip(&more).map(all).collect();
+            let all: PlaceSet<ChunkPos> = all.into_iter().flatten().collect();
+            self.prepare_patches(blocks, &all.into_iter().collect::<Vec<_>>());
+            near = more;
+        }
+        let make = |(pos, near): (&ChunkPos, &u32)| {
+            let around = self.known_around(*pos, *near);
+            around[HERE].is_some().then(|| Arc::new(links(&self.mode, &self.costs, &around)))
         };
-        let made: Vec<_> = missing.par_iter().map(make).collect();
+        let made: Vec<_> = missing.par_iter().zip(&near).map(make).collect();
         self.links.extend(missing.into_iter().zip(made));
     }
 
-    /// The chunks around one, and itself, into which moves lead from it.
-    fn linked(&self, pos: ChunkPos) -> [Option<ChunkPos>; 27] {
-        let mut near = around(pos);
-        for (at, pos) in near.iter_mut().enumerate() {
-            let axes = [at % 3, at / 9, at / 3 % 3].iter().filter(|part| **part != 1).count();
-            if axes > 1 && !self.mode.diagonal {
-                *pos = None;
-            }
-        }
-        near
+    /// A chunk and those around it that are told by bits, as far as they are there.
+    fn known_around(&self, pos: ChunkPos, near: u32) -> Around<'_> {
+        std::array::from_fn(|at| {
+            let pos = one_around(pos, at).filter(|_| near >> at & 1 == 1)?;
+            self.ways[&pos].as_deref().zip(self.patches[&pos].as_deref())
+        })
     }
 
     fn find_footholds(&mut self, blocks: &mut dyn Blocks, centres: &[ChunkPos]) {
@@ -245,7 +256,8 @@ impl Navigation {
             return None;
         }
         let to = beside(from, EXITS[exit])?;
-        let class = self.ways(blocks, to.chunk())?.classes.get(to.local());
+        let ways = if to.chunk() == from.chunk() { ways } else { self.ways(blocks, to.chunk())? };
+        let class = ways.classes.get(to.local());
         (class != CLOSED).then(|| self.costs.step(&self.mode, class, exit).into())
     }
 

@@ -8,9 +8,10 @@
 //! a body can only fall is no node: links lead on to where it comes down.
 
 use super::mode::{DROP_MAX, Mode};
-use super::ways::{CLOSED, Costs, Ways};
+use super::search::estimate_over;
+use super::ways::{CLOSED, Costs, DELTAS, Ways, bits, staying};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
-use crate::relax::{BELOW, Classes, EXITS};
+use crate::relax::{ABOVE, BELOW, Classes, EXITS};
 use crate::space::LocalIndex;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -53,7 +54,16 @@ impl Patches {
                 Self { of: Of::Cells, middles: (0..CELLS.pow(3)).map(middle).collect() }
             }
             (classes, _) => {
-                let (of, count) = Parts::find(ways, mode, |local| band(costs.cost(classes.get(local))));
+                let bands: Vec<u8> = match classes {
+                    Classes::One(class) => vec![band(costs.cost(*class)); CHUNK_VOXELS],
+                    Classes::Each(classes) => {
+                        let bands: [u8; 256] = std::array::from_fn(|class| band(costs.cost(class as u8)));
+                        let mut of = vec![0; CHUNK_VOXELS];
+                        of.iter_mut().zip(&classes[..]).for_each(|(band, class)| *band = bands[usize::from(*class)]);
+                        of
+                    }
+                };
+                let (of, count) = Parts::find(ways, mode, &bands);
                 Self { middles: middles(&of, count, classes), of: Of::Each(of.into()) }
             }
         }
@@ -77,17 +87,29 @@ impl Patches {
 /// Of each patch, among the voxels that cost least, the one nearest to the middle of its cell, going by x and z first.
 fn middles(of: &[u16], count: usize, classes: &Classes) -> Vec<LocalIndex> {
     let mut best = vec![(usize::MAX, LocalIndex::from_xyz(0, 0, 0)); count];
-    let all = (0..).map_while(LocalIndex::new);
-    for (local, patch) in all.zip(of).filter(|(_, patch)| is_patch(**patch)) {
-        let [x, y, z] = [local.x(), local.y(), local.z()].map(|at| (at % CELL).abs_diff(CELL / 2));
+    each_open(of, NOBODY, |local| {
+        let (patch, local) = (of[local], LocalIndex::new(local as u16).expect("in a chunk"));
+        if !is_patch(patch) {
+            return;
+        }
+        let aside = |at: usize| (at % CELL).abs_diff(CELL / 2);
+        let (x, y, z) = (aside(local.x()), aside(local.y()), aside(local.z()));
         // Classes are in order of costs.
         let rank = (usize::from(classes.get(local)) * 2 * CELL + x + z) * CELL + y;
-        let best = &mut best[usize::from(*patch)];
+        let best = &mut best[usize::from(patch)];
         if rank < best.0 {
             *best = (rank, local);
         }
-    }
+    });
     best.into_iter().map(|(_, middle)| middle).collect()
+}
+
+/// Looks at the voxels of a chunk that are not closed, row by row: most rows are closed as a whole.
+fn each_open<T: Copy + PartialEq>(of: &[T], closed: T, mut look: impl FnMut(usize)) {
+    for (row, of) in of.chunks_exact(CHUNK_EDGE).enumerate() {
+        let open = of.iter().zip(0..).fold(0u32, |open, (of, x)| open | u32::from(*of != closed) << x);
+        bits(open).for_each(|x| look(row * CHUNK_EDGE + x as usize));
+    }
 }
 
 /// Costs of one band differ by less than a factor of two; 0 is closed.
@@ -101,68 +123,68 @@ const fn is_patch(patch: u16) -> bool {
 }
 
 /// Tarjan's search for strongly connected parts, cell by cell.
-struct Parts {
+struct Parts<'a> {
+    ways: &'a Ways,
+    mode: &'a Mode,
+    /// By voxel.
+    bands: &'a [u8],
     /// By voxel, when it was found, from 1 on.
     order: Vec<u16>,
     /// The earliest voxel known to be reached from it and to lead to it.
     low: Vec<u16>,
     of: Vec<u16>,
     open: Vec<u16>,
+    found: u16,
     count: u16,
+    /// Voxels on the way to the one that is looked at, each with the exits that are left to try.
+    calls: Vec<(u16, u32)>,
 }
 
-impl Parts {
+impl<'a> Parts<'a> {
     /// By voxel, the number of its part; and how many there are.
-    fn find(ways: &Ways, mode: &Mode, band: impl Fn(LocalIndex) -> u8) -> (Vec<u16>, usize) {
-        let fresh = vec![0; CHUNK_VOXELS];
-        let mut parts =
-            Self { low: fresh.clone(), order: fresh, of: vec![NOBODY; CHUNK_VOXELS], open: Vec::new(), count: 0 };
-        let locals = || (0..).map_while(LocalIndex::new);
-        let bands: Vec<u8> = locals().map(band).collect();
-        let inside = |from: usize| {
-            moves(ways, mode, from).filter_map(|(_, to)| to).filter(move |to| cell_of(*to) == cell_of(from))
-        };
-        let falls = |voxel: usize| exits(ways, mode, voxel) == 1 << BELOW;
-        let mut found = 0;
-        for root in (0..CHUNK_VOXELS).filter(|local| bands[*local] > 0) {
+    fn find(ways: &'a Ways, mode: &'a Mode, bands: &'a [u8]) -> (Vec<u16>, usize) {
+        let (order, low, of) = (vec![0; CHUNK_VOXELS], vec![0; CHUNK_VOXELS], vec![NOBODY; CHUNK_VOXELS]);
+        let (open, calls) = Default::default();
+        let mut parts = Self { ways, mode, bands, order, low, of, open, found: 0, count: 0, calls };
+        each_open(bands, 0, |root| {
             if parts.order[root] == 0 {
-                parts.search(root, &mut found, inside, falls, &bands);
+                parts.search(root);
             }
-        }
+        });
         (parts.of, parts.count.into())
     }
 
-    fn search<M: Iterator<Item = usize>>(
-        &mut self,
-        root: usize,
-        found: &mut u16,
-        moves: impl Fn(usize) -> M,
-        falls: impl Fn(usize) -> bool,
-        bands: &[u8],
-    ) {
-        let mut begin = |this: &mut Self, voxel: usize| {
-            *found += 1;
-            (this.order[voxel], this.low[voxel]) = (*found, *found);
-            this.open.push(voxel as u16);
-            (voxel, moves(voxel))
-        };
-        let mut calls = vec![begin(self, root)];
-        while let Some((voxel, rest)) = calls.last_mut() {
-            let voxel = *voxel;
-            if let Some(to) = rest.find(|to| bands[*to] == bands[voxel]) {
+    fn begin(&mut self, voxel: usize) {
+        self.found += 1;
+        (self.order[voxel], self.low[voxel]) = (self.found, self.found);
+        self.open.push(voxel as u16);
+        self.calls.push((voxel as u16, self.ways.open(self.mode, voxel) & staying(voxel, CELL)));
+    }
+
+    fn search(&mut self, root: usize) {
+        self.begin(root);
+        while let Some((voxel, exits)) = self.calls.last_mut() {
+            let voxel = usize::from(*voxel);
+            if *exits != 0 {
+                let to = voxel.wrapping_add_signed(DELTAS[exits.trailing_zeros() as usize]);
+                *exits &= *exits - 1;
+                if self.bands[to] != self.bands[voxel] {
+                    continue;
+                }
                 if self.order[to] == 0 {
-                    calls.push(begin(self, to));
+                    self.begin(to);
                 } else if self.of[to] == NOBODY {
                     self.low[voxel] = self.low[voxel].min(self.order[to]);
                 }
                 continue;
             }
-            calls.pop();
-            if let Some((caller, _)) = calls.last() {
-                self.low[*caller] = self.low[*caller].min(self.low[voxel]);
+            self.calls.pop();
+            if let Some((caller, _)) = self.calls.last() {
+                let caller = usize::from(*caller);
+                self.low[caller] = self.low[caller].min(self.low[voxel]);
             }
             if self.low[voxel] == self.order[voxel] {
-                self.close(voxel, falls(voxel));
+                self.close(voxel, self.ways.open(self.mode, voxel) == 1 << BELOW);
             }
         }
     }
@@ -215,39 +237,51 @@ pub type Around<'a> = [Option<(&'a Ways, &'a Patches)>; 27];
 /// The middle one of [`Around`].
 pub const HERE: usize = 13;
 
-/// The links of the middle one of 27 chunks.
+/// The chunks among 27 in which moves from the middle one end, and itself, as bits. A body may fall on from one into another: so there
+/// may be more as soon as those are known.
+///
+/// # Panics
+/// If the middle one is not there.
+pub fn led_to(mode: &Mode, around: &Around<'_>) -> u32 {
+    let (ways, patches) = around[HERE].expect("links begin in a chunk that is there");
+    let mut found = 1 << HERE;
+    if matches!(patches.of, Of::Nobody) {
+        return found;
+    }
+    const LAST: usize = CHUNK_EDGE - 1;
+    for (y, z) in (0..CHUNK_EDGE).flat_map(|y| (0..CHUNK_EDGE).map(move |z| (y, z))) {
+        let is_rim = matches!(y, 0 | LAST) || matches!(z, 0 | LAST);
+        for x in (0..CHUNK_EDGE).step_by(if is_rim { 1 } else { LAST }) {
+            let local = LocalIndex::from_xyz(x, y, z);
+            if patches.of(local) == NOBODY {
+                continue;
+            }
+            for exit in bits(ways.open(mode, local.index()) & !staying(local.index(), CHUNK_EDGE)) {
+                let mut at = Place::of(local).step(exit as usize);
+                found |= 1 << at.chunk();
+                while at.patch(around) == Some(FALLING) {
+                    at = at.step(BELOW);
+                    found |= 1 << at.chunk();
+                }
+            }
+        }
+    }
+    found
+}
+const _: () = assert!((DROP_MAX as usize) < CHUNK_EDGE, "nobody falls past the chunk below");
+
+/// The links of the middle one of 27 chunks. Those around it that are there are those that [`led_to`] tells.
 ///
 /// # Panics
 /// If it is not there.
 pub fn links(mode: &Mode, costs: &Costs, around: &Around<'_>) -> Links {
     let (ways, patches) = around[HERE].expect("links begin in a chunk that is there");
-    let mut found: Vec<(u16, Link)> = Vec::new();
-    // In whole cells, moves to other patches lead over the faces of cells.
-    let is_whole = matches!(patches.of, Of::Cells);
-    for from in (0..CHUNK_VOXELS).filter(|local| !is_whole || is_rim(*local)) {
-        let local = LocalIndex::new(from as u16).expect("in a chunk");
-        let patch = patches.of(local);
-        if !is_patch(patch) {
-            continue;
-        }
-        for (exit, to) in moves(ways, mode, from) {
-            let there = to.map(|to| patches.of(LocalIndex::new(to as u16).expect("in a chunk")));
-            if there == Some(patch) || there == Some(NOBODY) {
-                continue;
-            }
-            let Some((place, there)) = Place::of(local).step(exit).landing(around) else { continue };
-            if place.chunk() == HERE && there == patch {
-                continue;
-            }
-            let link = Link { chunk: place.chunk() as u8, patch: there, cost: 0 };
-            if found.last() != Some(&(patch, link)) {
-                found.push((patch, link));
-            }
-        }
-    }
-    found.sort_unstable();
-    found.dedup();
-    let mut measure = Measure { mode, costs, around, seen: Vec::new(), queue: BinaryHeap::new() };
+    let mut found = leading(mode, ways, patches, around);
+    let least = match mode.walks() {
+        true => mode.cost_in_air(),
+        false => around.iter().flatten().map(|(ways, _)| ways.least).min().unwrap_or(0),
+    };
+    let mut measure = Measure { mode, costs, around, least, seen: Vec::new(), queue: BinaryHeap::new() };
     for (patch, link) in &mut found {
         link.cost = measure.cost(*patch, *link);
     }
@@ -257,6 +291,51 @@ pub fn links(mode: &Mode, costs: &Costs, around: &Around<'_>) -> Links {
         first[patch + 1] += first[patch];
     }
     Links { first, links: found.into_iter().map(|(_, link)| link).collect() }
+}
+
+/// The patches to which moves lead from each patch of the middle one of 27 chunks, in order, and nothing said of the costs.
+fn leading(mode: &Mode, ways: &Ways, patches: &Patches, around: &Around<'_>) -> Vec<(u16, Link)> {
+    let of = |local: usize| patches.of(LocalIndex::new(local as u16).expect("in a chunk"));
+    // Told by number, so that they are quickly put in order: patch, chunk, patch there.
+    let mut found: Vec<u64> = Vec::new();
+    let mut latest = vec![u64::MAX; patches.middles.len()];
+    let look = |from: usize| {
+        let patch = of(from);
+        if !is_patch(patch) {
+            return;
+        }
+        let stays = staying(from, CHUNK_EDGE);
+        for exit in bits(ways.open(mode, from)) {
+            let mut there = None;
+            if stays >> exit & 1 == 1 {
+                let to = of(from.wrapping_add_signed(DELTAS[exit as usize]));
+                if to == patch || to == NOBODY {
+                    continue;
+                }
+                there = Some((HERE, to)).filter(|_| is_patch(to));
+            }
+            let landing = || {
+                let place = Place::of(LocalIndex::new(from as u16).expect("in a chunk"));
+                let (place, patch) = place.step(exit as usize).landing(around)?;
+                Some((place.chunk(), patch))
+            };
+            let Some((chunk, to)) = there.or_else(landing).filter(|there| *there != (HERE, patch)) else { continue };
+            let link = u64::from(patch) << 32 | (chunk as u64) << 16 | u64::from(to);
+            if std::mem::replace(&mut latest[usize::from(patch)], link) != link {
+                found.push(link);
+            }
+        }
+    };
+    match &patches.of {
+        Of::Nobody => {}
+        // In whole cells, moves to other patches lead over the faces of cells.
+        Of::Cells => (0..CHUNK_VOXELS).filter(|local| is_rim(*local)).for_each(look),
+        Of::Each(of) => each_open(of, NOBODY, look),
+    }
+    found.sort_unstable();
+    found.dedup();
+    let link = |link: u64| Link { chunk: (link >> 16) as u8, patch: link as u16, cost: 0 };
+    found.into_iter().map(|told| ((told >> 32) as u16, link(told))).collect()
 }
 
 /// A voxel in one of 27 chunks, counted from the middle one.
@@ -273,13 +352,13 @@ impl Place {
     }
 
     fn chunk(self) -> usize {
-        let [x, y, z] = self.0.map(|part| (part >> 5) + 1);
-        (x + 3 * z + 9 * y) as usize
+        let Self([x, y, z]) = self;
+        (HERE as i32 + (x >> 5) + 3 * (z >> 5) + 9 * (y >> 5)) as usize
     }
 
     fn local(self) -> LocalIndex {
-        let [x, y, z] = self.0.map(|part| (part & 31) as usize);
-        LocalIndex::from_xyz(x, y, z)
+        let Self([x, y, z]) = self;
+        LocalIndex::from_xyz(x as usize, y as usize, z as usize)
     }
 
     fn patch(self, around: &Around<'_>) -> Option<u16> {
@@ -303,6 +382,16 @@ impl Place {
     }
 }
 
+/// The exits to try in turn on the straight way from one place to another: sideways, first along the longer axis, then up and
+/// down, where that leads there or it can't go on sideways: up first, over a step.
+fn towards(from: Place, to: Place) -> [Option<usize>; 4] {
+    let [x, y, z] = std::array::from_fn(|axis| to.0[axis] - from.0[axis]);
+    let exit = |left: i32, first: usize| (left != 0).then_some(first + usize::from(left > 0));
+    let sideways = if x.abs() >= z.abs() { [exit(x, 4), exit(z, 2)] } else { [exit(z, 2), exit(x, 4)] };
+    let is_aside = x != 0 || z != 0;
+    [sideways[0], sideways[1], (is_aside || y > 0).then_some(ABOVE), (is_aside || y <= 0).then_some(BELOW)]
+}
+
 /// Room around two middles, along x, y and z, for their patches and a fall between them.
 const WINDOW: [i32; 3] = [4 * CELL as i32, 6 * CELL as i32, 4 * CELL as i32];
 const _: () = assert!(DROP_MAX as usize + 4 * CELL <= 6 * CELL, "the deepest fall has room");
@@ -312,8 +401,11 @@ struct Measure<'a> {
     mode: &'a Mode,
     costs: &'a Costs,
     around: &'a Around<'a>,
+    /// The least that entering a voxel of no patch costs, in a fall.
+    least: u8,
     seen: Vec<u32>,
-    queue: BinaryHeap<Reverse<(u32, u32)>>,
+    /// What a way through a voxel costs at least, what it has cost up to there, and the voxel.
+    queue: BinaryHeap<Reverse<(u32, u32, u32)>>,
 }
 
 impl Measure<'_> {
@@ -327,13 +419,16 @@ impl Measure<'_> {
         };
         let (from, to) = (middle(HERE, patch), middle(usize::from(link.chunk), link.patch));
         let straight = if self.mode.diagonal { None } else { self.straight(from, to) };
-        let [here, there] = [from, to].map(|at| self.paid(at, 0));
+        let [here, there] = [from, to].map(|at| self.costs.step(self.mode, self.class(at), 0));
         let cheap = from.aside(to) * here.min(there);
         match straight {
             // Hardly anything is to be saved; or it leads into the rock or out of it, where a straight line does.
             Some(cost) if cost <= cheap + cheap / 4 || here.ilog2() != there.ilog2() => cost,
             _ => {
-                let found = self.search(from, to, [(HERE, patch), (usize::from(link.chunk), link.patch)]);
+                // No voxel of a patch costs less than its middle.
+                let [here, there] = [from, to].map(|at| self.costs.cost(self.class(at)));
+                let least = here.min(there).min(self.least);
+                let found = self.search(from, to, [(HERE, patch), (usize::from(link.chunk), link.patch)], least);
                 let found = found.expect("a link leads from part to part, and each part hangs together");
                 straight.map_or(found, |straight| straight.min(found))
             }
@@ -344,16 +439,9 @@ impl Measure<'_> {
         self.around.get(at.chunk())?.map(|(ways, _)| ways)
     }
 
-    /// What a step to a place costs.
-    fn paid(&self, to: Place, exit: usize) -> u32 {
-        self.ways(to).map_or(0, |ways| self.costs.step(self.mode, ways.classes.get(to.local()), exit))
-    }
-
-    fn leads(&self, from: Place, exit: usize) -> Option<Place> {
-        let open = exits(self.ways(from)?, self.mode, from.local().index());
-        let to = from.step(exit);
-        let is_open = open >> exit & 1 == 1 && self.ways(to)?.classes.get(to.local()) != CLOSED;
-        is_open.then_some(to)
+    /// The class of a place, closed if it is not there.
+    fn class(&self, at: Place) -> u8 {
+        self.ways(at).map_or(CLOSED, |ways| ways.classes.get(at.local()))
     }
 
     /// What it costs to go straight on, as the ground leads.
@@ -363,22 +451,20 @@ impl Measure<'_> {
             if at == to {
                 return Some(cost);
             }
-            let left: [i32; 3] = std::array::from_fn(|axis| to.0[axis] - at.0[axis]);
-            let towards = |axis: usize| [4, 0, 2][axis] + usize::from(left[axis] > 0);
-            let wanted = if left[0].abs() >= left[2].abs() { [0, 2] } else { [2, 0] };
-            let sideways = wanted.into_iter().filter(|axis| left[*axis] != 0).map(towards);
-            // Up and down where it can't go on sideways, up first: over a step.
-            let aside = left[0] != 0 || left[2] != 0;
-            let upright = [1, 0].into_iter().filter(|exit| aside || *exit == towards(1));
-            let (exit, next) = sideways.chain(upright).find_map(|exit| Some((exit, self.leads(at, exit)?)))?;
-            cost += self.paid(next, exit);
+            let open = self.ways(at)?.open(self.mode, at.local().index());
+            let (exit, next, class) = towards(at, to).into_iter().flatten().find_map(|exit| {
+                let next = at.step(exit);
+                let class = (open >> exit & 1 == 1).then(|| self.class(next))?;
+                (class != CLOSED).then_some((exit, next, class))
+            })?;
+            cost += self.costs.step(self.mode, class, exit);
             at = next;
         }
         None
     }
 
-    /// What the best way inside two patches costs.
-    fn search(&mut self, from: Place, to: Place, inside: [(usize, u16); 2]) -> Option<u32> {
+    /// What the best way inside two patches costs, where entering a voxel costs `least`.
+    fn search(&mut self, from: Place, to: Place, inside: [(usize, u16); 2], least: u8) -> Option<u32> {
         let corner: [i32; 3] = std::array::from_fn(|axis| from.0[axis].min(to.0[axis]) - CELL as i32);
         // What lies outside neither patch reaches, nor a fall from one to the other.
         let number = |place: Place| {
@@ -387,18 +473,22 @@ impl Measure<'_> {
             is_inside.then_some((x + WINDOW[0] * (z + WINDOW[2] * y)) as u32)
         };
         let place = |number: u32| {
-            let number = number as i32;
-            let at = [number % WINDOW[0], number / (WINDOW[0] * WINDOW[2]), number / WINDOW[0] % WINDOW[2]];
-            Place(std::array::from_fn(|axis| at[axis] + corner[axis]))
+            let [width, _, depth] = WINDOW.map(|edge| edge as u32);
+            let at = [number % width, number / (width * depth), number / width % depth];
+            Place(std::array::from_fn(|axis| at[axis] as i32 + corner[axis]))
+        };
+        let rest = |at: Place| {
+            let distance = std::array::from_fn(|axis| at.0[axis].abs_diff(to.0[axis]).into());
+            estimate_over(least.into(), self.mode.diagonal, distance) as u32
         };
         let start = number(from)?;
         self.seen.resize((WINDOW[0] * WINDOW[1] * WINDOW[2]) as usize, u32::MAX);
         let mut touched = vec![start];
         self.seen[start as usize] = 0;
         self.queue.clear();
-        self.queue.push(Reverse((0, start)));
+        self.queue.push(Reverse((rest(from), 0, start)));
         let mut found = None;
-        while let Some(Reverse((cost, at))) = self.queue.pop() {
+        while let Some(Reverse((_, cost, at))) = self.queue.pop() {
             let here = place(at);
             if here == to {
                 found = Some(cost);
@@ -407,10 +497,8 @@ impl Measure<'_> {
             if cost > self.seen[at as usize] {
                 continue;
             }
-            let mut open = self.ways(here).map_or(0, |ways| exits(ways, self.mode, here.local().index()));
-            while open != 0 {
-                let exit = open.trailing_zeros() as usize;
-                open &= open - 1;
+            let open = self.ways(here).map_or(0, |ways| ways.open(self.mode, here.local().index()));
+            for exit in bits(open).map(|exit| exit as usize) {
                 let next = here.step(exit);
                 let chunk = next.chunk();
                 let Some((ways, patches)) = self.around[chunk] else { continue };
@@ -426,34 +514,13 @@ impl Measure<'_> {
                         touched.push(number);
                     }
                     *seen = total;
-                    self.queue.push(Reverse((total, number)));
+                    self.queue.push(Reverse((total + rest(next), total, number)));
                 }
             }
         }
         touched.into_iter().for_each(|at| self.seen[at as usize] = u32::MAX);
         found
     }
-}
-
-fn exits(ways: &Ways, mode: &Mode, from: usize) -> u32 {
-    mode.exits() & ways.exits.as_ref().map_or(u32::MAX, |exits| exits[from])
-}
-
-/// The moves from a voxel that its exits allow, each with the voxel it leads to if that is in the same chunk. Whether
-/// anybody can be there is another matter.
-fn moves(ways: &Ways, mode: &Mode, from: usize) -> impl Iterator<Item = (usize, Option<usize>)> {
-    let mut open = exits(ways, mode, from);
-    let at = [from & 31, from >> 10, from >> 5 & 31].map(|part| part as i32);
-    std::iter::from_fn(move || {
-        if open == 0 {
-            return None;
-        }
-        let exit = open.trailing_zeros() as usize;
-        open &= open - 1;
-        let [x, y, z] = std::array::from_fn(|axis| at[axis] + EXITS[exit][axis]);
-        let is_inside = (x | y | z) & !31 == 0;
-        Some((exit, is_inside.then_some((x | z << 5 | y << 10) as usize)))
-    })
 }
 
 /// Whether a voxel lies at a face of its cell.

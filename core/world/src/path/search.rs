@@ -3,17 +3,17 @@
 //! Hart, Nilsson and Raphael, *A formal basis for the heuristic determination of minimum cost paths* (1968). Inside those cells
 //! the way found is the best one; the tests measure that the best of all costs at most a twentieth less.
 
-use super::coarse::{self, Course};
+use super::coarse::{self, Course, Known};
 use super::navigation::{Blocks, Navigation};
 use super::patches::CELL;
 use super::smooth::smooth;
-use super::ways::{CLOSED, Ways};
+use super::ways::{CLOSED, DELTAS, Ways, bits, staying};
 use super::{PathError, mode::Mode};
 use crate::block::Registry;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use crate::physics::plan::beside;
 use crate::relax::{EXITS, TENTHS, opposite};
-use crate::space::{ChunkPos, LocalIndex, PlaceMap, PlaceSet, VoxelBox, VoxelPos};
+use crate::space::{ChunkPos, LocalIndex, PlaceMap, VoxelBox, VoxelPos};
 use std::sync::Arc;
 
 /// Voxels that one search may look at before it gives up.
@@ -90,7 +90,9 @@ pub struct Searcher {
     rooms: Vec<Room>,
     numbers: PlaceMap<ChunkPos, u32>,
     sheets: Vec<Sheet>,
-    queue: Buckets,
+    queue: Buckets<u32>,
+    /// Of patches.
+    coarse: Buckets<u64>,
     /// Something costs more than can be told.
     overflowed: bool,
     /// Patches and voxels that were looked at.
@@ -100,29 +102,29 @@ pub struct Searcher {
 /// Estimates that have a bucket of their own at a time: those further on wait aside.
 const BUCKETS: usize = 1 << 15;
 
-/// Voxels that wait, by what a way through them would cost at least. Within one estimate the newest comes first.
+/// Voxels or patches that wait, by what a way through them would cost at least. Within one estimate the newest comes first.
 #[derive(Default)]
-struct Buckets {
+pub(super) struct Buckets<C> {
     base: u64,
     first: usize,
     /// The last bucket that was used.
     last: usize,
-    buckets: Vec<Vec<(u32, u32)>>,
+    buckets: Vec<Vec<(u32, C)>>,
     /// How many wait in buckets.
     near: usize,
-    far: Vec<(u64, u32, u32)>,
+    far: Vec<(u64, u32, C)>,
 }
 
-impl Buckets {
-    fn clear(&mut self, base: u64) {
+impl<C> Buckets<C> {
+    pub(super) fn clear(&mut self, base: u64) {
         self.buckets.resize_with(BUCKETS, Vec::new);
         self.buckets[..=self.last].iter_mut().for_each(Vec::clear);
         self.far.clear();
         (self.base, self.first, self.last, self.near) = (base, 0, 0, 0);
     }
 
-    /// Puts in a voxel with what it has cost so far.
-    fn push(&mut self, estimate: u64, node: u32, cost: u32) {
+    /// Puts in a node with what it has cost so far.
+    pub(super) fn push(&mut self, estimate: u64, node: u32, cost: C) {
         let bucket = estimate.saturating_sub(self.base) as usize;
         if bucket >= BUCKETS {
             return self.far.push((estimate, node, cost));
@@ -133,7 +135,8 @@ impl Buckets {
         self.near += 1;
     }
 
-    fn pop(&mut self) -> Option<(u32, u32)> {
+    /// Takes out the next: what a way through it costs at least, the node, and what it has cost so far.
+    pub(super) fn pop(&mut self) -> Option<(u64, u32, C)> {
         if self.near == 0 {
             self.base = self.far.iter().map(|(estimate, ..)| *estimate).min()?;
             self.first = BUCKETS;
@@ -145,7 +148,8 @@ impl Buckets {
         while self.buckets[self.first].is_empty() {
             self.first += 1;
         }
-        self.buckets[self.first].pop()
+        let (node, cost) = self.buckets[self.first].pop()?;
+        Some((self.base + self.first as u64, node, cost))
     }
 }
 
@@ -205,7 +209,7 @@ impl Searcher {
         check_ends(navigation, blocks, registry, [from, to], within)?;
         let mode = navigation.mode().clone();
         prepare_between(navigation, blocks, within, [from, to]);
-        let courses = courses(navigation, blocks, within, [from, to]);
+        let courses = courses(&mut self.coarse, navigation, blocks, within, [from, to]);
         self.searched = courses.iter().map(|course| course.searched).sum();
         let (end, voxels) = self.along(&courses, &mode, navigation, blocks, within, [from, to]);
         let mut step = |at: VoxelPos, exit: usize| navigation.step(blocks, at, exit);
@@ -273,7 +277,6 @@ impl Searcher {
 
     fn search(&mut self, job: &mut Job<'_, '_>, from: VoxelPos) -> Found {
         self.reset();
-        let ends_outside = self.room(job, job.to.chunk()).is_none();
         // Of those that cost alike the one nearest to the goal.
         let mut border: Option<(u64, u64, VoxelPos)> = None;
         let first = self.room(job, from.chunk()).expect("it has a cost");
@@ -283,7 +286,7 @@ impl Searcher {
         self.see(start, 0, 0);
         self.queue.push(rest, start, 0);
         let looked_at = self.searched;
-        while let Some((node, cost)) = self.queue.pop() {
+        while let Some((so_far, node, cost)) = self.queue.pop() {
             if self.sheets[(node >> 15) as usize].costs[(node & 0x7fff) as usize] != cost {
                 continue;
             }
@@ -291,11 +294,11 @@ impl Searcher {
             if pos == job.to {
                 return (End::Goal, Some(pos));
             }
-            let so_far = job.estimate(cost, pos);
             if so_far >= job.most {
                 return (End::TooFar, None);
             }
-            if ends_outside && border.is_some_and(|(least, ..)| least < so_far) {
+            // What comes later costs more. Where borders matter the goal is not among what can be reached.
+            if job.borders && border.is_some_and(|(least, ..)| least < so_far) {
                 break;
             }
             self.searched += 1;
@@ -303,7 +306,7 @@ impl Searcher {
             if self.searched - looked_at > most {
                 return (End::TooFar, None);
             }
-            if self.leave(job, node, pos, cost) {
+            if self.leave(job, node, pos, cost, so_far) {
                 let rank = (so_far, job.estimate(0, pos), pos);
                 border = Some(border.map_or(rank, |best| rank.min(best)));
             }
@@ -316,35 +319,49 @@ impl Searcher {
     }
 
     /// Goes one step in every direction. Whether one of them leads out of what is loaded.
-    fn leave(&mut self, job: &mut Job<'_, '_>, node: u32, pos: VoxelPos, cost: u32) -> bool {
-        let room = &self.rooms[(node >> 15) as usize];
+    fn leave(&mut self, job: &mut Job<'_, '_>, node: u32, pos: VoxelPos, cost: u32, so_far: u64) -> bool {
         let local = (node & 0x7fff) as usize;
-        let mut open = job.mode.exits() & room.ways.exits.as_ref().map_or(u32::MAX, |exits| exits[local]);
+        let open = self.rooms[(node >> 15) as usize].ways.open(job.mode, local);
         let mut leads_out = job.borders && self.leads_out(job, node >> 15, local);
-        while open != 0 {
-            let exit = open.trailing_zeros() as usize;
-            open &= open - 1;
-            let to = match self.beside(job, node, exit) {
-                Ok(to) => to,
-                Err(is_absent) => {
-                    leads_out |= is_absent;
-                    continue;
+        let stays = staying(local, CHUNK_EDGE);
+        let nearer = job.nearer(pos);
+        for exit in bits(open).map(|exit| exit as usize) {
+            let to = if stays >> exit & 1 == 1 {
+                node.wrapping_add_signed(DELTAS[exit] as i32)
+            } else {
+                match self.beside(job, node, exit) {
+                    Ok(to) => to,
+                    Err(is_absent) => {
+                        leads_out |= is_absent;
+                        continue;
+                    }
                 }
             };
-            let there = &self.rooms[(to >> 15) as usize];
-            let class = there.ways.classes.get(local_index(to));
-            if class == CLOSED || !there.is_inside(local_index(to)) || there.is_dead_end(job, to, exit) {
+            // Most of what is beside a voxel has been seen, and nothing leads there that is nearly free.
+            let seen = self.sheets[(to >> 15) as usize].costs[(to & 0x7fff) as usize];
+            if seen != UNSEEN && u64::from(seen) <= u64::from(cost) + job.least {
                 continue;
             }
-            let step = step_cost(job, class, exit);
-            let Some(total) = cost.checked_add(step).filter(|total| *total < UNSEEN) else {
+            let there = &self.rooms[(to >> 15) as usize];
+            let class = there.ways.classes.get(local_index(to));
+            if class == CLOSED || !there.is_inside(local_index(to)) {
+                continue;
+            }
+            let Some(total) = cost.checked_add(step_cost(job, class, exit)).filter(|total| *total < UNSEEN) else {
                 self.overflowed = true;
                 continue;
             };
-            if total < self.sheets[(to >> 15) as usize].costs[(to & 0x7fff) as usize] {
+            if total < seen && !there.is_dead_end(job, to, exit) {
                 self.see(to, total, exit as u8);
-                let next = beside(pos, EXITS[exit]).expect("a room is inside the world");
-                self.queue.push(job.estimate(total, next), to, total);
+                let estimate = if job.mode.diagonal {
+                    job.estimate(total, beside(pos, EXITS[exit]).expect("a room is inside the world"))
+                } else {
+                    // A step over a face is one nearer to the goal or one further away.
+                    let paid = so_far + job.counted.0 * u64::from(total - cost);
+                    let step = job.counted.1 * job.least;
+                    if nearer >> exit & 1 == 1 { paid - step } else { paid + step }
+                };
+                self.queue.push(estimate, to, total);
             }
         }
         leads_out
@@ -456,6 +473,16 @@ fn step_cost(job: &Job<'_, '_>, class: u8, exit: usize) -> u32 {
 }
 
 impl Job<'_, '_> {
+    /// The exits over faces that lead nearer to the goal.
+    fn nearer(&self, at: VoxelPos) -> u32 {
+        let (at, to) = (at.to_array(), self.to.to_array());
+        (0..6).fold(0, |nearer, exit| {
+            let axis = [1, 2, 0][exit / 2];
+            let is_nearer = if exit & 1 == 1 { to[axis] > at[axis] } else { to[axis] < at[axis] };
+            nearer | u32::from(is_nearer) << exit
+        })
+    }
+
     /// What a way costs at least that has cost so much up to a voxel.
     fn estimate(&self, cost: u32, at: VoxelPos) -> u64 {
         self.counted.0 * u64::from(cost) + self.counted.1 * estimate(self.least, self.mode.diagonal, at, self.to)
@@ -483,7 +510,7 @@ const BLOCK: usize = 4;
 const fn look(stations: usize) -> (usize, i64) {
     match stations {
         0..=40 => (4, 3),
-        41..=80 => (2, 2),
+        41..=80 => (1, 2),
         _ => (1, 1),
     }
 }
@@ -494,8 +521,7 @@ type Blocked = [u64; (CHUNK_EDGE / BLOCK).pow(3) / 64];
 type Corridor = PlaceMap<ChunkPos, Blocked>;
 
 fn block_of(local: LocalIndex) -> usize {
-    let [x, y, z] = [local.x(), local.y(), local.z()].map(|at| at / BLOCK);
-    x + CHUNK_EDGE / BLOCK * (z + CHUNK_EDGE / BLOCK * y)
+    local.x() / BLOCK + CHUNK_EDGE / BLOCK * (local.z() / BLOCK + CHUNK_EDGE / BLOCK * (local.y() / BLOCK))
 }
 
 /// By what part a course may be dearer than the best one, with what it pays for what it shares with others.
@@ -506,17 +532,18 @@ const SHORT: usize = 24;
 /// The best course, and unless it is a long one the next best that lead elsewhere: which of several is the best voxel by voxel
 /// can't be told from their middles, and over a short way what that costs does not even out.
 fn courses(
+    queue: &mut Buckets<u64>,
     navigation: &mut Navigation,
     blocks: &mut dyn Blocks,
     within: Option<VoxelBox>,
     ends: [VoxelPos; 2],
 ) -> Vec<Course> {
-    let mut avoided = PlaceSet::default();
-    let mut courses = vec![coarse::course(navigation, blocks, within, ends, &avoided)];
+    let mut known = Known::new(queue, within);
+    let mut courses = vec![coarse::course(&mut known, navigation, blocks, ends)];
     let (wanted, _) = look(courses[0].stations.len());
     while !courses[0].stations.is_empty() && courses.len() < wanted {
-        avoided.extend(courses[courses.len() - 1].stations.iter().map(|(at, _)| *at));
-        let other = coarse::course(navigation, blocks, within, ends, &avoided);
+        known.avoid(&courses[courses.len() - 1]);
+        let other = coarse::course(&mut known, navigation, blocks, ends);
         // Over a longer way, what costs so much more as a whole is not made up for voxel by voxel.
         let [best, total] = [&courses[0], &other].map(|course| course.stations.last().map_or(0, |(_, total)| *total));
         if courses[0].stations.len() > SHORT && total > best + best / DEARER {
@@ -553,12 +580,17 @@ fn widen(corridor: &mut Corridor, course: &Course) {
 /// Adds all blocks from one to another, both included, as far as they are in the world.
 fn mark(corridor: &mut Corridor, first: [i64; 3], last: [i64; 3]) {
     const EDGE: i64 = (CHUNK_EDGE / BLOCK) as i64;
-    for (y, z) in (first[1]..=last[1]).flat_map(|y| (first[2]..=last[2]).map(move |z| (y, z))) {
-        for chunk in first[0].div_euclid(EDGE)..=last[0].div_euclid(EDGE) {
-            let Ok(pos) = ChunkPos::from_i64(chunk, y.div_euclid(EDGE), z.div_euclid(EDGE)) else { continue };
-            let [from, to] = [first[0], last[0]].map(|x| (x - chunk * EDGE).clamp(0, EDGE - 1));
-            let row = ((1u64 << (to - from + 1)) - 1) << from;
-            corridor.entry(pos).or_default()[y.rem_euclid(EDGE) as usize] |= row << (EDGE * z.rem_euclid(EDGE));
+    let chunks = |axis: usize| first[axis].div_euclid(EDGE)..=last[axis].div_euclid(EDGE);
+    for (x, z) in chunks(2).flat_map(|z| chunks(0).map(move |x| (x, z))) {
+        let inside = |axis: usize, chunk: i64| [first, last].map(|end| (end[axis] - chunk * EDGE).clamp(0, EDGE - 1));
+        let ([x_first, x_last], [z_first, z_last]) = (inside(0, x), inside(2, z));
+        let row = ((1u64 << (x_last - x_first + 1)) - 1) << x_first;
+        let layer = (z_first..=z_last).fold(0, |layer, z| layer | row << (EDGE * z));
+        for y in chunks(1) {
+            let Ok(pos) = ChunkPos::from_i64(x, y, z) else { continue };
+            let [y_first, y_last] = inside(1, y);
+            let layers = &mut corridor.entry(pos).or_default()[y_first as usize..=y_last as usize];
+            layers.iter_mut().for_each(|there| *there |= layer);
         }
     }
 }
@@ -616,8 +648,12 @@ pub(super) fn is_near(within: Option<VoxelBox>, pos: ChunkPos) -> bool {
 
 /// What is left to pay at least, where entering a voxel costs `least`.
 pub(super) fn estimate(least: u64, diagonal: bool, from: VoxelPos, to: VoxelPos) -> u64 {
-    let mut distance: [u64; 3] =
-        std::array::from_fn(|axis| u64::from(from.to_array()[axis].abs_diff(to.to_array()[axis])));
+    let (from, to) = (from.to_array(), to.to_array());
+    estimate_over(least, diagonal, std::array::from_fn(|axis| from[axis].abs_diff(to[axis]).into()))
+}
+
+/// The same over a distance along each axis.
+pub(super) fn estimate_over(least: u64, diagonal: bool, mut distance: [u64; 3]) -> u64 {
     if !diagonal {
         return least * distance.iter().sum::<u64>();
     }

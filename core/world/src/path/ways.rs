@@ -5,11 +5,12 @@
 
 use super::mode::{DROP_MAX, Footing, HEIGHT_MAX, Mode, WIDTH_MAX};
 use crate::block::BlockId;
-use crate::chunk::{Chunk, zeroed};
-use crate::label::bits::Bits;
+use crate::chunk::{Chunk, Form, zeroed};
+use crate::label::bits::{Bits, ROWS};
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
-use crate::relax::{ABOVE, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
+use crate::relax::{ABOVE, ALL, BELOW, Class, Classes, EXITS, Exits, FACES, Operator, Rules, RulesError, TENTHS};
 use crate::space::LocalIndex;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// The first path cost that counts as none.
@@ -115,6 +116,52 @@ fn open_class(mode: &Mode, cost: u8) -> Class {
     class
 }
 
+/// By exit, what is added to a local index when it stays in the chunk.
+pub(super) const DELTAS: [isize; 26] = {
+    let mut deltas = [0; 26];
+    let mut exit = 0;
+    while exit < 26 {
+        let [x, y, z] = EXITS[exit];
+        deltas[exit] = (x + z * CHUNK_EDGE as i32 + y * (CHUNK_EDGE * CHUNK_EDGE) as i32) as isize;
+        exit += 1;
+    }
+    deltas
+};
+
+/// By axis, the exits that lead to lower and to higher voxels.
+const LEADING: [[u32; 2]; 3] = {
+    let mut leading = [[0; 2]; 3];
+    let mut exit = 0;
+    while exit < 26 {
+        let mut axis = 0;
+        while axis < 3 {
+            if EXITS[exit][axis] != 0 {
+                leading[axis][(EXITS[exit][axis] > 0) as usize] |= 1 << exit;
+            }
+            axis += 1;
+        }
+        exit += 1;
+    }
+    leading
+};
+
+/// The exits from a voxel of a chunk that stay inside the cube with this edge, a power of two, that it lies in.
+pub(super) const fn staying(local: usize, edge: usize) -> u32 {
+    let at = [local, local >> 10, local >> 5];
+    let (mut leaving, mut axis) = (0, 0);
+    while axis < 3 {
+        let place = at[axis] & (edge - 1);
+        if place == 0 {
+            leaving |= LEADING[axis][0];
+        }
+        if place == edge - 1 {
+            leaving |= LEADING[axis][1];
+        }
+        axis += 1;
+    }
+    ALL & !leaving
+}
+
 /// What one mode may do in one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ways {
@@ -132,7 +179,7 @@ impl Ways {
             Classes::One(class) => *class,
             // Classes are in order of costs, the closed one before them all.
             Classes::Each(classes) => {
-                classes.iter().map(|class| class.wrapping_sub(1)).min().unwrap_or(0).wrapping_add(1)
+                classes.iter().fold(u8::MAX, |least, class| least.min(class.wrapping_sub(1))).wrapping_add(1)
             }
         };
         Self { classes, exits, least: if least == CLOSED { u8::MAX } else { costs.cost(least) } }
@@ -152,6 +199,11 @@ impl Ways {
         Self::new(Classes::of(chunk, class), None, costs)
     }
 
+    /// The moves of a mode that are legal from a voxel, as a mask, whatever is beside it where all are.
+    pub(super) fn open(&self, mode: &Mode, local: usize) -> u32 {
+        mode.exits() & self.exits.as_ref().map_or(u32::MAX, |exits| exits[local])
+    }
+
     /// Whether nobody can be anywhere in it.
     pub fn is_closed(&self) -> bool {
         self.classes == Classes::One(CLOSED)
@@ -166,6 +218,8 @@ pub struct Footholds {
     floor: Bits,
     floats: Bits,
     holds: Bits,
+    /// What costs more to be in than the cheapest of all blocks, which nearly all open voxels are.
+    dear: Bits,
     /// Nobody can be in any of its voxels.
     is_shut: bool,
     /// Whether something in its lower and in its upper half can be stood on, swum in or held on to.
@@ -175,10 +229,15 @@ pub struct Footholds {
 impl Footholds {
     /// Of one chunk.
     pub fn new(chunk: Arc<Chunk>, footings: &[Footing]) -> Self {
-        let bits = |is: fn(&Footing) -> bool| Bits::of(&chunk, &footings.iter().map(is).collect::<Vec<_>>());
-        let open = bits(|footing| footing.through > 0);
-        let [floor, floats, holds] =
-            [bits(|footing| footing.on > 0), bits(|footing| footing.floats), bits(|footing| footing.holds)];
+        let cheapest = cheapest(footings);
+        let mut known = Vec::new();
+        let mut bits = |is: &dyn Fn(&Footing) -> bool| told(&chunk, &mut known, footings.iter().map(is).collect());
+        let open = bits(&|footing| footing.through > 0);
+        let head = bits(&|footing| footing.through > 0 && footing.breathes);
+        let floor = bits(&|footing| footing.on > 0);
+        let floats = bits(&|footing| footing.floats);
+        let holds = bits(&|footing| footing.holds);
+        let dear = bits(&|footing| footing.through > cheapest);
         let has_ground = |half: usize| {
             let rows = (0..CHUNK_EDGE / 2).flat_map(|y| (0..CHUNK_EDGE).map(move |z| (y + half * CHUNK_EDGE / 2, z)));
             rows.into_iter().any(|(y, z)| floor.row(y, z) | floats.row(y, z) | holds.row(y, z) != 0)
@@ -186,14 +245,40 @@ impl Footholds {
         Self {
             is_shut: open.is_empty(),
             ground: [has_ground(0), has_ground(1)],
-            head: bits(|footing| footing.through > 0 && footing.breathes),
             open,
+            head,
             floor,
             floats,
             holds,
+            dear,
             chunk,
         }
     }
+}
+
+/// The voxels whose block counts. Of what is asked about a chunk most has the same answer: it is known by what its blocks say.
+fn told(chunk: &Chunk, known: &mut Vec<(Vec<bool>, Bits)>, counts: Vec<bool>) -> Bits {
+    if chunk.form() == Form::U16 {
+        return Bits::of(chunk, &counts);
+    }
+    let counts_here = |block: &BlockId| counts.get(usize::from(block.0)).copied().unwrap_or(false);
+    let here: Vec<bool> = chunk.table().iter().map(counts_here).collect();
+    for (there, bits) in known.iter() {
+        if *there == here {
+            return bits.clone();
+        }
+        if there.iter().zip(&here).all(|(there, here)| there != here) {
+            return Bits(Box::new(bits.0.map(|row| !row)));
+        }
+    }
+    let bits = Bits::of(chunk, &counts);
+    known.push((here, bits.clone()));
+    bits
+}
+
+/// The least that being in an open block costs.
+fn cheapest(footings: &[Footing]) -> u8 {
+    footings.iter().map(|footing| footing.through).filter(|through| *through > 0).min().unwrap_or(0)
 }
 
 /// How far around a chunk its ways look.
@@ -204,26 +289,77 @@ const _: () =
     assert!(HEIGHT_MAX as usize + 2 <= PAD && WIDTH_MAX as usize + 2 <= PAD, "a body beside the chunk is seen");
 
 /// Rows along x of a chunk and of what lies around it: bit `x + PAD` of row `(y + PAD, z + PAD)`.
-#[derive(Clone)]
-struct Window(Box<[u64; SPAN * SPAN]>);
+struct Window(Box<Rows>);
+type Rows = [u64; SPAN * SPAN];
+
+/// Windows of one chunk, which its thread keeps for the next: to get the memory anew would take longer than to fill it.
+const SPARE_MAX: usize = 16;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Window>> = const { RefCell::new(Vec::new()) };
+}
 
 impl Window {
     fn empty() -> Self {
-        Self(vec![0; SPAN * SPAN].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("the length is right")))
+        let mut window = Self::any();
+        window.0.fill(0);
+        window
+    }
+
+    /// With anything in it.
+    fn any() -> Self {
+        SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| Self(zeroed()))
+    }
+
+    fn copy(&self) -> Self {
+        let mut window = Self::any();
+        *window.0 = *self.0;
+        window
+    }
+
+    fn spare(self) {
+        SPARE.with_borrow_mut(|spare| {
+            if spare.len() < SPARE_MAX {
+                spare.push(self)
+            }
+        });
     }
 
     /// From a chunk and the 26 around it, the step along x fastest, then z, then y.
     fn gather(around: &[Option<&Footholds>; 27], pick: impl Fn(&Footholds) -> &Bits) -> Self {
-        let mut window = Self::empty();
-        for (row, at) in window.0.iter_mut().zip(0..) {
-            let (y, z) = (at / SPAN + CHUNK_EDGE - PAD, at % SPAN + CHUNK_EDGE - PAD);
-            let chunk = 9 * (y / CHUNK_EDGE) + 3 * (z / CHUNK_EDGE);
-            let part = |dx: usize| {
-                around[chunk + dx].map_or(0, |there| u64::from(pick(there).row(y % CHUNK_EDGE, z % CHUNK_EDGE)))
-            };
-            *row = part(0) >> (CHUNK_EDGE - PAD) | part(1) << PAD | part(2) << (PAD + CHUNK_EDGE);
+        const NOTHING: &[u32; ROWS] = &[0; ROWS];
+        // Of the chunks before and behind only the half that is near is seen: its first row, and where that goes.
+        const PARTS: [(usize, usize, usize); 3] =
+            [(CHUNK_EDGE - PAD, 0, PAD), (0, PAD, CHUNK_EDGE), (0, PAD + CHUNK_EDGE, PAD)];
+        let mut window = Self::any();
+        for (dy, (y_from, y_to, layers)) in PARTS.into_iter().enumerate() {
+            for (dz, (z_from, z_to, count)) in PARTS.into_iter().enumerate() {
+                let part = |dx: usize| around[9 * dy + 3 * dz + dx].map_or(NOTHING, |there| &*pick(there).0);
+                let parts = [0, 1, 2].map(part);
+                for y in 0..layers {
+                    let first = z_from + CHUNK_EDGE * (y_from + y);
+                    let [before, here, behind] = parts.map(|rows| &rows[first..first + count]);
+                    let to = (y_to + y) * SPAN + z_to;
+                    for (n, row) in window.0[to..to + count].iter_mut().enumerate() {
+                        *row = u64::from(before[n]) >> (CHUNK_EDGE - PAD)
+                            | u64::from(here[n]) << PAD
+                            | u64::from(behind[n]) << (PAD + CHUNK_EDGE);
+                    }
+                }
+            }
         }
         window
+    }
+
+    /// The rows at one height.
+    fn layer(&self, y: i32) -> &[u64; SPAN] {
+        let first = (y + PAD as i32) as usize * SPAN;
+        self.0[first..first + SPAN].try_into().expect("so many rows")
+    }
+
+    fn layer_mut(&mut self, y: i32) -> &mut [u64; SPAN] {
+        let first = (y + PAD as i32) as usize * SPAN;
+        (&mut self.0[first..first + SPAN]).try_into().expect("so many rows")
     }
 
     #[inline]
@@ -248,8 +384,11 @@ impl Window {
     }
 
     /// Of a body `width` wide: bits at which `join` of all voxels under it, along x and z, is set.
-    fn widened(&self, width: u8, join: impl Fn(u64, u64) -> u64) -> Self {
-        let mut wide = self.clone();
+    fn widened(self, width: u8, join: impl Fn(u64, u64) -> u64) -> Self {
+        if width == 1 {
+            return self;
+        }
+        let mut wide = self.copy();
         for y in Y.0..Y.1 {
             for z in Z.0..Z.1 {
                 let mut row = self.row(y, z);
@@ -261,6 +400,7 @@ impl Window {
                 *wide.row_mut(y, z) = row;
             }
         }
+        self.spare();
         wide
     }
 }
@@ -291,14 +431,17 @@ fn places(mode: &Mode, around: &[Option<&Footholds>; 27]) -> Places {
     let head = Window::gather(around, |there| &there.head).widened(mode.width, both);
     let mut fits = Window::empty();
     for y in Y.0..Y.1 - i32::from(HEIGHT_MAX) {
-        for z in Z.0..Z.1 {
-            let top = y + i32::from(mode.height) - 1;
-            *fits.row_mut(y, z) = (y..top).fold(head.row(top, z), |all, y| all & open.row(y, z));
+        let top = y + i32::from(mode.height) - 1;
+        let fits = fits.layer_mut(y);
+        *fits = *head.layer(top);
+        for y in y..top {
+            fits.iter_mut().zip(open.layer(y)).for_each(|(fits, open)| *fits &= open);
         }
     }
+    [open, head].into_iter().for_each(Window::spare);
     if !mode.walks() {
-        let (stands, here, none) = (fits.clone(), fits.clone(), Window::empty());
-        return Places { fits, stands, step: none.clone(), lower: none.clone(), safe: none, here };
+        let (stands, here, none) = (fits.copy(), fits.copy(), Window::empty());
+        return Places { fits, stands, step: none.copy(), lower: none.copy(), safe: none, here };
     }
     let stands = standing(mode, around, &fits);
     above(mode, fits, stands)
@@ -311,46 +454,53 @@ fn standing(mode: &Mode, around: &[Option<&Footholds>; 27], fits: &Window) -> Wi
     let holds = Window::gather(around, |there| &there.holds).widened(mode.width, either);
     let mut stands = Window::empty();
     for y in Y.0 + 1..Y.1 - i32::from(HEIGHT_MAX) {
-        for z in Z.0..Z.1 {
-            let held = floor.row(y - 1, z) | floats.row(y, z) | holds.row(y, z);
-            *stands.row_mut(y, z) = fits.row(y, z) & held;
+        let (floor, floats, holds, fits) = (floor.layer(y - 1), floats.layer(y), holds.layer(y), fits.layer(y));
+        for (n, row) in stands.layer_mut(y).iter_mut().enumerate() {
+            *row = fits[n] & (floor[n] | floats[n] | holds[n]);
         }
     }
+    [floor, floats, holds].into_iter().for_each(Window::spare);
     stands
 }
 
 /// The places above those where it stands, level by level.
 fn above(mode: &Mode, fits: Window, stands: Window) -> Places {
-    let (mut step, mut lower, mut safe) = (Window::empty(), stands.clone(), Window::empty());
-    let mut here = stands.clone();
-    let mut level = stands.clone();
+    let (mut step, mut lower, mut safe) = (Window::empty(), stands.copy(), Window::empty());
+    let mut here = stands.copy();
+    let mut level = stands.copy();
     for height in 1..=mode.step_up.max(mode.drop) {
         let mut next = Window::empty();
         for y in Y.0 + 1..Y.1 - i32::from(HEIGHT_MAX) {
-            for z in Z.0..Z.1 {
-                let row = fits.row(y, z) & !stands.row(y, z) & level.row(y - 1, z);
-                *next.row_mut(y, z) = row;
-                *here.row_mut(y, z) |= row;
-                if height <= mode.step_up {
-                    *step.row_mut(y, z) |= row;
-                }
-                if height < mode.step_up {
-                    *lower.row_mut(y, z) |= row;
-                }
-                if height <= mode.drop {
-                    *safe.row_mut(y, z) |= row;
-                }
+            let (fits, stands, level) = (fits.layer(y), stands.layer(y), level.layer(y - 1));
+            for (n, row) in next.layer_mut(y).iter_mut().enumerate() {
+                *row = fits[n] & !stands[n] & level[n];
             }
+            let add = |places: &mut Window, is_told: bool| {
+                if is_told {
+                    places.layer_mut(y).iter_mut().zip(next.layer(y)).for_each(|(place, row)| *place |= row);
+                }
+            };
+            add(&mut here, true);
+            add(&mut step, height <= mode.step_up);
+            add(&mut lower, height < mode.step_up);
+            add(&mut safe, height <= mode.drop);
         }
-        level = next;
+        std::mem::replace(&mut level, next).spare();
     }
+    level.spare();
     if mode.step_up == 0 {
-        lower = Window::empty();
+        lower.0.fill(0);
     }
     Places { fits, stands, step, lower, safe, here }
 }
 
 impl Places {
+    /// Gives the memory back for the next chunk.
+    fn spare(self) {
+        let Self { fits, stands, step, lower, safe, here } = self;
+        [fits, stands, step, lower, safe, here].into_iter().for_each(Window::spare);
+    }
+
     /// Where a move through an exit is legal, of the row at `y` and `z`.
     fn legal(&self, mode: &Mode, exit: usize, y: i32, z: i32) -> u64 {
         let step = EXITS[exit];
@@ -390,33 +540,67 @@ pub fn ways(mode: &Mode, costs: &Costs, footings: &[Footing], around: &[Option<&
         return Ways::closed();
     }
     let places = places(mode, around);
-    let inside = |row: u64| (row >> PAD) as u32;
-    let rows = || (0..CHUNK_EDGE as i32).flat_map(|y| (0..CHUNK_EDGE as i32).map(move |z| (y, z)));
-    if rows().all(|(y, z)| inside(places.here.row(y, z)) == 0) {
+    if rows(&places).next().is_none() {
+        places.spare();
         return Ways::closed();
     }
-    let cost = Cost { mode, footings, around, places: &places };
+    let classes = classes(mode, costs, &places, &Cost { mode, footings, around, places: &places });
+    let exits = (mode.walks() || mode.diagonal).then(|| legal_exits(mode, &places));
+    places.spare();
+    Ways::new(Classes::Each(classes), exits, costs)
+}
+
+/// The 32 bits of a window's row that tell of the chunk itself.
+const fn inside(row: u64) -> u32 {
+    (row >> PAD) as u32
+}
+
+/// The rows of a chunk in which there are places, each with its first voxel and the places.
+fn rows(places: &Places) -> impl Iterator<Item = (i32, i32, usize, u32)> {
+    (0..CHUNK_EDGE * CHUNK_EDGE).filter_map(|row| {
+        let (y, z) = ((row / CHUNK_EDGE) as i32, (row % CHUNK_EDGE) as i32);
+        let here = inside(places.here.row(y, z));
+        (here != 0).then_some((y, z, row * CHUNK_EDGE, here))
+    })
+}
+
+/// By voxel, the class of what it costs to enter.
+fn classes(mode: &Mode, costs: &Costs, places: &Places, cost: &Cost<'_>) -> Box<[u8; CHUNK_VOXELS]> {
+    let cheapest = cheapest(cost.footings);
+    let dear = Window::gather(cost.around, |there| &there.dear).widened(mode.width, |a, b| a | b);
     let mut classes = zeroed::<u8, CHUNK_VOXELS>();
-    for (y, z) in rows() {
-        for x in bits(inside(places.here.row(y, z))) {
-            let local = LocalIndex::from_xyz(x as usize, y as usize, z as usize);
-            classes[local.index()] = costs.class(cost.at(x as i32, y, z));
+    for (y, z, first, here) in rows(places) {
+        let classes = &mut classes[first..first + CHUNK_EDGE];
+        let is_dear = inside((y..y + i32::from(mode.height)).fold(0, |any, y| any | dear.row(y, z)));
+        let stands = if mode.walks() { inside(places.stands.row(y, z)) } else { 0 };
+        let usual = if mode.walks() { cheapest.max(mode.cost_in_air()) } else { cheapest };
+        for x in bits(here & !is_dear & !stands) {
+            classes[x as usize] = costs.class(usual);
+        }
+        for x in bits(here & is_dear) {
+            classes[x as usize] = costs.class(cost.on(x as i32, y, z, cost.body(x as i32, y, z)));
+        }
+        for x in bits(stands & !is_dear) {
+            classes[x as usize] = costs.class(cost.on(x as i32, y, z, cheapest));
         }
     }
-    let exits = (mode.walks() || mode.diagonal).then(|| {
-        let mut exits = vec![0u32; CHUNK_VOXELS];
+    dear.spare();
+    classes
+}
+
+/// By voxel, the moves that are legal from it.
+fn legal_exits(mode: &Mode, places: &Places) -> Exits {
+    let mut exits: Arc<[u32]> = std::iter::repeat_n(0, CHUNK_VOXELS).collect();
+    let all = Arc::get_mut(&mut exits).expect("nobody else has it yet");
+    for (y, z, first, _) in rows(places) {
+        let row = &mut all[first..first + CHUNK_EDGE];
         for exit in bits(mode.exits()) {
-            for (y, z) in rows() {
-                let first = (z as usize + CHUNK_EDGE * y as usize) * CHUNK_EDGE;
-                for x in bits(inside(places.legal(mode, exit as usize, y, z))) {
-                    exits[first + x as usize] |= 1 << exit;
-                }
+            for x in bits(inside(places.legal(mode, exit as usize, y, z))) {
+                row[x as usize] |= 1 << exit;
             }
         }
-        let exits: Arc<[u32]> = exits.into();
-        Exits::try_from(exits).unwrap_or_else(|_| unreachable!("one for each voxel"))
-    });
-    Ways::new(Classes::Each(classes), exits, costs)
+    }
+    Exits::try_from(exits).unwrap_or_else(|_| unreachable!("one for each voxel"))
 }
 
 /// Whether there is nothing to stand on, to swim in or to hold on to in the middle one of 27 chunks, nor so little below it that a
@@ -439,30 +623,39 @@ struct Cost<'a> {
 
 impl Cost<'_> {
     fn footing(&self, x: i32, y: i32, z: i32) -> Footing {
-        let edge = CHUNK_EDGE as i32;
-        let chunk = 13 + 9 * y.div_euclid(edge) + 3 * z.div_euclid(edge) + x.div_euclid(edge);
-        let part = |value: i32| value.rem_euclid(edge) as usize;
-        let block =
-            self.around[chunk as usize].map(|there| there.chunk.get(LocalIndex::from_xyz(part(x), part(y), part(z))));
+        let chunk = 13 + 9 * (y >> 5) + 3 * (z >> 5) + (x >> 5);
+        let local = LocalIndex::from_xyz(x as usize, y as usize, z as usize);
+        let block = self.around[chunk as usize].map(|there| there.chunk.get(local));
         block.and_then(|block| self.footings.get(usize::from(block.0))).copied().unwrap_or_default()
     }
 
-    /// The dearest of what the body is in and what it stands on.
-    fn at(&self, x: i32, y: i32, z: i32) -> u8 {
-        let (width, height) = (i32::from(self.mode.width), i32::from(self.mode.height));
-        let under = |y: i32| (0..width).flat_map(move |dz| (0..width).map(move |dx| (x + dx, y, z + dz)));
-        let body = (y..y + height).flat_map(under).map(|(x, y, z)| self.footing(x, y, z).through).max().unwrap_or(0);
+    /// The voxels at a height that the body is over.
+    fn under(&self, x: i32, y: i32, z: i32) -> impl Iterator<Item = Footing> {
+        let width = i32::from(self.mode.width);
+        (0..width).flat_map(move |dz| (0..width).map(move |dx| self.footing(x + dx, y, z + dz)))
+    }
+
+    /// The dearest of what the body is in.
+    fn body(&self, x: i32, y: i32, z: i32) -> u8 {
+        let all = (y..y + i32::from(self.mode.height)).flat_map(|y| self.under(x, y, z));
+        all.map(|footing| footing.through).max().unwrap_or(0)
+    }
+
+    /// The dearer of what the body is in and what it stands on.
+    fn on(&self, x: i32, y: i32, z: i32, body: u8) -> u8 {
         if !self.mode.walks() {
             return body;
         }
         // In the air it may hang over ground that it does not stand on.
         let stands = self.places.stands.row(y, z) >> (x + PAD as i32) & 1 == 1;
-        let ground = under(y - 1).map(|(x, y, z)| self.footing(x, y, z).on).max().filter(|on| stands && *on > 0);
-        body.max(ground.unwrap_or(self.mode.cost_in_air()))
+        let ground = || self.under(x, y - 1, z).map(|footing| footing.on).max().filter(|on| *on > 0);
+        body.max(stands.then(ground).flatten().unwrap_or(self.mode.cost_in_air()))
     }
 }
+const _: () = assert!(CHUNK_EDGE == 32, "a voxel's chunk is told by the bits above the fifth");
 
-fn bits(mask: u32) -> impl Iterator<Item = u32> {
+/// The numbers of the bits that are set, the lowest first.
+pub(super) fn bits(mask: u32) -> impl Iterator<Item = u32> {
     std::iter::successors(Some(mask), |rest| Some(rest & rest.wrapping_sub(1)))
         .take_while(|rest| *rest != 0)
         .map(u32::trailing_zeros)

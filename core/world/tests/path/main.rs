@@ -305,6 +305,17 @@ fn a_drop_that_is_too_high_to_climb_leads_one_way_only() {
 }
 
 #[test]
+fn a_fall_past_the_corner_of_four_chunks_leads_on() {
+    // From a ledge west of the border at x = 0 down past the one at y = 0.
+    let mut scene = Scene::new(&[([-7, 1, -3], [7, 8, 4], "air"), ([0, -1, -3], [7, 1, 4], "air")]);
+    let registry = scene.registry.clone();
+    let mut navigation = Navigation::new(modes().get("ground").unwrap(), &registry).unwrap();
+    let (above, below) = (pos(-3, 1, 0), pos(3, -1, 0));
+    let route = Searcher::default().route(&mut navigation, &mut scene, &registry, above, below).unwrap();
+    assert_eq!((route.end, route.voxels.len()), (End::Goal, 9));
+}
+
+#[test]
 fn a_box_around_two_voxels_stays_in_the_world() {
     let near = box_around(pos(5, 1, -3), pos(-2, 4, 9), 10);
     assert_eq!((near.min(), near.max()), ([-12, -9, -13], [16, 15, 20]));
