@@ -77,4 +77,4 @@ const _: () = assert!(EDIT_VOXELS_MAX <= CHUNK_VOXELS);
 const _: () = assert!(BODY_WIDTH_MAX <= REACH, "whoever holds a voxel of a body sees all of it");
 const _: () = assert!(EDIT_VOXELS_MAX as u64 <= WORK_PER_TICK, "one edit is one tick's work");
 const _: () = assert!(EDIT_VOXELS_MAX as u64 <= FIELD_WORK_PER_TICK, "what one edit changes is not owed for long");
-const _: () = assert!(AGENTS_PER_VOXEL < 8, "who wants to enter a voxel from all around is counted in a byte");
+const _: () = assert!(AGENTS_PER_VOXEL < 7, "who is in a voxel and who wants to enter it are counted in one byte");

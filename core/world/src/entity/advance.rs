@@ -3,7 +3,7 @@
 //! What an agent does depends on where all of them stood at the start, never on who was looked at first: so the answer is the
 //! same for any number of threads and any order of agents.
 
-use super::guide::{Count, Guides, Place, Sign};
+use super::guide::{Guides, Place, Sign};
 use crate::digest::mix;
 use crate::limits::AGENTS_PER_VOXEL;
 use rayon::prelude::*;
@@ -108,8 +108,6 @@ enum Fate {
     Arrives,
     /// It enters another voxel.
     Goes,
-    /// More want to enter that voxel than there is room for.
-    Contends,
     /// It takes away the voxel that it wants to enter.
     Digs,
 }
@@ -141,17 +139,20 @@ impl Tally {
     }
 }
 
-const _: () =
-    assert!(26 * AGENTS_PER_VOXEL < 1 << 8, "all around a voxel may want to enter it, and a byte counts them");
-
 /// What a tick works with, kept so that it asks for no memory. It means nothing between ticks.
 #[derive(Default)]
 pub struct Scratch {
     wishes: Vec<Wish>,
-    contenders: Vec<(Place, u32, u32)>,
+    /// By part of the agents those who contend.
+    parts: Vec<Vec<Contender>>,
+    contenders: Vec<Contender>,
     /// Voxels dug in the last tick, ascending.
     pub dug: Vec<Place>,
 }
+
+/// One who wants to enter where there may not be room for all, or to dig: from the highest bit 32 of unused, 32 of the place, 32 of
+/// its number, 32 of where it is among the agents. So they are sorted by one comparison each.
+type Contender = u128;
 
 /// No place.
 const NOWHERE: Place = Place::MAX;
@@ -177,11 +178,10 @@ const NO_WISH: Wish = Wish { fate: Fate::Lost, exit: NO_EXIT, is_goal: false, to
 ///
 /// Every agent has to be in a chunk whose guide has been made, as have the chunks beside it.
 pub fn advance(guides: &Guides, pace: Pace, agents: &mut Agents, scratch: &mut Scratch) -> Tally {
-    let Scratch { wishes, contenders, dug } = scratch;
+    let Scratch { wishes, parts, contenders, dug } = scratch;
     wishes.resize(agents.len(), NO_WISH);
-    agents.places.par_chunks(PART).for_each(|places| {
-        places.iter().filter_map(|place| guides.count(*place)).for_each(Count::add_here);
-    });
+    parts.resize_with(agents.len().div_ceil(PART), Vec::new);
+    agents.places.par_chunks(PART).for_each(|places| places.iter().for_each(|place| guides.add_here(*place)));
     let known = (agents.numbers.par_chunks(PART), agents.places.par_chunks(PART), agents.progress.par_chunks_mut(PART));
     (known, wishes.par_chunks_mut(PART)).into_par_iter().for_each(|((numbers, places, progress), wishes)| {
         let batches = numbers.chunks(BATCH).zip(places.chunks(BATCH)).zip(progress.chunks_mut(BATCH));
@@ -189,9 +189,11 @@ pub fn advance(guides: &Guides, pace: Pace, agents: &mut Agents, scratch: &mut S
             wish_all(guides, pace, numbers, places, progress, wishes);
         }
     });
-    contend(guides, wishes);
-    judge(guides, &agents.numbers, wishes, contenders, dug);
-    let tally = settle(guides, agents, wishes);
+    let mut tally = settle_all(guides, agents, wishes, parts);
+    contenders.clear();
+    parts.iter().for_each(|part| contenders.extend_from_slice(part));
+    contenders.par_sort_unstable();
+    judge(guides, agents, wishes, contenders, dug, &mut tally);
     if tally.arrived > 0 {
         agents.remove(wishes);
     }
@@ -200,38 +202,82 @@ pub fn advance(guides: &Guides, pace: Pace, agents: &mut Agents, scratch: &mut S
 
 /// Agents whose signs are read before any of them is thought about, so that memory is waited for once and not for each.
 const BATCH: usize = 128;
+const _: () = assert!(BATCH <= 1 << u8::BITS, "a byte tells who of a batch it is");
 
+/// The first choice of an agent, and what is known of where that leads.
+#[derive(Clone, Copy)]
+struct First {
+    to: Place,
+    exit: u8,
+    sign: Sign,
+    here: usize,
+}
+
+const NO_FIRST: First = First { to: NOWHERE, exit: NO_EXIT, sign: Sign::CLOSED, here: 0 };
+
+/// What some agents want. What is unforeseeable in it is written to lists and worked off after: a branch would be guessed wrong.
 fn wish_all(guides: &Guides, pace: Pace, numbers: &[u32], places: &[Place], progress: &mut [u32], wishes: &mut [Wish]) {
+    let len = numbers.len();
+    let (places, progress, wishes) = (&places[..len], &mut progress[..len], &mut wishes[..len]);
     let mut signs = [Sign::CLOSED; BATCH];
     signs.iter_mut().zip(places).for_each(|(sign, place)| *sign = guides.sign(*place));
-    let mut first = [(NOWHERE, NO_EXIT, Sign::CLOSED); BATCH];
-    for (n, first) in (0..numbers.len()).zip(&mut first) {
-        let best = signs[n].best();
-        let exit = if best == 0 { 0 } else { begin(best, turn(numbers[n], places[n])) };
-        let to = if best == 0 { None } else { guides.grid().beside(places[n], exit) };
-        *first = (to.unwrap_or(NOWHERE), exit as u8, to.map_or(Sign::CLOSED, |to| guides.sign(to)));
+    let mut firsts = [NO_FIRST; BATCH];
+    for (n, first) in (0..len).zip(&mut firsts) {
+        *first = first_choice(guides, signs[n], numbers[n], places[n]);
     }
-    for n in 0..numbers.len() {
-        let (to, exit, sign) = first[n];
-        let has_room = |to| guides.count(to).is_some_and(|count| count.here() < AGENTS_PER_VOXEL);
-        if sign.cost() > 0 && !signs[n].is_goal() && has_room(to) {
-            // The usual case: the first choice will do.
-            let gathered = progress[n].saturating_add(pace.speed);
-            let price = pace.price(sign.cost(), exit);
-            let fate = match gathered >= price {
-                false => Fate::Gathers,
-                true if sign.is_solid() => Fate::Digs,
-                true => Fate::Goes,
-            };
-            progress[n] = gathered.min(price);
-            let to = if fate == Fate::Gathers { NOWHERE } else { to };
-            wishes[n] = Wish { fate, exit, is_goal: sign.is_goal(), to, price };
-        } else {
-            (wishes[n], progress[n]) = wish(guides, pace, numbers[n], places[n], signs[n], progress[n]);
-        }
+    let (mut others, mut going) = (List::NEW, List::NEW);
+    for (n, First { to, exit, sign, here }) in (0..len).zip(firsts) {
+        let will_do = (sign.cost() > 0) & (here < AGENTS_PER_VOXEL);
+        let gathered = progress[n].saturating_add(pace.speed);
+        let price = pace.price(sign.cost(), exit);
+        let pays = gathered >= price;
+        let fate = match (pays, sign.is_solid()) {
+            (false, _) => Fate::Gathers,
+            (true, true) => Fate::Digs,
+            (true, false) => Fate::Goes,
+        };
+        wishes[n] = Wish { fate, exit, is_goal: sign.is_goal(), to, price };
+        progress[n] = if will_do { gathered.min(price) } else { progress[n] };
+        others.push_if(n, !will_do);
+        going.push_if(n, will_do & pays & !sign.is_solid());
     }
-    let going = wishes.iter().filter(|wish| wish.fate == Fate::Goes);
-    going.filter_map(|wish| guides.count(wish.to)).for_each(Count::add_wanted);
+    for n in others.iter() {
+        (wishes[n], progress[n]) = wish(guides, pace, numbers[n], places[n], signs[n], progress[n]);
+        going.push_if(n, wishes[n].fate == Fate::Goes);
+    }
+    going.iter().for_each(|n| guides.add_wanted(wishes[n].to));
+}
+
+/// Some of a batch.
+struct List {
+    members: [u8; BATCH],
+    len: usize,
+}
+
+impl List {
+    const NEW: Self = Self { members: [0; BATCH], len: 0 };
+
+    /// Adds one, without a branch. No more may be added than a batch has.
+    fn push_if(&mut self, n: usize, is_in: bool) {
+        self.members[self.len % BATCH] = n as u8;
+        self.len += usize::from(is_in);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        self.members[..self.len].iter().map(|n| usize::from(*n))
+    }
+}
+
+/// What an agent would do first. At a goal, and where nothing leads on, it is nothing.
+fn first_choice(guides: &Guides, sign: Sign, number: u32, place: Place) -> First {
+    if sign.choices() == 0 {
+        return NO_FIRST;
+    }
+    let exit = begin(sign.best(), sign.choices(), turn(number, place));
+    guides.grid().beside(place, exit).map_or(NO_FIRST, |to| {
+        let (sign, count) = guides.sign_and_count(to);
+        First { to, exit: exit as u8, sign, here: count.here() }
+    })
 }
 
 /// The same for one whose first choice will not do: what it wants, and what it has gathered for that.
@@ -245,13 +291,13 @@ fn wish(guides: &Guides, pace: Pace, number: u32, place: Place, sign: Sign, prog
     let mut dearest = 0;
     for exit in in_turn(sign.best(), turn).chain(in_turn(sign.lower() & !sign.best(), turn)) {
         let Some(to) = guides.grid().beside(place, exit) else { continue };
-        let there = guides.sign(to);
+        let (there, count) = guides.sign_and_count(to);
         if there.cost() == 0 {
             continue;
         }
         let price = pace.price(there.cost(), exit as u8);
         dearest = dearest.max(price);
-        if guides.count(to).is_none_or(|count| count.here() >= AGENTS_PER_VOXEL) {
+        if count.here() >= AGENTS_PER_VOXEL {
             continue;
         }
         let fate = match there.is_solid() {
@@ -275,17 +321,33 @@ pub const fn turn(number: u32, place: Place) -> u32 {
     mix((number as u64) << 32 | place as u64) as u32
 }
 
-/// The exit of a mask, which is not empty, that `turn` picks.
-fn begin(mask: u32, turn: u32) -> u32 {
-    match mask.count_ones() {
-        1 => mask.trailing_zeros(),
-        count => (0..turn % count).fold(mask, |left, _| left & (left - 1)).trailing_zeros(),
+/// By count what 2^64 is divided by it, rounded up: the rest of a division is had by two multiplications (Lemire, Kaser, Kurz:
+/// Faster Remainder by Direct Computation, 2019).
+const RECIPROCALS: [u64; 27] = {
+    let mut all = [0; 27];
+    let mut count = 1;
+    while count < all.len() {
+        all[count] = (u64::MAX / count as u64).wrapping_add(1);
+        count += 1;
     }
+    all
+};
+
+/// The exit of a mask that `turn` picks. `count` exits are in it, one at least.
+#[inline]
+fn begin(mask: u32, count: u32, turn: u32) -> u32 {
+    let part = RECIPROCALS[count as usize].wrapping_mul(turn.into());
+    let skipped = (u128::from(part) * u128::from(count) >> u64::BITS) as u32;
+    let without = |mask: u32| mask & mask.wrapping_sub(1);
+    // Nearly always it is one of the first three.
+    let mask = if skipped > 0 { without(mask) } else { mask };
+    let mask = if skipped > 1 { without(mask) } else { mask };
+    (2..skipped).fold(mask, |mask, _| without(mask)).trailing_zeros()
 }
 
 /// The exits of a mask, beginning at the one that `turn` picks and going round.
 fn in_turn(mask: u32, turn: u32) -> impl Iterator<Item = u32> {
-    let upper = if mask == 0 { 0 } else { mask & (u32::MAX << begin(mask, turn)) };
+    let upper = if mask == 0 { 0 } else { mask & (u32::MAX << begin(mask, mask.count_ones(), turn)) };
     let mut parts = [upper, mask & !upper];
     std::iter::from_fn(move || {
         let part = parts.iter_mut().find(|part| **part != 0)?;
@@ -295,83 +357,97 @@ fn in_turn(mask: u32, turn: u32) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Finds those who want to enter where there is not enough room for all who do.
-fn contend(guides: &Guides, wishes: &mut [Wish]) {
-    wishes.par_chunks_mut(PART).for_each(|wishes| {
-        for wish in wishes.iter_mut().filter(|wish| wish.fate == Fate::Goes) {
-            let crowds = |count: Count<'_>| count.wanted() + count.here() > AGENTS_PER_VOXEL;
-            if guides.count(wish.to).is_some_and(crowds) {
-                wish.fate = Fate::Contends;
-            }
-        }
-    });
-}
-
-/// By voxel the lowest numbers enter, as many as there is room for, and the lowest one digs.
-fn judge(
-    guides: &Guides,
-    numbers: &[u32],
-    wishes: &mut [Wish],
-    contenders: &mut Vec<(Place, u32, u32)>,
-    dug: &mut Vec<Place>,
-) {
-    contenders.clear();
-    dug.clear();
-    let open = wishes.iter().zip(numbers).zip(0..);
-    let open = open.filter(|((wish, _), _)| matches!(wish.fate, Fate::Contends | Fate::Digs));
-    contenders.extend(open.map(|((wish, number), index)| (wish.to, *number, index)));
-    contenders.par_sort_unstable();
-    for group in contenders.chunk_by(|a, b| a.0 == b.0) {
-        let (to, _, first) = group[0];
-        let is_solid = wishes[first as usize].fate == Fate::Digs;
-        let room = if is_solid { 1 } else { AGENTS_PER_VOXEL.saturating_sub(guides.count(to).map_or(0, Count::here)) };
-        if is_solid {
-            dug.push(to);
-        }
-        for (rank, (.., index)) in group.iter().enumerate() {
-            let fate = &mut wishes[*index as usize].fate;
-            *fate = match fate {
-                _ if rank >= room => Fate::Waits,
-                Fate::Digs => Fate::Digs,
-                _ => Fate::Goes,
-            };
-        }
-    }
-}
-
-/// Moves everybody who goes, lets those who go or dig pay, and leaves nothing counted.
-fn settle(guides: &Guides, agents: &mut Agents, wishes: &mut [Wish]) -> Tally {
-    let known =
-        (agents.places.par_chunks_mut(PART), agents.progress.par_chunks_mut(PART), agents.exits.par_chunks_mut(PART));
-    let parts = (known, wishes.par_chunks_mut(PART)).into_par_iter().map(|((places, progress, exits), wishes)| {
+/// Moves everybody who goes where there is room for all who want to, and leaves nothing counted there. Who contends is told by
+/// part of the agents.
+fn settle_all(guides: &Guides, agents: &mut Agents, wishes: &mut [Wish], parts: &mut [Vec<Contender>]) -> Tally {
+    let columns = (
+        agents.numbers.par_chunks(PART),
+        agents.places.par_chunks_mut(PART),
+        agents.progress.par_chunks_mut(PART),
+        agents.exits.par_chunks_mut(PART),
+    );
+    let all = (columns, wishes.par_chunks_mut(PART), parts).into_par_iter().zip(0..agents.numbers.len().div_ceil(PART));
+    let tallies = all.map(|(((numbers, places, progress, exits), wishes, contenders), part)| {
+        contenders.clear();
         let mut tally = Tally::default();
-        for n in 0..places.len() {
-            let wish = &mut wishes[n];
-            guides.count(places[n]).into_iter().for_each(Count::forget);
-            if wish.to != NOWHERE {
-                guides.count(wish.to).into_iter().for_each(Count::forget);
-            }
-            match wish.fate {
-                Fate::Waits => tally.waiting += 1,
-                Fate::Lost => tally.lost += 1,
-                Fate::Arrives => tally.arrived += 1,
-                Fate::Digs => {
-                    progress[n] -= wish.price;
-                    tally.dug += 1;
-                }
-                Fate::Goes => {
-                    progress[n] -= wish.price;
-                    (places[n], exits[n]) = (wish.to, wish.exit);
-                    tally.moved += 1;
-                    if wish.is_goal {
-                        wish.fate = Fate::Arrives;
-                        tally.arrived += 1;
-                    }
-                }
-                Fate::Gathers | Fate::Contends => {}
-            }
+        for first in (0..numbers.len()).step_by(BATCH) {
+            let range = first..numbers.len().min(first + BATCH);
+            let (places, progress) = (&mut places[range.clone()], &mut progress[range.clone()]);
+            let (exits, wishes) = (&mut exits[range.clone()], &mut wishes[range.clone()]);
+            let contending = settle(guides, places, progress, exits, wishes, &mut tally);
+            contenders.extend(contending.iter().map(|n| {
+                let index = part * PART + first + n;
+                Contender::from(wishes[n].to) << 64 | Contender::from(numbers[first + n]) << 32 | index as Contender
+            }));
         }
         tally
     });
-    parts.reduce(Tally::default, Tally::plus)
+    tallies.reduce(Tally::default, Tally::plus)
+}
+
+/// The same for a batch; gives those who contend.
+fn settle(
+    guides: &Guides,
+    places: &mut [Place],
+    progress: &mut [u32],
+    exits: &mut [u8],
+    wishes: &mut [Wish],
+    tally: &mut Tally,
+) -> List {
+    let len = places.len();
+    let (progress, exits, wishes) = (&mut progress[..len], &mut exits[..len], &mut wishes[..len]);
+    let mut contending = List::NEW;
+    for n in 0..len {
+        let wish = &mut wishes[n];
+        guides.clear_uncrowded(places[n]);
+        let wants = wish.fate == Fate::Goes;
+        let goes = wants && !guides.clear_uncrowded(wish.to);
+        contending.push_if(n, wants & !goes | (wish.fate == Fate::Digs));
+        progress[n] -= if goes { wish.price } else { 0 };
+        places[n] = if goes { wish.to } else { places[n] };
+        exits[n] = if goes { wish.exit } else { exits[n] };
+        let arrives = goes & wish.is_goal | (wish.fate == Fate::Arrives);
+        tally.moved += u64::from(goes);
+        tally.waiting += u64::from(wish.fate == Fate::Waits);
+        tally.lost += u64::from(wish.fate == Fate::Lost);
+        tally.arrived += u64::from(arrives);
+        wish.fate = if arrives { Fate::Arrives } else { wish.fate };
+    }
+    contending
+}
+
+/// Moves the lowest numbers of those who contend for a voxel, as many as there is room for, and has the lowest one dig; the
+/// others wait. Leaves nothing counted.
+fn judge(
+    guides: &Guides,
+    agents: &mut Agents,
+    wishes: &mut [Wish],
+    contenders: &[Contender],
+    dug: &mut Vec<Place>,
+    tally: &mut Tally,
+) {
+    dug.clear();
+    for group in contenders.chunk_by(|a, b| a >> 64 == b >> 64) {
+        let (to, first) = ((group[0] >> 64) as Place, group[0] as u32);
+        let is_solid = wishes[first as usize].fate == Fate::Digs;
+        let (_, count) = guides.sign_and_count(to);
+        let room = if is_solid { 1 } else { AGENTS_PER_VOXEL.saturating_sub(count.here()) };
+        guides.clear(to);
+        tally.waiting += group.len().saturating_sub(room) as u64;
+        for n in group.iter().take(room).map(|contender| *contender as u32 as usize) {
+            let wish = &mut wishes[n];
+            agents.progress[n] -= wish.price;
+            if is_solid {
+                dug.push(to);
+                tally.dug += 1;
+                continue;
+            }
+            (agents.places[n], agents.exits[n]) = (to, wish.exit);
+            tally.moved += 1;
+            if wish.is_goal {
+                wish.fate = Fate::Arrives;
+                tally.arrived += 1;
+            }
+        }
+    }
 }

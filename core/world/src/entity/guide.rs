@@ -4,7 +4,7 @@
 //! can go, however old the field is.
 
 use crate::chunk::zeroed;
-use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
+use crate::limits::{AGENTS_PER_VOXEL, CHUNK_EDGE, CHUNK_VOXELS};
 use crate::path::field::FlowField;
 use crate::path::flow::{Around, WIDE};
 use crate::path::navigation::{Blocks, Navigation};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What one voxel tells an agent. From the lowest bit: 26 of exits that are best, 6 of exits over faces that are good, 8 of
-/// cost, 2 flags.
+/// cost, 2 flags, 5 of how many exits are best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bytemuck::Zeroable, bytemuck::Pod)]
 #[repr(transparent)]
 pub struct Sign(u64);
@@ -24,6 +24,7 @@ const LOWER_SHIFT: u32 = 26;
 const COST_SHIFT: u32 = 32;
 const SOLID: u64 = 1 << 40;
 const GOAL: u64 = 1 << 41;
+const CHOICES_SHIFT: u32 = 42;
 const _: () = assert!(ALL == (1 << LOWER_SHIFT) - 1 && FACES == (1 << (COST_SHIFT - LOWER_SHIFT)) - 1);
 
 impl Sign {
@@ -34,12 +35,18 @@ impl Sign {
     pub const fn new(best: u32, lower: u32, cost: u8, is_goal: bool, is_solid: bool) -> Self {
         let flags = if is_goal { GOAL } else { 0 } | if is_solid { SOLID } else { 0 };
         let exits = (best & ALL) as u64 | ((lower & FACES) as u64) << LOWER_SHIFT;
-        Self(exits | (cost as u64) << COST_SHIFT | flags)
+        let choices = (best & ALL).count_ones() as u64;
+        Self(exits | (cost as u64) << COST_SHIFT | flags | choices << CHOICES_SHIFT)
     }
 
     /// The exits of the ways that cost least in all.
     pub const fn best(self) -> u32 {
         self.0 as u32 & ALL
+    }
+
+    /// How many exits are best.
+    pub const fn choices(self) -> u32 {
+        (self.0 >> CHOICES_SHIFT) as u32 & 31
     }
 
     /// The exits over faces to voxels from which less is left to pay.
@@ -180,114 +187,130 @@ impl Grid {
     /// The place at an exit from another; none outside.
     #[inline]
     pub fn beside(&self, place: Place, exit: u32) -> Option<Place> {
-        const EDGE: u32 = CHUNK_EDGE as u32;
-        let (step, at) = (EXITS[exit as usize], outside(place));
-        let [x, y, z] = std::array::from_fn(|axis| at[axis].wrapping_add_signed(step[axis]));
-        let there = inside(x & (EDGE - 1), y & (EDGE - 1), z & (EDGE - 1));
-        if (x | y | z) < EDGE {
-            return Some(place & !INSIDE | there);
+        let step = &STEPS[exit as usize];
+        // With all bits of the other axes set, what is carried passes over them.
+        let moved = |axis: usize| (place | !AXES[axis]).wrapping_add(step.adds[axis]) & AXES[axis];
+        let leaves = |axis: usize| place & AXES[axis] == step.last[axis];
+        let there = moved(0) | moved(1) | moved(2);
+        if leaves(0) | leaves(1) | leaves(2) {
+            return Some(self.number_beside(place, exit)? << INSIDE_BITS | there);
         }
-        let number = place >> INSIDE_BITS;
+        Some(place & !INSIDE | there)
+    }
+
+    /// The number of the chunk in which an exit from a place ends; none outside.
+    #[cold]
+    fn number_beside(&self, place: Place, exit: u32) -> Option<u32> {
+        let (step, at, number) = (EXITS[exit as usize], outside(place), place >> INSIDE_BITS);
         let [nx, ny, nz] = self.size;
         let chunk = [number % nx, number / nx / nz, number / nx % nz];
-        // One past either end of a chunk differs from what is inside in the sign of its step.
-        let moved: [u32; 3] = std::array::from_fn(|axis| {
-            chunk[axis].wrapping_add_signed(if [x, y, z][axis] < EDGE { 0 } else { step[axis] })
+        let [x, y, z]: [u32; 3] = std::array::from_fn(|axis| {
+            let leaves = at[axis].wrapping_add_signed(step[axis]) >= CHUNK_EDGE as u32;
+            chunk[axis].wrapping_add_signed(if leaves { step[axis] } else { 0 })
         });
-        let is_inside = moved[0] < nx && moved[1] < ny && moved[2] < nz;
-        is_inside.then(|| (moved[0] + nx * (moved[2] + nz * moved[1])) << INSIDE_BITS | there)
+        (x < nx && y < ny && z < nz).then(|| x + nx * (z + nz * y))
     }
 }
 
-/// Signs that fill a cache line.
-#[repr(align(64))]
-struct Line([Sign; 8]);
+/// The bits of a place that x, y and z have.
+const AXES: [u32; 3] = {
+    let last = CHUNK_EDGE as u32 - 1;
+    [inside(last, 0, 0), inside(0, last, 0), inside(0, 0, last)]
+};
 
-/// How crowded the voxels of a brick are, a cache line each: all agents together touch few of them.
-#[repr(align(64))]
-struct Counts {
-    here: [AtomicU8; 1 << BRICK_BITS],
-    wanted: [AtomicU8; 1 << BRICK_BITS],
-}
-
-/// The number of agents in a voxel, and of those that want to enter it.
+/// What an exit does to places, by axis.
 #[derive(Clone, Copy)]
-pub(super) struct Count<'a> {
-    here: &'a AtomicU8,
-    wanted: &'a AtomicU8,
+struct Step {
+    /// What is added among the bits of the axis.
+    adds: [u32; 3],
+    /// The bits of the last voxels before the chunk is left; those of no voxel if it never is.
+    last: [u32; 3],
 }
 
-impl Count<'_> {
-    pub(super) fn here(self) -> usize {
-        self.here.load(Ordering::Relaxed).into()
-    }
-    pub(super) fn wanted(self) -> usize {
-        self.wanted.load(Ordering::Relaxed).into()
-    }
-    pub(super) fn add_here(self) {
-        self.here.fetch_add(1, Ordering::Relaxed);
-    }
-    pub(super) fn add_wanted(self) {
-        self.wanted.fetch_add(1, Ordering::Relaxed);
-    }
-    /// Nobody may count meanwhile; others may forget the same.
-    pub(super) fn forget(self) {
-        self.here.store(0, Ordering::Relaxed);
-        self.wanted.store(0, Ordering::Relaxed);
-    }
-}
-
-/// Lines of a brick.
-const LINES: usize = (1 << BRICK_BITS) / 8;
-
-/// The signs of a chunk, of those bricks alone in which somebody can be: that is little of most chunks, and what is far apart in
-/// memory takes long to read.
-struct Bricks {
-    /// By brick, 1 more than its place in `lines`; 0 for one in which nobody can be.
-    numbers: Box<[u16; BRICKS]>,
-    lines: Vec<Line>,
-    /// By place in `lines`, for each brick.
-    counts: Vec<Counts>,
-}
-
-impl Bricks {
-    fn new(guide: &Guide) -> Self {
-        let mut bricks = Self { numbers: zeroed(), lines: Vec::new(), counts: Vec::new() };
-        let sign = |place: usize| {
-            let [x, y, z] = outside(place as Place).map(|part| part as usize);
-            guide[LocalIndex::from_xyz(x, y, z).index()]
+const STEPS: [Step; EXITS.len()] = {
+    let mut steps = [Step { adds: [0; 3], last: [u32::MAX; 3] }; EXITS.len()];
+    let mut n = 0;
+    while n < 3 * EXITS.len() {
+        let (exit, axis) = (n / 3, n % 3);
+        let one = AXES[axis] & AXES[axis].wrapping_neg();
+        (steps[exit].adds[axis], steps[exit].last[axis]) = match EXITS[exit][axis] {
+            0 => (0, u32::MAX),
+            1 => (one, AXES[axis]),
+            _ => (AXES[axis], 0),
         };
-        for brick in 0..BRICKS {
-            let first = brick << BRICK_BITS;
-            if (first..first + (1 << BRICK_BITS)).all(|place| sign(place) == Sign::CLOSED) {
-                continue;
-            }
-            bricks.numbers[brick] = (bricks.lines.len() / LINES + 1) as u16;
-            let line = |line: usize| Line(std::array::from_fn(|n| sign(first + 8 * line + n)));
-            bricks.lines.extend((0..LINES).map(line));
-            let none = || std::array::from_fn(|_| AtomicU8::new(0));
-            bricks.counts.push(Counts { here: none(), wanted: none() });
-        }
-        bricks
+        n += 1;
+    }
+    steps
+};
+
+/// The signs of a brick.
+#[derive(Clone)]
+#[repr(align(64))]
+struct Signs([Sign; 1 << BRICK_BITS]);
+
+/// How crowded the voxels of a brick are, in one cache line, apart from the signs: what all agents write stays small.
+#[repr(align(64))]
+struct Counts([AtomicU8; 1 << BRICK_BITS]);
+
+impl Counts {
+    const fn none() -> Self {
+        Self([const { AtomicU8::new(0) }; 1 << BRICK_BITS])
+    }
+}
+
+/// How many agents are in a voxel, in the upper bits, and how many want to enter it, of whom no more than [`WANTED_MAX`] are
+/// counted.
+#[derive(Clone, Copy)]
+pub(super) struct Count(u8);
+
+const WANTED: u8 = 1;
+const WANTED_MAX: u8 = 7;
+const HERE_SHIFT: u32 = 5;
+const _: () = assert!(AGENTS_PER_VOXEL < WANTED_MAX as usize && AGENTS_PER_VOXEL < 1 << (u8::BITS - HERE_SHIFT));
+
+impl Count {
+    /// Agents in the voxel.
+    pub(super) const fn here(self) -> usize {
+        (self.0 >> HERE_SHIFT) as usize
     }
 
-    #[inline]
-    fn brick(&self, place: Place) -> Option<usize> {
-        usize::from(self.numbers[(place & INSIDE) as usize >> BRICK_BITS]).checked_sub(1)
+    /// Whether more want to enter than there is room for.
+    pub(super) const fn is_crowded(self) -> bool {
+        (self.0 & WANTED_MAX) as usize > AGENTS_PER_VOXEL.saturating_sub(self.here())
     }
 }
 
 /// The guides of a box, as far as they have been made; and while a tick is worked out, how crowded their voxels are.
+///
+/// They are kept of those bricks alone in which somebody can be: that is little of most chunks, and what is far apart in memory
+/// takes long to read.
 pub struct Guides {
     grid: Grid,
-    chunks: Vec<Option<Bricks>>,
+    /// By chunk, whether its guide has been made.
+    made: Vec<bool>,
+    /// By chunk and brick, where its signs and counts are; [`SHUT`] for one in which nobody can be.
+    bricks: Vec<u32>,
+    signs: Vec<Signs>,
+    counts: Vec<Counts>,
+    /// Where there are signs and counts that no brick has.
+    free: Vec<u32>,
 }
+
+/// Where all bricks have their signs in which nobody can be.
+const SHUT: u32 = 0;
 
 impl Guides {
     /// None made yet.
     pub fn new(within: VoxelBox) -> Self {
         let grid = Grid::new(within);
-        Self { grid, chunks: (0..grid.chunk_count()).map(|_| None).collect() }
+        Self {
+            grid,
+            made: vec![false; grid.chunk_count()],
+            bricks: vec![SHUT; grid.chunk_count() * BRICKS],
+            signs: vec![Signs([Sign::CLOSED; 1 << BRICK_BITS])],
+            counts: vec![Counts::none()],
+            free: Vec::new(),
+        }
     }
 
     /// The places they are for.
@@ -295,39 +318,108 @@ impl Guides {
         &self.grid
     }
 
+    /// Where the signs and counts of a place are: of which brick, and where in that.
+    #[inline]
+    fn find(&self, place: Place) -> (usize, usize) {
+        (self.bricks[(place >> BRICK_BITS) as usize] as usize, (place & ((1 << BRICK_BITS) - 1)) as usize)
+    }
+
     /// What a place says: nothing where no guide has been made.
     #[inline]
     pub fn sign(&self, place: Place) -> Sign {
-        let bricks = self.chunks[(place >> INSIDE_BITS) as usize].as_ref();
-        let Some((bricks, brick)) = bricks.and_then(|bricks| Some((bricks, bricks.brick(place)?))) else {
-            return Sign::CLOSED;
-        };
-        bricks.lines[brick * LINES + (place as usize >> 3 & (LINES - 1))].0[place as usize & 7]
+        let (brick, at) = self.find(place);
+        self.signs[brick].0[at]
     }
 
-    /// The counts of a place, if somebody can be there or beside it.
+    /// What a place says, and how crowded it is.
     #[inline]
-    pub(super) fn count(&self, place: Place) -> Option<Count<'_>> {
-        let bricks = self.chunks[(place >> INSIDE_BITS) as usize].as_ref()?;
-        let Counts { here, wanted } = &bricks.counts[bricks.brick(place)?];
-        let at = place as usize & ((1 << BRICK_BITS) - 1);
-        Some(Count { here: &here[at], wanted: &wanted[at] })
+    pub(super) fn sign_and_count(&self, place: Place) -> (Sign, Count) {
+        let (brick, at) = self.find(place);
+        (self.signs[brick].0[at], Count(self.counts[brick].0[at].load(Ordering::Relaxed)))
+    }
+
+    /// Counts an agent where it is.
+    #[inline]
+    pub(super) fn add_here(&self, place: Place) {
+        let (brick, at) = self.find(place);
+        if brick != SHUT as usize {
+            self.counts[brick].0[at].fetch_add(1 << HERE_SHIFT, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts an agent where it wants to be.
+    #[inline]
+    pub(super) fn add_wanted(&self, place: Place) {
+        let (brick, at) = self.find(place);
+        let more = |count: u8| (count & WANTED_MAX < WANTED_MAX).then_some(count + WANTED);
+        // It fails where as many are counted as can be.
+        let _ = self.counts[brick].0[at].fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
+    /// Leaves nothing counted in a place.
+    pub(super) fn clear(&self, place: Place) {
+        let (brick, at) = self.find(place);
+        self.counts[brick].0[at].store(0, Ordering::Relaxed);
+    }
+
+    /// Leaves nothing counted in a place unless it is crowded, and tells whether it is: it tells all who ask the same. Nobody may
+    /// count meanwhile.
+    #[inline]
+    pub(super) fn clear_uncrowded(&self, place: Place) -> bool {
+        let (brick, at) = self.find(place);
+        let count = &self.counts[brick].0[at];
+        let is_crowded = Count(count.load(Ordering::Relaxed)).is_crowded();
+        if !is_crowded {
+            count.store(0, Ordering::Relaxed);
+        }
+        is_crowded
     }
 
     /// Whether a chunk's guide has been made.
     pub fn has(&self, number: u32) -> bool {
-        self.chunks[number as usize].is_some()
+        self.made[number as usize]
     }
 
     /// Puts a chunk's guide.
     pub fn put(&mut self, number: u32, guide: &Guide) {
-        self.chunks[number as usize] = Some(Bricks::new(guide));
+        self.drop(number);
+        self.made[number as usize] = true;
+        let mut signs = Signs([Sign::CLOSED; 1 << BRICK_BITS]);
+        for brick in 0..BRICKS {
+            for (place, sign) in (brick << BRICK_BITS..).zip(&mut signs.0) {
+                let [x, y, z] = outside(place as Place).map(|part| part as usize);
+                *sign = guide[LocalIndex::from_xyz(x, y, z).index()];
+            }
+            if signs.0.iter().all(|sign| *sign == Sign::CLOSED) {
+                continue;
+            }
+            self.bricks[number as usize * BRICKS + brick] = match self.free.pop() {
+                Some(at) => {
+                    self.signs[at as usize] = signs.clone();
+                    at
+                }
+                None => {
+                    self.signs.push(signs.clone());
+                    self.counts.push(Counts::none());
+                    self.signs.len() as u32 - 1
+                }
+            };
+        }
+    }
+
+    /// Forgets the guide of a chunk, if it has been made.
+    fn drop(&mut self, number: u32) {
+        if std::mem::replace(&mut self.made[number as usize], false) {
+            let bricks = &mut self.bricks[number as usize * BRICKS..][..BRICKS];
+            let bricks = bricks.iter_mut().map(|brick| std::mem::replace(brick, SHUT));
+            self.free.extend(bricks.filter(|brick| *brick != SHUT));
+        }
     }
 
     /// Forgets the guide of a chunk, if it has one.
     pub fn forget(&mut self, pos: ChunkPos) {
         if let Some(number) = self.grid.number(pos) {
-            self.chunks[number as usize] = None;
+            self.drop(number);
         }
     }
 
@@ -338,18 +430,13 @@ impl Guides {
 
     /// Forgets all but some.
     pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        for (number, guide) in (0..).zip(&mut self.chunks) {
-            if !keep(number) {
-                *guide = None;
-            }
-        }
+        (0..self.made.len() as u32).filter(|number| !keep(*number)).for_each(|number| self.drop(number));
     }
 
-    /// Heap bytes.
+    /// Heap bytes of the guides there are.
     pub fn memory_bytes(&self) -> usize {
-        let bytes =
-            |bricks: &Bricks| size_of::<[u16; BRICKS]>() + size_of_val(&*bricks.lines) + size_of_val(&*bricks.counts);
-        self.chunks.iter().flatten().map(bytes).sum()
+        let bricks = self.signs.len() - self.free.len();
+        size_of_val(&*self.bricks) + bricks * (size_of::<Signs>() + size_of::<Counts>())
     }
 }
 

@@ -41,6 +41,11 @@ impl LossTables {
         Self { tables, group, floors, own: per_class(&|class| rules.own(class)), most }
     }
 
+    /// What a step through an exit into a voxel of a class adds; [`NONE`] if it can't be taken.
+    pub(super) fn loss(&self, exit: usize, class: u8) -> u32 {
+        self.tables[self.group[exit]][usize::from(class)]
+    }
+
     /// A class in the numbers of one run.
     fn kind<T: Word + TryFrom<u32>>(&self, class: u8, frame: &mut Frame) -> Kind<T> {
         let at = usize::from(class);

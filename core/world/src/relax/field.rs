@@ -1,6 +1,6 @@
 //! The values of many chunks, kept true while voxels change.
 
-use super::{Class, EXITS, FACES, Rules, bulk, opposite};
+use super::{Class, EXITS, FACES, Rules, bulk, opposite, queue};
 use crate::block::BlockId;
 use crate::chunk::{Chunk, Form, zeroed};
 use crate::generate::simd::Level;
@@ -134,6 +134,11 @@ impl Values {
     }
 
     fn set(&mut self, local: LocalIndex, distance: u32, limit: u32) {
+        self.set_index(local.index(), distance, limit);
+    }
+
+    /// The same by plain index.
+    pub(super) fn set_index(&mut self, index: usize, distance: u32, limit: u32) {
         if let Self::One(all) = *self {
             if all == distance {
                 return;
@@ -151,7 +156,7 @@ impl Values {
         }
         if let Self::Narrow { base, values } = self {
             if let Some(distance) = narrow(distance, *base, limit) {
-                values[local.index()] = distance;
+                values[index] = distance;
                 return;
             }
             let mut wide = zeroed::<u32, CHUNK_VOXELS>();
@@ -161,7 +166,7 @@ impl Values {
             *self = Self::Wide(wide);
         }
         if let Self::Wide(values) = self {
-            values[local.index()] = distance;
+            values[index] = distance;
         }
     }
 
@@ -437,6 +442,9 @@ impl Field {
         let kinds: Vec<Kinds> = chunks.par_iter().map(|(_, classes, _)| Kinds::of(classes)).collect();
         for ((pos, classes, exits), kinds) in chunks.into_iter().zip(kinds) {
             self.push_tile(pos, classes, kinds, exits);
+        }
+        if first == 0 && queue::fits(self) {
+            return queue::solve(self);
         }
         if is_by_tiles {
             return bulk::solve(self, Level::best(), (first..self.tiles.len() as u32).collect(), &mut |_, _| ());

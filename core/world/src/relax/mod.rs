@@ -6,11 +6,12 @@
 //! vertical direction may add 0), so there is one least fixed point, and no order of work can lead anywhere else.
 //!
 //! A *class* says how a voxel takes values; voxels hold only the number of their class, one byte. A [`Field`] holds the
-//! values of chunks (tiles of 32³) and keeps them true: [`Field::load`] solves whole tiles, [`Field::update`] follows
-//! single voxels that changed. `shaders/relax.wgsl` is the twin of the first.
+//! values of chunks (tiles of 32³) and keeps them true: [`Field::load`] solves whole tiles (or, in a new field in which little is
+//! open, voxel by voxel), [`Field::update`] follows single voxels that changed. `shaders/relax.wgsl` is the twin of the first.
 
 mod bulk;
 mod field;
+mod queue;
 pub mod reference;
 mod table;
 mod tile;

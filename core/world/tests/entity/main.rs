@@ -10,7 +10,7 @@ use reference::Reference;
 use scene::{Scene, pos};
 use std::collections::BTreeMap;
 use terrane_world::entity::advance::{Agents, Pace, Scratch, Tally, advance};
-use terrane_world::entity::guide::{Guides, Now, guide};
+use terrane_world::entity::guide::{Grid, Guides, Now, guide};
 use terrane_world::limits::AGENTS_PER_VOXEL;
 use terrane_world::path::field::{FlowField, Reach};
 use terrane_world::path::mode::{Medium, Mode, Modes, parse_modes};
@@ -186,6 +186,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn places_lie_beside_each_other_as_voxels_do() {
+    let grid = Grid::new(VoxelBox::new([-40, -3, 5], [33, 20, 60]).unwrap());
+    let is_near_border = |part: &i32| [0, 1, 2, 3, 4, 15, 16, 30, 31].contains(&(part & 31));
+    let all = voxels(VoxelBox::new([-64; 3], [64; 3]).unwrap()).filter(|at| at.to_array().iter().all(is_near_border));
+    let mut count = 0;
+    for (at, place) in all.filter_map(|at| Some((at, grid.place(at)?))) {
+        assert_eq!(grid.voxel(place), at);
+        for (exit, step) in (0..).zip(terrane_world::relax::EXITS) {
+            let there = terrane_world::physics::plan::beside(at, step).and_then(|there| grid.place(there));
+            assert_eq!(grid.beside(place, exit), there, "exit {exit} from {at}");
+            count += usize::from(there.is_some());
+        }
+    }
+    assert!(count > 100_000, "{count} places");
 }
 
 /// A flat room 60 by 60 over the borders of chunks, 4 high.

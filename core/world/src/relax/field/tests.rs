@@ -96,6 +96,55 @@ proptest! {
     }
 }
 
+/// The same distances whether voxels wait in a ring or tiles are swept, which a field does that has something in it.
+#[test]
+fn few_open_voxels_are_solved_as_many_are() {
+    for (limit, dearest, one_in) in [(u32::MAX, 7, 3), (1_000, 255, 4), (u32::MAX, 255, 64), (3, 1, 3)] {
+        let class = |n: u16| Class { source: if n == 1 { 1 } else { NONE }, exits: FACES, losses: [n; 26], floor: 0 };
+        let mut classes: Vec<Class> = (0..=dearest).map(class).collect();
+        (classes[0], classes[1].losses) = (Class::CLOSED, [dearest; 26]);
+        let rules = Arc::new(Rules::new(Operator::MinPlus, limit, classes).unwrap());
+        let mut random = 0x9e37_79b9_7f4a_7c15u64;
+        let mut next = |below: u64| {
+            random = crate::digest::mix(random.wrapping_add(1));
+            random % below
+        };
+        let places = (0..12).map(|n| ChunkPos::new(n % 3, n / 6 - 1, n / 3 % 2).unwrap());
+        let mut given: Vec<super::Given> = Vec::new();
+        for (n, pos) in places.enumerate() {
+            let mut classes = Classes::One(0);
+            let mut exits = Arc::new([u32::MAX; CHUNK_VOXELS]);
+            for local in (0..CHUNK_VOXELS as u16).filter_map(LocalIndex::new).filter(|_| n != 7) {
+                // Planks that lead far, and single voxels.
+                let is_open = local.y() % 4 == 0 && next(8) > 0 || next(one_in * 4) == 0;
+                classes
+                    .set(local, if is_open { 2.min(dearest) as u8 + next(2) as u8 * (dearest as u8 / 2) } else { 0 });
+                Arc::make_mut(&mut exits)[local.index()] = if next(5) == 0 { next(64) as u32 } else { u32::MAX };
+            }
+            if n % 5 == 0 {
+                (0..3).for_each(|k| classes.set(LocalIndex::from_xyz(k * 9, 4, 11), 1));
+            }
+            given.push((pos, classes, (n % 2 == 0).then_some(exits)));
+        }
+        let mut waiting = Field::new(Arc::clone(&rules));
+        waiting.load_limited(given.clone());
+        let mut swept = Field::new(Arc::clone(&rules));
+        swept.load(vec![(ChunkPos::new(90, 0, 0).unwrap(), Classes::One(0))]);
+        swept.load_limited(given.clone());
+        let mut reached = 0;
+        for (pos, ..) in &given {
+            let values = [&waiting, &swept].map(|field| field.values(*pos).unwrap());
+            for index in 0..CHUNK_VOXELS {
+                let [ours, theirs] = values.map(|values| values.get_index(index, limit));
+                assert_eq!(ours, theirs, "voxel {index} of chunk {pos}, limit {limit}");
+                reached += usize::from(ours < limit);
+            }
+        }
+        assert!(queue::fits(&waiting) && reached > 0, "limit {limit}");
+        assert!(limit < u32::MAX || reached > 5_000, "only {reached} voxels are reached");
+    }
+}
+
 /// Solves with a field of its own, as a device would: without knowing what else is loaded.
 struct Elsewhere(std::sync::atomic::AtomicUsize);
 
