@@ -129,6 +129,16 @@ pub struct QueueHead {
     pub visits: u32,
 }
 
+/// A chunk that is packed.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]
+pub struct PackRow {
+    /// Where its numbers begin, in words.
+    pub cells: u32,
+    /// Bits of a number: 4 or 8.
+    pub bits: u32,
+}
+
 /// A chunk that is labelled. Its row number is its slot.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Pod, Zeroable)]

@@ -3,7 +3,7 @@
 
 use naga::TypeInner;
 use std::mem::{offset_of, size_of};
-use terrane_gpu::layout::{ChunkRow, ClassRow, FootprintRow, LabelRow, QueueHead, RelaxRow, RulesHead};
+use terrane_gpu::layout::{ChunkRow, ClassRow, FootprintRow, LabelRow, PackRow, QueueHead, RelaxRow, RulesHead};
 use terrane_gpu::{assemble, shaders};
 use terrane_world::relax::EXITS;
 
@@ -48,6 +48,8 @@ fn rows_of_relaxation_and_labelling_have_the_same_layout_in_rust_and_wgsl() {
     assert_eq!(layout(&relax, "Queue").1, queue);
     let chunk = members!(LabelRow: beside, base, stride_y, stride_z);
     assert_eq!(layout(&built_in("label"), "Chunk"), (size_of::<LabelRow>() as u32, chunk));
+    let chunk = members!(PackRow: cells, bits);
+    assert_eq!(layout(&built_in("codec"), "Chunk"), (size_of::<PackRow>() as u32, chunk));
 }
 
 #[test]
@@ -91,14 +93,14 @@ fn the_entry_points_of_stages_are_maps_and_blocks_and_workgroups_are_of_the_same
         let module = module(source);
         assert!(!module.entry_points.is_empty(), "{stem}");
         let known: &[&str] = match *stem {
-            "relax" => &["turn", "begin", "arrive", "relax"],
+            "relax" => &["begin", "arrive", "relax"],
+            "codec" => &["find", "place", "write"],
             "label" => &["pieces", "seams", "flatten", "add_up", "number", "spread"],
             _ => &["maps", "blocks"],
         };
         for entry in &module.entry_points {
             assert!(known.contains(&entry.name.as_str()), "{stem}: {}", entry.name);
-            let group = if entry.name == "turn" { 1 } else { terrane_gpu::prelude::GROUP };
-            assert_eq!(entry.workgroup_size, [group, 1, 1], "{stem}: {}", entry.name);
+            assert_eq!(entry.workgroup_size, [terrane_gpu::prelude::GROUP, 1, 1], "{stem}: {}", entry.name);
         }
     }
 }

@@ -196,20 +196,35 @@ fn put_table(table: &[BlockId], out: &mut Vec<u8>) {
     out.extend(table.iter().flat_map(|block| block.0.to_le_bytes()));
 }
 
+/// A chunk with a table from what a twin of [`find`] made of it: rows that differ, masks, flags and numbers in the order of the
+/// layout; nothing where its numbers as they are take no more.
+pub fn put_found(chunk: &Chunk, found: &[u8], out: &mut Vec<u8>) {
+    put_head(chunk, found.is_empty(), out);
+    match found {
+        [] => out.extend_from_slice(&chunk.data()),
+        found => out.extend_from_slice(found),
+    }
+    out.extend_from_slice(&chunk.sparse_to_bytes());
+}
+
+fn put_head(chunk: &Chunk, is_plain: bool, out: &mut Vec<u8>) {
+    out.push(match (is_plain, chunk.form()) {
+        (false, Form::U4) => ROWS_U4,
+        (false, _) => ROWS_U8,
+        (true, Form::U4) => PLAIN_U4,
+        (true, _) => PLAIN_U8,
+    });
+    out.push((chunk.table().len() - 1) as u8);
+    put_table(chunk.table(), out);
+}
+
 /// What was found in a chunk with a table, or its voxels as they are if that is shorter.
-pub fn put_rows(chunk: &Chunk, data: &[u8], rows: &Rows, out: &mut Vec<u8>) {
+fn put_rows(chunk: &Chunk, data: &[u8], rows: &Rows, out: &mut Vec<u8>) {
     let is_u4 = chunk.form() == Form::U4;
     let value_bytes = if is_u4 { rows.value_count.div_ceil(2) } else { rows.value_count };
     let flag_bytes = rows.flag_count.div_ceil(8);
     let is_plain = CHANGED_BYTES + 4 * rows.mask_count + flag_bytes + value_bytes >= data.len();
-    out.push(match (is_plain, is_u4) {
-        (false, true) => ROWS_U4,
-        (false, false) => ROWS_U8,
-        (true, true) => PLAIN_U4,
-        (true, false) => PLAIN_U8,
-    });
-    out.push((chunk.table().len() - 1) as u8);
-    put_table(chunk.table(), out);
+    put_head(chunk, is_plain, out);
     if is_plain {
         return out.extend_from_slice(data);
     }
