@@ -31,7 +31,7 @@ step_clippy() { cargo clippy --workspace --all-targets --profile "$PROFILE" -- -
 step_rust() { cargo test --workspace --profile "$PROFILE"; }
 # Larger than in `rust`; TERRANE_TEST_DEVICE names another device than the one that would be taken.
 step_twins() {
-  TERRANE_TWINS=large cargo test --package terrane-gpu --profile "$PROFILE" --test relax --test label --test forest
+  TERRANE_TWINS=large cargo test --package terrane-gpu --profile "$PROFILE" --test relax --test label --test forest --test pack
 }
 step_golden() { cargo test --package terrane-world --test golden; }
 # The committed plug-ins are what their sources give.

@@ -1,6 +1,6 @@
 //! World generation on graphics devices: the twins of the built-in stages in WGSL, and the engine that runs a pipeline with
-//! them. The bytes are those of the pipeline on the CPU. Beside it the twins of relaxation ([`Relaxer`]) and of connected
-//! components ([`Labeller`]).
+//! them. The bytes are those of the pipeline on the CPU. Beside it the twins of relaxation ([`Relaxer`]), of connected
+//! components ([`Labeller`]) and of packing ([`Packer`]).
 //!
 //! ```no_run
 //! # fn example(pipeline: std::sync::Arc<terrane_world::generate::pipeline::Pipeline>,

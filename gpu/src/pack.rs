@@ -5,7 +5,7 @@
 //! are longer by rows are told as they are, which takes no device.
 //!
 //! **Bytes that move** for a chunk of 16 or 32 KiB: those twice (each row is also what the next one is expected to be), what was found
-//! once out, once in and once out again. Reading them is what is left when everything else is small.
+//! once out, once in and once out again. That is not what takes the time yet: docs/codec.md has what was measured.
 
 use crate::device::{Device, Kernel, Shape};
 use crate::error::GpuError;
