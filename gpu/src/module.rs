@@ -10,7 +10,8 @@ pub(crate) fn module(device: &wgpu::Device, stem: &str, source: &str, text: &str
     let checks = wgpu::ShaderRuntimeChecks { force_loop_bounding: !is_ours, ..wgpu::ShaderRuntimeChecks::checked() };
     let descriptor = wgpu::ShaderModuleDescriptor { label: Some(stem), source: wgpu::ShaderSource::Wgsl(text.into()) };
     // SAFETY: it asks that loops end where their bounding is left out. Those of shaders/ count to a bound, take bits off a word
-    // until it is zero, or go on while a distance falls, which it can't do more often than its number allows.
+    // until it is zero, follow links that lead to smaller ids, or go on while a distance falls, which it can't do more often than
+    // its number allows.
     #[allow(unsafe_code, reason = "said above")]
     unsafe {
         device.create_shader_module_trusted(descriptor, checks)

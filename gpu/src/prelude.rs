@@ -27,8 +27,6 @@ pub const TILE_EDGE: usize = 16;
 pub const TILE_VOXELS: usize = TILE_EDGE * TILE_EDGE * TILE_EDGE;
 /// Tiles of a chunk.
 pub const TILES: usize = limits::CHUNK_VOXELS / TILE_VOXELS;
-/// Most classes that rules of relaxation have.
-pub const CLASSES_MAX: usize = 256;
 /// Most workgroups along one dimension of a dispatch: the least that every interface allows.
 pub const GROUPS_MAX: u32 = u16::MAX as u32;
 /// In the place of where a chunk's classes begin: all its voxels are of the class in the low byte.
@@ -96,7 +94,6 @@ pub fn prelude() -> String {
     unsigned("TILE_VOXELS", TILE_VOXELS as u32);
     unsigned("TILE_WORDS", TILE_VOXELS as u32 / 4);
     unsigned("TILES", TILES as u32);
-    unsigned("CLASSES_MAX", CLASSES_MAX as u32);
     unsigned("GROUPS_MAX", GROUPS_MAX);
     unsigned("ONE_CLASS", ONE_CLASS);
     unsigned("NUMBERED", NUMBERED);

@@ -26,7 +26,7 @@ use crate::device::{Device, Kernel, Shape};
 use crate::error::GpuError;
 use crate::passes::Dispatches;
 use crate::pool::{Pool, class};
-use crate::prelude::{CLASSES_MAX, TILE_VOXELS, TILES};
+use crate::prelude::{TILE_VOXELS, TILES};
 use crate::readback::Readback;
 use crate::shaders::source;
 use page::Page;
@@ -40,8 +40,8 @@ use terrane_world::relax::{Rules, Values};
 use terrane_world::space::ChunkPos;
 
 const STEM: &str = "relax";
-/// Bytes of a workgroup's own memory: the tile's distances and classes, five words of every class, and a few more.
-const WORKGROUP_BYTES: u32 = 5 * TILE_VOXELS as u32 + 5 * 4 * CLASSES_MAX as u32 + 64;
+/// Bytes of a workgroup's own memory: the tile's distances and classes, and a few words.
+const WORKGROUP_BYTES: u32 = 5 * TILE_VOXELS as u32 + 64;
 /// Most bytes that come down at once.
 const DOWNLOAD_BYTES: u64 = 64 << 20;
 
@@ -103,7 +103,7 @@ impl Relaxer {
     /// A relaxer. The shader is compiled here, unless the device has it already.
     ///
     /// # Errors
-    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 26 KiB of memory.
+    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 21 KiB of memory.
     pub fn with(device: Arc<Device>, options: RelaxOptions) -> Result<Self, GpuError> {
         device.check_workgroup_bytes(WORKGROUP_BYTES)?;
         let text = source(STEM, &[]).unwrap_or_default();
