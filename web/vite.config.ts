@@ -6,7 +6,13 @@ const sdk = fileURLToPath(new URL("../sdk/typescript", import.meta.url));
 
 export default defineConfig({
   base: "./",
-  resolve: { alias: { "@terrane/client": `${sdk}/src/index.ts` } },
+  // The SDK's one package is installed here, too.
+  resolve: {
+    alias: {
+      "@terrane/client": `${sdk}/src/index.ts`,
+      fzstd: fileURLToPath(new URL("node_modules/fzstd", import.meta.url)),
+    },
+  },
   build: { target: "es2022", chunkSizeWarningLimit: 1_000 },
   worker: { format: "es" },
   server: { fs: { allow: [".", sdk] }, proxy: { "/ws": { target: "ws://127.0.0.1:7700", ws: true } } },

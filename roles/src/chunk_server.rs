@@ -8,20 +8,23 @@
 
 use crate::agents::Crowds;
 use crate::bodies::Bodies;
+use crate::feed::{Feed, FeedSource};
 use crate::overlays::{self, Budget, Overlays, SUPPORT_WORK, Unsettled};
 use crate::paths::{PathAnswer, PathInput};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use terrane_protocol::error::{ProtocolError, RefusedCode};
-use terrane_protocol::limits::{OUTPUT_TRANSPORT_BYTES_MAX, OVERLAY_TURN_BYTES, SESSIONS_MAX};
+use terrane_protocol::limits::{
+    OUTPUT_TRANSPORT_BYTES_MAX, OVERLAY_TURN_BYTES, SERVER_BYTES_PER_SECOND, SESSION_BYTES_PER_SECOND, SESSIONS_MAX,
+};
 use terrane_protocol::message::{Hello, Reason, Refused, RefusedInput, SessionId, Welcome, block_infos};
 use terrane_protocol::stream::{OverlayAnswer, registry_frames};
-use terrane_protocol::{ChunkStream, DeltaFrame, Event, OverlayKind, PROTOCOL_VERSION, ServerMessage, Session};
+use terrane_protocol::{ChunkStream, Event, OverlayKind, PROTOCOL_VERSION, Rate, ServerMessage, Session, TokenBucket};
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::path::mode::Modes;
 use terrane_world::space::{ChunkPos, VoxelPos};
-use terrane_world::step::{self, ActorId, Deltas, Held, Outcome, SourceError, World};
+use terrane_world::step::{self, ActorId, CauseKind, Deltas, Held, Outcome, World};
 
 /// One connection, numbered by the shell, never twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +86,8 @@ pub struct Outbox {
     pub send: Vec<(PeerId, Vec<u8>)>,
     /// Connections to be closed once their bytes are sent.
     pub close: Vec<PeerId>,
+    /// Connections that are not to be read any more, or, where it says false, again.
+    pub pause: Vec<(PeerId, bool)>,
     /// For a path server, in order.
     pub paths: Vec<PathInput>,
     /// For the log: chunks that clients wait for and that can't be read, each once.
@@ -107,6 +112,14 @@ pub struct Limits {
     pub light_visits_per_step: u64,
     /// Bytes of overlays that are kept because nothing near by has changed.
     pub overlay_bytes: usize,
+    /// Bytes of changes that are remembered for those who come back or are slow.
+    pub recent_bytes: usize,
+    /// Bytes of packed chunks that are kept for whoever comes to look at the same.
+    pub packed_bytes: usize,
+    /// Bytes a second for one session; none for as many as there are.
+    pub session_rate: Option<Rate>,
+    /// Bytes a second for all sessions together.
+    pub server_rate: Option<Rate>,
 }
 
 impl Default for Limits {
@@ -119,6 +132,10 @@ impl Default for Limits {
             light_loads_per_step: 128,
             light_visits_per_step: 100_000,
             overlay_bytes: 32 << 20,
+            recent_bytes: 64 << 20,
+            packed_bytes: 32 << 20,
+            session_rate: Some(Rate::new(SESSION_BYTES_PER_SECOND)),
+            server_rate: Some(Rate::new(SERVER_BYTES_PER_SECOND)),
         }
     }
 }
@@ -148,8 +165,13 @@ struct Client {
     identity: Option<(SessionId, ActorId)>,
     /// Bytes that came while the session could not take them.
     unread: Vec<u8>,
+    /// No more of them is read from the connection.
+    paused: bool,
     ending: bool,
 }
+
+/// Unread bytes of a client that are kept before it is not read any more: one of the largest frames.
+const UNREAD_BYTES_MAX: usize = 64 << 10;
 
 /// An input that waits for a tick, and the refusal that is already certain.
 struct Waiting {
@@ -158,9 +180,10 @@ struct Waiting {
 }
 
 /// A tick that waits for its fsync.
-struct Uncommitted {
+pub(crate) struct Uncommitted {
     deltas: Arc<Deltas>,
-    before: HashMap<ChunkPos, Held>,
+    /// Chunks as they stood before it.
+    pub(crate) before: HashMap<ChunkPos, Held>,
     decided: Vec<(ActorId, u64, Option<Reason>)>,
 }
 
@@ -190,6 +213,15 @@ pub struct ChunkServer {
     is_lit: bool,
     /// The frame that tells the movement modes, if there is a path server.
     modes: Option<Arc<[u8]>>,
+    feed: Feed,
+    /// What all sessions together may be sent, if that is limited.
+    budget: Option<TokenBucket>,
+    /// What chunks are made from, for clients that keep them.
+    identity: u64,
+    /// The time of the step.
+    now: Duration,
+    /// Counts ticks, so that another client is the first each time.
+    rounds: usize,
 }
 
 impl ChunkServer {
@@ -218,7 +250,20 @@ impl ChunkServer {
             overlays: Overlays::default(),
             is_lit: false,
             modes: None,
+            feed: Feed::new(limits.recent_bytes, limits.packed_bytes),
+            budget: limits.server_rate.map(|rate| TokenBucket::new(rate, Duration::ZERO)),
+            identity: 0,
+            now: Duration::ZERO,
+            rounds: 0,
         }
+    }
+
+    /// The same, for a world whose chunks are made from what this number stands for: who has kept chunks under another one has
+    /// kept other chunks.
+    #[must_use]
+    pub const fn with_identity(mut self, identity: u64) -> Self {
+        self.identity = identity;
+        self
     }
 
     /// The same, for a world whose paths can be asked about: clients are told these modes.
@@ -232,13 +277,14 @@ impl ChunkServer {
 
     /// Takes one input in, and puts what follows from it into the outbox. `now` is the time since any fixed point.
     pub fn step(&mut self, now: Duration, input: Input<'_>, out: &mut Outbox) {
+        self.now = now;
         match input {
-            Input::Opened { peer, fresh } => self.opened(now, peer, fresh, out),
+            Input::Opened { peer, fresh } => self.opened(peer, fresh, out),
             Input::Received { peer, bytes } => self.received(peer, bytes, out),
             Input::Flushed { peer, bytes } => self.flushed(peer, bytes, out),
             Input::Closed { peer } => self.closed(peer, out),
             Input::Path(answer) => self.answered(answer, out),
-            Input::Tick => self.run_tick(now, out),
+            Input::Tick => self.run_tick(out),
             Input::Committed { tick } => self.committed(tick, out),
             Input::Failing { reason } => self.refuse_all(RefusedCode::WorldFailing, &reason, out),
             Input::Stop => {
@@ -264,9 +310,13 @@ impl ChunkServer {
         self.waiting.is_empty() && self.uncommitted.is_empty()
     }
 
-    fn opened(&mut self, now: Duration, peer: PeerId, fresh: SessionId, out: &mut Outbox) {
-        let (session, stream) = (Session::new(now), ChunkStream::default());
-        let client = Client { session, stream, fresh, identity: None, unread: Vec::new(), ending: false };
+    fn opened(&mut self, peer: PeerId, fresh: SessionId, out: &mut Outbox) {
+        let (session, mut stream) = (Session::new(self.now), ChunkStream::default());
+        if let Some(rate) = self.limits.session_rate {
+            stream = stream.with_budget(rate, self.now);
+        }
+        let client =
+            Client { session, stream, fresh, identity: None, unread: Vec::new(), paused: false, ending: false };
         assert!(self.clients.insert(peer, client).is_none(), "{peer:?} was opened twice");
         if let Some(refused) = self.refusing.clone() {
             self.refuse(peer, &refused, out);
@@ -283,24 +333,37 @@ impl ChunkServer {
         self.pump(peer, &mut self.limits.loads_per_step.clone(), out);
     }
 
-    /// Reads what has come, as far as the session takes it.
+    /// Reads what has come, as far as the session takes it. What it does not take waits, and if that is much, no more is read from
+    /// the connection.
     fn read(&mut self, peer: PeerId, out: &mut Outbox) {
-        loop {
-            let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
-            let unread = std::mem::take(&mut client.unread);
-            let mut rest = &unread[..];
-            let event = client.session.receive(&mut rest);
-            client.unread = rest.to_vec();
-            let result = match event {
-                Ok(None) => return,
+        let now = self.now;
+        let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { return };
+        let unread = std::mem::take(&mut client.unread);
+        let mut rest = &unread[..];
+        while let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) {
+            let result = match client.session.receive(now, &mut rest) {
+                Ok(None) => break,
                 Ok(Some(event)) => self.event(peer, event, out),
                 Err(error) => Err(error),
             };
             if let Err(error) = result {
-                self.refuse(peer, &Refused::from(&error), out);
-                return;
+                return self.refuse(peer, &Refused::from(&error), out);
             }
         }
+        let Some(client) = self.clients.get_mut(&peer) else { return };
+        client.unread = rest.to_vec();
+        let is_much = client.unread.len() >= UNREAD_BYTES_MAX;
+        if is_much != client.paused && (is_much || client.unread.is_empty()) {
+            client.paused = is_much;
+            out.pause.push((peer, is_much));
+        }
+    }
+
+    /// Reads what waited, now that time has passed.
+    fn read_on(&mut self, out: &mut Outbox) {
+        let waiting = self.clients.iter().filter(|(_, client)| !client.unread.is_empty());
+        let waiting: Vec<PeerId> = waiting.map(|(peer, _)| *peer).collect();
+        waiting.into_iter().for_each(|peer| self.read(peer, out));
     }
 
     fn event(&mut self, peer: PeerId, event: Event, out: &mut Outbox) -> Result<(), ProtocolError> {
@@ -323,6 +386,8 @@ impl ChunkServer {
                 self.wait(peer, None, |actor| step::Input::Crowd { actor, sequence, errand, starts })
             }
             Event::Dismiss { sequence } => self.wait(peer, None, |actor| step::Input::Dismiss { actor, sequence }),
+            Event::Look(view) => client.stream.look(view),
+            Event::Holds(chunks) => client.stream.claim(chunks),
             Event::Overlay { kinds } => client.stream.want_overlays(kinds),
             Event::Repeated { decided } => client.stream.acknowledge(decided, tick, &[])?,
             Event::Ping { number } => client.stream.pong(number, tick)?,
@@ -362,6 +427,7 @@ impl ChunkServer {
             tick_us: self.tick_length.as_micros() as u32,
             blocks: self.world.registry().len() as u32,
             spawn: self.spawn,
+            identity: self.identity,
         };
         let client = self.clients.get_mut(&peer).expect("it has just said Hello");
         client.identity = Some((session, actor));
@@ -409,8 +475,9 @@ impl ChunkServer {
     }
 
     /// One tick of the world. If too many ticks wait for their fsync, the world stands still meanwhile.
-    fn run_tick(&mut self, now: Duration, out: &mut Outbox) {
-        self.check_times(now, out);
+    fn run_tick(&mut self, out: &mut Outbox) {
+        self.check_times(out);
+        self.read_on(out);
         if self.uncommitted.len() < self.limits.uncommitted_ticks && self.refusing.is_none() {
             self.step_world(out);
         }
@@ -418,7 +485,8 @@ impl ChunkServer {
         self.pump_all(out);
     }
 
-    fn check_times(&mut self, now: Duration, out: &mut Outbox) {
+    fn check_times(&mut self, out: &mut Outbox) {
+        let now = self.now;
         let late: Vec<(PeerId, Refused)> = (self.clients.iter_mut())
             .filter(|(_, client)| !client.ending)
             .filter_map(|(peer, client)| Some((*peer, Refused::from(&client.session.check_time(now).err()?))))
@@ -491,14 +559,19 @@ impl ChunkServer {
     fn offer(&mut self, deltas: &Deltas) {
         let tick = deltas.tick;
         let news = self.bodies.update(deltas);
-        let frames: Vec<DeltaFrame> = deltas.chunks.iter().map(|delta| DeltaFrame::new(delta, tick)).collect();
+        deltas.chunks.iter().for_each(|delta| self.feed.push(delta));
         let crowds = self.crowds.update(deltas, !self.clients.is_empty());
         let stale = self.overlays.update(deltas);
-        for Client { stream, .. } in self.clients.values_mut() {
+        let now = self.now;
+        for Client { stream, identity, .. } in self.clients.values_mut() {
+            let asked = |actor: ActorId| identity.is_some_and(|(_, known)| known == actor);
             news.fresh.iter().for_each(|body| stream.offer_body(body, None));
             stream.offer_moves(tick, &news.moves);
-            frames.iter().for_each(|frame| stream.offer(frame));
-            stream.offer_ends(&news.ends);
+            for delta in &deltas.chunks {
+                let own = delta.cause.kind == CauseKind::Edit && asked(delta.cause.actor);
+                stream.offer(delta.pos, delta.to, tick, now, own);
+            }
+            stream.offer_ends(tick, &news.ends);
             crowds.ended.iter().for_each(|handle| stream.end_crowd(*handle));
             crowds.parts.iter().for_each(|part| stream.offer_agents(*part));
             stale.iter().for_each(|pos| stream.spoil_overlay(*pos, OverlayKind::Support));
@@ -547,17 +620,35 @@ impl ChunkServer {
     }
 
     fn pump_all(&mut self, out: &mut Outbox) {
-        let peers: Vec<PeerId> =
+        let mut peers: Vec<PeerId> =
             self.clients.iter().filter(|(_, client)| client.stream.has_more()).map(|(peer, _)| *peer).collect();
+        // Another one is the first each time, should there not be enough for all.
+        self.rounds = self.rounds.wrapping_add(1);
+        let first = self.rounds % peers.len().max(1);
+        peers.rotate_left(first);
         // Each gets its share of the loads, the ones behind what those before left over.
         let mut loads_left = self.limits.loads_per_step;
         for (index, peer) in peers.iter().enumerate() {
-            let mut share = loads_left.div_ceil(peers.len() - index);
+            let left = peers.len() - index;
+            let mut share = loads_left.div_ceil(left);
             let given = share;
-            self.pump(*peer, &mut share, out);
+            self.pump_share(*peer, left, &mut share, out);
             loads_left -= given - share;
         }
         self.pump_overlays(out);
+    }
+
+    /// Bytes for one of so many clients.
+    fn share_bytes(&mut self, clients: usize) -> usize {
+        let now = self.now;
+        let Some(budget) = &mut self.budget else { return OUTPUT_TRANSPORT_BYTES_MAX };
+        usize::try_from(budget.available(now)).unwrap_or(0).div_ceil(clients.max(1))
+    }
+
+    fn spend(&mut self, bytes: usize) {
+        if let Some(budget) = &mut self.budget {
+            budget.spend(bytes as u64);
+        }
     }
 
     /// Follows what has changed in the light, a bounded part of it. Gives whether nothing is left.
@@ -588,18 +679,20 @@ impl ChunkServer {
         if count == 0 {
             return;
         }
+        let (budget_bytes, now) = (self.share_bytes(count), self.now);
         let (world, overlays, limits) = (&mut self.world, &mut self.overlays, &self.limits);
         let uncommitted = &self.uncommitted;
         let unsettled = Unsettled::new(uncommitted.iter().flat_map(|waiting| waiting.before.keys().copied()));
         let is_near = |waiting: &Uncommitted, pos| overlays::around(pos).any(|pos| waiting.before.contains_key(&pos));
         let mut left = limits.overlays_per_step * SUPPORT_WORK;
+        let mut sent = 0;
         let mut loads = limits.light_loads_per_step;
         for (index, (peer, client)) in self.clients.iter_mut().filter(|(_, client)| due(client)).enumerate() {
             let share = left.div_ceil(count - index);
             let is_fresh = loads == limits.light_loads_per_step;
             let mut budget = Budget { work: share, spent: 0, loads, is_fresh };
             let mut bytes = Vec::new();
-            client.stream.next_overlays(OVERLAY_TURN_BYTES, &mut bytes, &mut |pos, kind| {
+            client.stream.next_overlays(now, (budget_bytes, OVERLAY_TURN_BYTES), &mut bytes, &mut |pos, kind| {
                 if let Some(frame) = overlays.get(pos, kind) {
                     return OverlayAnswer::Frame(frame);
                 }
@@ -621,14 +714,25 @@ impl ChunkServer {
             left = left.saturating_sub(budget.spent);
             loads = budget.loads;
             if !bytes.is_empty() {
+                sent += bytes.len();
                 out.send.push((*peer, bytes));
             }
         }
+        self.spend(sent);
     }
 
-    /// Sends what fits to one client. Loads at most `loads` chunks for snapshots, and takes them off.
+    /// Sends what fits to one client, which has its share of what the server may send. Loads at most `loads` chunks, and takes them
+    /// off.
     fn pump(&mut self, peer: PeerId, loads: &mut usize, out: &mut Outbox) {
+        self.pump_share(peer, self.clients.len(), loads, out);
+    }
+
+    /// The same for one of so many that share what is left.
+    fn pump_share(&mut self, peer: PeerId, sharers: usize, loads: &mut usize, out: &mut Outbox) {
+        let (share, now) = (self.share_bytes(sharers), self.now);
         let Some(client) = self.clients.get_mut(&peer) else { return };
+        // The last word is said whatever there is.
+        let share = if client.ending { OUTPUT_TRANSPORT_BYTES_MAX } else { share };
         if client.stream.take_bodies_wanted() {
             let tick = self.bodies.tick();
             self.bodies.iter().for_each(|(frames, now)| client.stream.offer_body(frames, Some((tick, now))));
@@ -636,49 +740,35 @@ impl ChunkServer {
         if client.stream.take_agents_wanted() {
             self.crowds.parts().for_each(|part| client.stream.offer_agents(part));
         }
-        let ahead: Vec<ChunkPos> = client.stream.wanted().take(*loads).collect();
+        let feed = &mut self.feed;
+        let ahead: Vec<ChunkPos> = client.stream.wanted().filter(|pos| !feed.has(*pos)).take(*loads).collect();
         self.world.prefetch(&ahead);
-        let ready: BTreeSet<ChunkPos> = ahead.into_iter().collect();
-        let (world, uncommitted, reported) = (&mut self.world, &self.uncommitted, &mut self.unreadable);
+        let (world, uncommitted, tick) = (&mut self.world, &self.uncommitted, self.committed_tick);
+        let (ready, unreadable) = (ahead.into_iter().collect(), Vec::new());
+        let mut source = FeedSource { feed, world, uncommitted, tick, ready, loads: *loads, unreadable };
         let mut bytes = Vec::new();
-        let mut used = 0;
-        let mut snapshot = |pos| {
-            if !ready.contains(&pos) {
-                return None;
-            }
-            used += 1;
-            match durable(world, uncommitted, pos) {
-                Ok(held) => Some(held),
-                Err(error) => {
-                    if reported.insert(pos) {
-                        out.unreadable.push((pos, error.to_string()));
-                    }
-                    None
-                }
-            }
-        };
         // Before Hello there is nobody who could have asked for a crowd.
         let actor = client.identity.map_or(ActorId(0), |(_, actor)| actor);
         let agents = self.crowds.seen_by(actor);
-        client.stream.next_with_agents(OUTPUT_TRANSPORT_BYTES_MAX, &mut bytes, &mut snapshot, &agents);
-        *loads = loads.saturating_sub(used);
+        client.stream.next_with_agents(now, share, &mut bytes, &mut source, &agents);
+        *loads = source.loads;
+        for (pos, error) in source.unreadable {
+            if self.unreadable.insert(pos) {
+                out.unreadable.push((pos, error.to_string()));
+            }
+        }
         let sent = client.stream.take_paths_sent();
         if sent > 0 {
             out.paths.push(PathInput::Sent { peer, bytes: sent });
         }
-        if !bytes.is_empty() {
-            out.send.push((peer, bytes));
-        }
         if client.ending && !out.close.contains(&peer) {
             out.close.push(peer);
         }
+        if !bytes.is_empty() {
+            self.spend(bytes.len());
+            out.send.push((peer, bytes));
+        }
     }
-}
-
-/// A chunk as it was last durable.
-fn durable(world: &mut World, uncommitted: &VecDeque<Uncommitted>, pos: ChunkPos) -> Result<Held, SourceError> {
-    let before = uncommitted.iter().find_map(|waiting| waiting.before.get(&pos));
-    before.map_or_else(|| world.chunk(pos), |held| Ok(held.clone()))
 }
 
 /// The number that stands for a session in the journal: a hash, because the id itself is the client's secret.

@@ -8,6 +8,7 @@
 mod agents;
 mod bodies;
 pub mod chunk_server;
+mod feed;
 mod overlays;
 pub mod paths;
 

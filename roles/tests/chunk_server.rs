@@ -9,7 +9,7 @@ use terrane_protocol::limits::PATH_REQUESTS_MAX;
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
 use terrane_protocol::{
     AgentMoves, Agents, AgentsPart, BodyMove, ClientMessage, CrowdInfo, CrowdRequest, FieldState, FrameReader, MAGIC,
-    OverlayKind, OverlayKinds, PathRefusal, PathRequest, ServerMessage, Shape, Towards, Wanted,
+    OverlayKind, OverlayKinds, PROTOCOL_VERSION, PathRefusal, PathRequest, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_roles::{ChunkServer, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
 use terrane_world::block::{BlockId, Registry};
@@ -93,16 +93,16 @@ impl Client {
             ServerMessage::Snapshot { pos, version, chunk, .. } => {
                 drop(self.chunks.insert(pos, (version, (*chunk).clone())))
             }
-            ServerMessage::Delta { pos, from, to, runs, .. } => {
-                let (version, chunk) = self.chunks.get_mut(&pos).expect("a delta follows a snapshot");
-                assert_eq!(*version, from, "no gap in chunk {pos}");
-                *version = to;
-                for run in runs {
-                    for index in run.first.get()..run.first.get() + run.length {
-                        chunk.set(index.try_into().unwrap(), run.block);
-                    }
+            ServerMessage::Delta(changes) => {
+                for change in changes.chunks {
+                    let (version, chunk) =
+                        self.chunks.get_mut(&change.pos).expect("changes are of chunks that are held");
+                    assert_eq!(*version, change.from, "no gap in chunk {}", change.pos);
+                    *version = change.to;
+                    change.apply(chunk);
                 }
             }
+            ServerMessage::Same { chunks, .. } => panic!("{chunks:?} are the same as what was never said to be held"),
             ServerMessage::Forget { pos, .. } => drop(self.chunks.remove(&pos)),
             ServerMessage::Acknowledge { sequence, refusals, .. } => {
                 assert!(sequence >= self.acknowledged, "acknowledgements only grow");
@@ -233,6 +233,9 @@ impl Bench {
 
     fn step(&mut self, input: Input<'_>) {
         let mut out = Outbox::default();
+        if matches!(input, Input::Tick) {
+            self.now += Duration::from_millis(50);
+        }
         self.server.step(self.now, input, &mut out);
         self.deliver(out);
     }
@@ -259,7 +262,15 @@ impl Bench {
         self.clients.insert(peer, Client { peer, ..Client::default() });
         self.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([peer as u8 + 100; 16]) });
         self.raw(peer, &MAGIC);
-        self.say(peer, &ClientMessage::Hello(Hello { lowest: 1, highest: 1, resume, name: "somebody".into() }));
+        self.say(
+            peer,
+            &ClientMessage::Hello(Hello {
+                lowest: PROTOCOL_VERSION,
+                highest: PROTOCOL_VERSION,
+                resume,
+                name: "somebody".into(),
+            }),
+        );
         peer
     }
 

@@ -1,4 +1,4 @@
-/** What the page's address may say: `?at=x,y,z&look=yaw,pitch&distance=n&fly=1&test=1`. */
+/** What the page's address may say: `?at=x,y,z&look=yaw,pitch&distance=n&fly=1&keep=0&test=1`. */
 import type { Position } from "@terrane/client";
 
 /** The address, understood. */
@@ -10,6 +10,8 @@ export interface Parameters {
   /** Horizontal view distance in chunks. */
   readonly distance: number;
   readonly isFlying: boolean;
+  /** Whether chunks are kept in the browser for the next visit. */
+  readonly isKept: boolean;
   /** Keeps the drawing buffer, so that tests can read pixels. */
   readonly isTest: boolean;
 }
@@ -28,6 +30,7 @@ export function readParameters(query: string): Parameters {
     look: look === null ? [0, 0] : [look[0]!, look[1]!],
     distance: Math.round(Math.min(DISTANCE_RANGE.most, Math.max(DISTANCE_RANGE.least, distance))),
     isFlying: values.get("fly") === "1",
+    isKept: values.get("keep") !== "0",
     isTest: values.get("test") === "1",
   };
 }

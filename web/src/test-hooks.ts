@@ -3,7 +3,7 @@
  *
  * | call | gives |
  * |---|---|
- * | `state()` | connection phase, tick, chunks held and meshed, caught up, unacknowledged edits, position, bodies, support, light |
+ * | `state()` | connection phase, tick, chunks held and meshed, caught up, unacknowledged edits, position, bodies, support, light, what has come, what is kept |
  * | `block(x, y, z)` | the block's name; null where its chunk is not held |
  * | `light(x, y, z)` | the light of a voxel, `{ sky, block }`, 0 to 15 each; null where it has not come |
  * | `edit(x, y, z, name)` | asks for a voxel to change; false if it cannot be asked for |
@@ -35,6 +35,10 @@ export interface PageState {
   readonly supportChunks: number;
   /** Chunks whose light has come. */
   readonly lightChunks: number;
+  /** What has come from the server, on all connections. */
+  readonly received: { readonly bytes: number; readonly snapshots: number; readonly changes: number; readonly same: number };
+  /** Chunks kept for the next visit, and those that are still to be written. */
+  readonly kept: { readonly chunks: number; readonly unwritten: number };
 }
 
 /** The hooks themselves. */

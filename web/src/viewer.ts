@@ -23,6 +23,9 @@ const SLOT_COUNT = 9;
 const REACH_WALKING = 8;
 const REACH_FLYING = 64;
 const VERTICAL_CHUNKS = 4;
+/** Chunks stay until they are so much further away than the view, so that going to and fro costs nothing. */
+const MARGIN_CHUNKS = 2;
+const LOOK_INTERVAL_MS = 250;
 /** The drawing origin moves in such steps; the shaders' patterns repeat at the same distance. */
 const ORIGIN_STEP = 4_096;
 const LONGEST_FRAME_SECONDS = 0.1;
@@ -51,6 +54,8 @@ export class Viewer {
   private origin: Position = [0, 0, 0];
   private horizontalChunks: number;
   private subscribed = "";
+  private said = "";
+  private saidAtMs = 0;
   private lookedAt: RayHit | null = null;
   private slots: (number | null)[] = Array.from({ length: SLOT_COUNT }, () => null);
   private chosenSlot = 0;
@@ -75,7 +80,7 @@ export class Viewer {
       onBlocks: (blocks) => this.takeBlocks(blocks),
       onNotice: (text) => this.hud.say(text),
       onChunk: (position) => this.tools.chunkChanged(position),
-    });
+    }, parameters.isKept);
     this.ways = new WaysTool(this.world);
     this.field = new FieldTool(this.world);
     this.crowd = new CrowdTool(this.world);
@@ -112,6 +117,8 @@ export class Viewer {
         bodies: this.world.bodies.counts,
         supportChunks: this.world.supportCount,
         lightChunks: this.world.lightCount,
+        received: client.received,
+        kept: this.world.kept,
       }),
       block: (x, y, z) => this.world.blockAt(x, y, z)?.name ?? null,
       light: (x, y, z) => this.world.lightAt(x, y, z),
@@ -171,6 +178,7 @@ export class Viewer {
     this.input.repeat(nowMs);
     this.move(seconds);
     this.placeCamera();
+    this.sayWhereOneLooks(nowMs);
     this.subscribeAround();
     this.world.setCenter(this.chunk());
     this.lookAround();
@@ -238,8 +246,19 @@ export class Viewer {
     }
     this.subscribed = wanted;
     this.world.subscribe({
-      form: "radius", center, horizontal: this.horizontalChunks, vertical: VERTICAL_CHUNKS,
+      form: "radius", center, horizontal: this.horizontalChunks, vertical: VERTICAL_CHUNKS, margin: MARGIN_CHUNKS,
     });
+  }
+
+  /** Tells the server where one looks, not too often: what lies there comes first. */
+  private sayWhereOneLooks(nowMs: number): void {
+    const eye = this.eye().map(Math.floor) as unknown as Position;
+    const forward = this.direction().map((part) => Math.round(part * 8) * 15) as unknown as Position;
+    const said = `${chunkOfVoxel(eye).join(" ")} ${forward.join(" ")}`;
+    if (this.isPlaced && said !== this.said && nowMs - this.saidAtMs >= LOOK_INTERVAL_MS && this.world.client.isLive) {
+      [this.said, this.saidAtMs] = [said, nowMs];
+      this.world.look(eye, forward);
+    }
   }
 
   private lookAround(): void {

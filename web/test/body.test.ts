@@ -59,10 +59,10 @@ function stage() {
   client.opened();
   client.receive(0, MAGIC);
   say(0, {
-    kind: "welcome", version: 1, resumed: false, epoch: 1, session: new Uint8Array(16).fill(9), world: new Uint8Array(16),
-    tick: 100n, acknowledged: 0n, tickMicroseconds: 50_000, blockCount: 3, spawn: [0, 64, 0],
+    kind: "welcome", version: 2, resumed: false, epoch: 1, session: new Uint8Array(16).fill(9), world: new Uint8Array(16),
+    tick: 100n, acknowledged: 0n, tickMicroseconds: 50_000, blockCount: 3, spawn: [0, 64, 0], identity: 0n,
   }, {
-    kind: "snapshot", chunk: [0, 0, 0], subscription: 1, from: { epoch: 0, count: 0 }, to: { epoch: 1, count: 1 },
+    kind: "snapshot", chunk: [0, 0, 0], subscription: 1, version: { epoch: 1, count: 1 },
     ...packVoxels(new Uint16Array(32_768)),
   });
   return { view, say, moves, lights, removed, drawn: () => { isStale = false; } };

@@ -168,10 +168,10 @@ export class DoubleServer {
     session.toSend = [];
     const [x, z] = spawnColumn();
     this.send(session, {
-      kind: "welcome", version: 1, resumed: known !== undefined, epoch: this.saved.epoch, session: session.id,
+      kind: "welcome", version: 2, resumed: known !== undefined, epoch: this.saved.epoch, session: session.id,
       world: new Uint8Array(16).fill(0xdd), tick: this.tickNumber, acknowledged: session.decided,
       tickMicroseconds: TICK_MS * 1_000, blockCount: DOUBLE_BLOCKS.length,
-      spawn: [x, groundHeight(x, z) + 1, z],
+      spawn: [x, groundHeight(x, z) + 1, z], identity: 0n,
     });
     this.send(session, { kind: "registry", firstBlock: 0, blocks: DOUBLE_BLOCKS });
     return session;
@@ -210,8 +210,8 @@ export class DoubleServer {
       const chunk = this.chunkAt(position);
       session.sent.add(chunkKey(position));
       this.send(session, {
-        kind: "snapshot", chunk: position, subscription: session.subscription, from: { epoch: 0, count: 0 },
-        to: { epoch: this.saved.epoch, count: chunk.count }, ...packVoxels(chunk.voxels),
+        kind: "snapshot", chunk: position, subscription: session.subscription,
+        version: { epoch: this.saved.epoch, count: chunk.count }, ...packVoxels(chunk.voxels),
       });
       this.sendOverlays(session, position);
     }
@@ -302,8 +302,8 @@ export class DoubleServer {
     for (const session of this.sessions.values()) {
       if (session.sent.has(key) && session.shape !== null && shapeHolds(session.shape, position)) {
         this.send(session, {
-          kind: "delta", chunk: position, from, to: { ...from, count: chunk.count }, tick: this.tickNumber,
-          runs: Uint16Array.from(runs),
+          kind: "delta", tick: this.tickNumber,
+          chunks: [{ chunk: position, from, to: { ...from, count: chunk.count }, runs: Uint16Array.from(runs) }],
         });
       }
     }

@@ -15,9 +15,7 @@ function blocks(voxels: Readonly<Record<string, number>>, rest = AIR): Chunk {
   Object.entries(voxels).forEach(([place, id]) => {
     ids[localIndex(...(place.split(",").map(Number) as unknown as Position))] = id;
   });
-  return Chunk.fromSnapshot({
-    kind: "snapshot", chunk: [0, 0, 0], subscription: 0, from: { epoch: 0, count: 0 }, to: { epoch: 0, count: 0 }, ...packVoxels(ids),
-  });
+  return Chunk.fromSnapshot(packVoxels(ids));
 }
 
 function part(moves: Readonly<Record<string, number>>, cost = 0): FieldPart {

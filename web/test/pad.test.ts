@@ -4,14 +4,11 @@ import { UNKNOWN_BLOCK } from "../src/mesh/layout.ts";
 import { padChunk } from "../src/mesh/pad.ts";
 
 const valueAt = (x: number, y: number, z: number) => Math.abs((x * 7 + y * 131 + z * 1_733) % 50_000);
-const NOTHING = { epoch: 0, count: 0 };
 
 function chunkAt(dx: number, dy: number, dz: number): Chunk {
   const ids = Uint16Array.from({ length: CHUNK_VOXELS }, (_, index) =>
     valueAt((index & 31) + 32 * dx, (index >> 10) + 32 * dy, ((index >> 5) & 31) + 32 * dz));
-  return Chunk.fromSnapshot({
-    kind: "snapshot", chunk: [dx, dy, dz], subscription: 1, from: NOTHING, to: NOTHING, ...packVoxels(ids),
-  });
+  return Chunk.fromSnapshot(packVoxels(ids));
 }
 
 test("all 34³ voxels are the world's, and what is not held is unknown", () => {

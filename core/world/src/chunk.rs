@@ -360,6 +360,12 @@ impl Chunk {
         Self { voxels: pack(&blocks), sparse: self.sparse.clone() }
     }
 
+    /// The same voxels without any sparse data.
+    #[must_use]
+    pub fn without_sparse(&self) -> Self {
+        Self { voxels: self.voxels.clone(), sparse: BTreeMap::new() }
+    }
+
     /// Sparse data by voxel, in local-index order.
     pub const fn sparse(&self) -> &BTreeMap<LocalIndex, Sparse> {
         &self.sparse

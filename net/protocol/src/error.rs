@@ -2,7 +2,7 @@
 
 use crate::frame::Kind;
 use crate::{MAGIC, PROTOCOL_VERSION};
-use terrane_world::chunk::ChunkError;
+use terrane_world::delta::CodecError;
 use terrane_world::space::SpaceError;
 
 /// The codes of Refused.
@@ -15,7 +15,7 @@ pub enum RefusedCode {
     BadMagic = 2,
     /// A frame states more bytes than its direction allows.
     FrameTooLong = 3,
-    /// A kind that version 1 does not have.
+    /// A kind that this version does not have.
     UnknownKind = 4,
     /// The payload does not have the shape of its kind.
     BadPayload = 5,
@@ -165,9 +165,14 @@ pub enum ProtocolError {
         /// What is wrong with it.
         source: SpaceError,
     },
-    /// A snapshot is not a chunk.
-    #[error("Snapshot: {0}")]
-    Chunk(#[from] ChunkError),
+    /// What is packed in a frame can't be unpacked.
+    #[error("{kind}: {source}")]
+    Packed {
+        /// The frame.
+        kind: Kind,
+        /// What is wrong with it.
+        source: CodecError,
+    },
     /// Inputs are missing.
     #[error(
         "input sequence {found} came where {expected} was due: send again every input after the last \
@@ -213,11 +218,12 @@ impl ProtocolError {
             Self::Version { .. } => RefusedCode::NoCommonVersion,
             Self::FrameTooLong { .. } => RefusedCode::FrameTooLong,
             Self::UnknownKind { .. } => RefusedCode::UnknownKind,
-            Self::Length { .. } | Self::NotZero { .. } | Self::Text { .. } => RefusedCode::BadPayload,
+            Self::Length { .. } | Self::NotZero { .. } | Self::Text { .. } | Self::Packed { .. } => {
+                RefusedCode::BadPayload
+            }
             Self::HelloMissing { .. } | Self::HelloLate { .. } | Self::HelloRepeated => RefusedCode::Hello,
             Self::Value { .. }
             | Self::Position { .. }
-            | Self::Chunk(_)
             | Self::SubscriptionOrder { .. }
             | Self::RequestInUse { .. }
             | Self::Unread { .. } => RefusedCode::OutOfBounds,

@@ -3,8 +3,8 @@
 use crate::MAGIC;
 use crate::error::ProtocolError;
 use crate::limits::{
-    CROWD_GOALS_TOLD_MAX, GOALS_MAX, HEADER_BYTES, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX,
-    PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX,
+    CROWD_GOALS_TOLD_MAX, GOALS_MAX, HEADER_BYTES, HOLDS_FRAME_MAX, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX,
+    PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX, SAME_FRAME_MAX,
 };
 use crate::wire::{self, FrameHeader};
 use std::fmt;
@@ -48,6 +48,8 @@ pub enum Kind {
     Cancel = 0x0009,
     CrowdRequest = 0x000A,
     Dismiss = 0x000B,
+    Look = 0x000C,
+    Holds = 0x000D,
     Welcome = 0x8001,
     Registry = 0x8002,
     Snapshot = 0x8003,
@@ -69,12 +71,13 @@ pub enum Kind {
     Agents = 0x8013,
     AgentMoves = 0x8014,
     CrowdEnd = 0x8015,
+    Same = 0x8016,
     Refused = 0x80FF,
 }
 
 impl Kind {
-    /// Every kind of version 1.
-    pub const ALL: [Self; 33] = [
+    /// Every kind of version 2.
+    pub const ALL: [Self; 36] = [
         Self::Hello,
         Self::Subscribe,
         Self::Edit,
@@ -86,6 +89,8 @@ impl Kind {
         Self::Cancel,
         Self::CrowdRequest,
         Self::Dismiss,
+        Self::Look,
+        Self::Holds,
         Self::Welcome,
         Self::Registry,
         Self::Snapshot,
@@ -107,6 +112,7 @@ impl Kind {
         Self::Agents,
         Self::AgentMoves,
         Self::CrowdEnd,
+        Self::Same,
         Self::Refused,
     ];
 
@@ -148,10 +154,15 @@ impl Kind {
                 size_of::<wire::CrowdRequestHead>() + GOALS_MAX * size_of::<wire::Position>() + MODE_NAME_MAX,
             ),
             Self::Dismiss => fixed::<wire::DismissBody>(),
+            Self::Look => fixed::<wire::LookBody>(),
+            Self::Holds => (
+                size_of::<wire::HoldsHead>(),
+                size_of::<wire::HoldsHead>() + HOLDS_FRAME_MAX * size_of::<wire::HoldEntry>(),
+            ),
             Self::Welcome => fixed::<wire::WelcomeBody>(),
             Self::Registry => (size_of::<wire::RegistryHead>(), most),
-            Self::Snapshot => (size_of::<wire::SnapshotHead>(), most),
-            Self::Delta => (size_of::<wire::DeltaHead>(), most),
+            Self::Snapshot => (size_of::<wire::SnapshotHead>() + 1, most),
+            Self::Delta => (1, most),
             Self::Forget => fixed::<wire::ForgetBody>(),
             Self::Acknowledge => (size_of::<wire::AcknowledgeHead>(), most),
             Self::Pong => fixed::<wire::PongBody>(),
@@ -174,6 +185,10 @@ impl Kind {
             Self::Agents => (size_of::<wire::AgentsHead>(), most),
             Self::AgentMoves => (size_of::<wire::AgentMovesHead>(), most),
             Self::CrowdEnd => fixed::<wire::CrowdEndBody>(),
+            Self::Same => (
+                size_of::<wire::SameHead>(),
+                size_of::<wire::SameHead>() + SAME_FRAME_MAX * size_of::<wire::Position>(),
+            ),
             Self::Refused => (size_of::<wire::RefusedHead>(), size_of::<wire::RefusedHead>() + REFUSED_TEXT_BYTES_MAX),
         }
     }

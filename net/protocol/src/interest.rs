@@ -2,9 +2,9 @@
 
 use crate::error::ProtocolError;
 use crate::frame::Kind;
-use crate::limits::{SUBSCRIPTION_CHUNKS_MAX, SUBSCRIPTION_RADIUS_MAX};
+use crate::limits::{SUBSCRIPTION_CHUNKS_MAX, SUBSCRIPTION_MARGIN_MAX, SUBSCRIPTION_RADIUS_MAX};
 use terrane_world::limits::{CHUNK_EDGE, HORIZONTAL_BOUND, VERTICAL_BOUND};
-use terrane_world::space::ChunkPos;
+use terrane_world::space::{ChunkPos, VoxelPos};
 
 /// Bounds of a chunk's x and z, and of its y.
 const BOUNDS: [i32; 3] =
@@ -15,10 +15,10 @@ const RADIUS: u16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kinds {
     Box { min: [i32; 3], max: [i32; 3] },
-    Radius { centre: ChunkPos, horizontal: i32, vertical: i32 },
+    Radius { centre: ChunkPos, horizontal: i32, vertical: i32, margin: i32 },
 }
 
-/// The chunks of a subscription. Never more than 65,536.
+/// The chunks of a subscription. Never more than 65,536, with those that are kept for being near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape(Kinds);
 
@@ -67,7 +67,18 @@ impl Shape {
             }
         }
         check_count(disc_chunks(horizontal) * (2 * vertical as u64 + 1))?;
-        Ok(Self(Kinds::Radius { centre, horizontal, vertical }))
+        Ok(Self(Kinds::Radius { centre, horizontal, vertical, margin: 0 }))
+    }
+
+    /// The same radius, where chunks that the client holds stay until they are so many chunks further away: who goes to and fro
+    /// over a chunk's border is not sent the same chunks again. A box keeps nothing.
+    pub fn with_margin(self, margin: i32) -> Result<Self, ProtocolError> {
+        if !(0..=SUBSCRIPTION_MARGIN_MAX).contains(&margin) {
+            return Err(value_error("margin", margin.into(), 0, SUBSCRIPTION_MARGIN_MAX.into()));
+        }
+        let Kinds::Radius { centre, horizontal, vertical, .. } = self.0 else { return Ok(self) };
+        check_count(disc_chunks(horizontal + margin) * (2 * (vertical + margin) as u64 + 1))?;
+        Ok(Self(Kinds::Radius { centre, horizontal, vertical, margin }))
     }
 
     /// From the numbers of a Subscribe frame.
@@ -77,10 +88,7 @@ impl Shape {
             RADIUS => {
                 let centre = ChunkPos::try_from(first)
                     .map_err(|source| ProtocolError::Position { kind: Kind::Subscribe, source })?;
-                if second[2] != 0 {
-                    return Err(ProtocolError::NotZero { kind: Kind::Subscribe, field: "the field at offset 28" });
-                }
-                Self::new_radius(centre, second[0], second[1])
+                Self::new_radius(centre, second[0], second[1])?.with_margin(second[2])
             }
             _ => Err(value_error("shape", shape.into(), BOX.into(), RADIUS.into())),
         }
@@ -90,18 +98,32 @@ impl Shape {
     pub const fn to_wire(self) -> (u16, [i32; 3], [i32; 3]) {
         match self.0 {
             Kinds::Box { min, max } => (BOX, min, max),
-            Kinds::Radius { centre, horizontal, vertical } => (RADIUS, centre.to_array(), [horizontal, vertical, 0]),
+            Kinds::Radius { centre, horizontal, vertical, margin } => {
+                (RADIUS, centre.to_array(), [horizontal, vertical, margin])
+            }
         }
     }
 
     /// Whether it holds a chunk.
     pub fn contains(self, pos: ChunkPos) -> bool {
+        self.reaches(pos, 0)
+    }
+
+    /// Whether a chunk that the client holds stays with it: it is in the subscription, or in its margin.
+    pub fn keeps(self, pos: ChunkPos) -> bool {
+        match self.0 {
+            Kinds::Box { .. } => self.contains(pos),
+            Kinds::Radius { margin, .. } => self.reaches(pos, margin),
+        }
+    }
+
+    fn reaches(self, pos: ChunkPos, margin: i32) -> bool {
         let pos = pos.to_array();
         match self.0 {
             Kinds::Box { min, max } => (0..3).all(|axis| (min[axis]..max[axis]).contains(&pos[axis])),
-            Kinds::Radius { centre, horizontal, vertical } => {
+            Kinds::Radius { centre, horizontal, vertical, .. } => {
                 let [dx, dy, dz] = difference(pos, centre.to_array());
-                let (horizontal, vertical) = (i64::from(horizontal), i64::from(vertical));
+                let (horizontal, vertical) = (i64::from(horizontal + margin), i64::from(vertical + margin));
                 dx.abs() <= horizontal
                     && dz.abs() <= horizontal
                     && dx * dx + dz * dz <= horizontal * horizontal
@@ -114,7 +136,7 @@ impl Shape {
     pub fn meets(self, first: [i32; 3], last: [i32; 3]) -> bool {
         match self.0 {
             Kinds::Box { min, max } => (0..3).all(|axis| first[axis] < max[axis] && last[axis] >= min[axis]),
-            Kinds::Radius { centre, horizontal, vertical } => {
+            Kinds::Radius { centre, horizontal, vertical, .. } => {
                 // The nearest that the box has to the centre.
                 let nearest = std::array::from_fn(|axis| centre.to_array()[axis].clamp(first[axis], last[axis]));
                 let [dx, dy, dz] = difference(nearest, centre.to_array());
@@ -147,16 +169,11 @@ impl Shape {
         chunks.into_iter().map(|(_, pos)| pos).collect()
     }
 
-    /// Of the chunks of an earlier subscription those that this one does not hold, in their order.
-    pub fn left_behind(self, before: &[ChunkPos]) -> impl Iterator<Item = ChunkPos> {
-        before.iter().copied().filter(move |pos| !self.contains(*pos))
-    }
-
     /// The box around it, half-open.
     fn ends(self) -> ([i32; 3], [i32; 3]) {
         match self.0 {
             Kinds::Box { min, max } => (min, max),
-            Kinds::Radius { centre, horizontal, vertical } => {
+            Kinds::Radius { centre, horizontal, vertical, .. } => {
                 let (centre, reach) = (centre.to_array(), [horizontal, vertical, horizontal]);
                 (
                     std::array::from_fn(|i| (centre[i] - reach[i]).max(-BOUNDS[i])),
@@ -164,6 +181,34 @@ impl Shape {
                 )
             }
         }
+    }
+}
+
+/// Where a client looks from, and where to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The voxel that its eye is in.
+    pub eye: VoxelPos,
+    /// Forwards along x, y and z, of any length; zeros if it says nothing.
+    pub forward: [i8; 3],
+}
+
+impl View {
+    /// How little a chunk matters: the square of its distance in half chunks, four times that for one that is more than 60° off
+    /// to a side, unless it is next to the eye.
+    pub fn remoteness(self, pos: ChunkPos) -> u64 {
+        // Nothing further away than this is subscribed to; what is said of an eye elsewhere shall not overflow.
+        const FAR: i64 = 1 << 12;
+        let (eye, pos, half) = (self.eye.to_array(), pos.to_array(), CHUNK_EDGE as i64 / 2);
+        let away: [i64; 3] = std::array::from_fn(|axis| {
+            (2 * i64::from(pos[axis]) + 1 - i64::from(eye[axis]).div_euclid(half)).clamp(-FAR, FAR)
+        });
+        let forward = self.forward.map(i64::from);
+        let product = |a: [i64; 3], b: [i64; 3]| -> i64 { (0..3).map(|axis| a[axis] * b[axis]).sum() };
+        let (squared, ahead) = (product(away, away), product(away, forward));
+        let is_seen = ahead > 0 && 4 * ahead * ahead >= squared * product(forward, forward);
+        let is_near = away.iter().all(|part| part.abs() <= 3);
+        (squared * if is_seen || is_near || forward == [0; 3] { 1 } else { 4 }) as u64
     }
 }
 
@@ -232,12 +277,26 @@ mod tests {
         }
 
         #[test]
-        fn what_is_left_behind_and_what_is_kept_make_the_old_list(a in -4i32..4, r in 0i32..4, s in 0i32..4) {
-            let old = Shape::new_radius(at(a, 0, 0), r, 1).unwrap().chunks();
-            let new = Shape::new_radius(at(0, 0, 1), s, 1).unwrap();
-            let (kept, all): (Vec<_>, Vec<_>) = (new.chunks(), new.left_behind(&old).collect());
-            prop_assert_eq!(all.len() + old.iter().filter(|pos| kept.contains(pos)).count(), old.len());
-            prop_assert!(all.iter().all(|pos| !kept.contains(pos) && old.contains(pos)));
+        fn what_is_kept_is_what_a_larger_radius_holds(x in -9i32..9, r in 0i32..5, v in 0i32..2, margin in 0i32..4) {
+            let shape = Shape::new_radius(at(x, 0, 0), r, v).unwrap();
+            let (kept, larger) = (shape.with_margin(margin).unwrap(), Shape::new_radius(at(x, 0, 0), r + margin, v + margin).unwrap());
+            prop_assert_eq!(kept.chunks(), shape.chunks());
+            for pos in Shape::new_radius(at(x, 0, 0), 10, 5).unwrap().chunks() {
+                prop_assert_eq!(kept.keeps(pos), larger.contains(pos));
+                prop_assert!(!kept.contains(pos) || kept.keeps(pos));
+            }
+            prop_assert_eq!(Shape::from_wire(kept.to_wire().0, kept.to_wire().1, kept.to_wire().2).unwrap(), kept);
+        }
+
+        #[test]
+        fn a_chunk_ahead_is_never_behind_one_that_is_as_far_and_not_seen(x in -40i32..40, y in -8i32..8, z in -40i32..40) {
+            let eye = VoxelPos::new(16, 16, 16).unwrap();
+            let view = View { eye, forward: [x.signum() as i8, y.signum() as i8, z.signum() as i8] };
+            let (ahead, behind) = (view.remoteness(at(x, y, z)), view.remoteness(at(-x, -y, -z)));
+            prop_assert!(ahead <= behind + 4 * (x.abs() + y.abs() + z.abs()) as u64 + 12);
+            prop_assert!(view.remoteness(at(2 * x, 2 * y, 2 * z)) >= ahead);
+            let anywhere = View { eye: VoxelPos::new(-(1 << 30), 2047, (1 << 30) - 1).unwrap(), forward: [127, -128, 1] };
+            prop_assert!(anywhere.remoteness(at(x, y, z)) > 0);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::wire::{
     AgentEntry, AgentMovesHead, AgentsHead, BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, CrowdHead,
-    CrowdRequestHead, DeltaHead, EditHead, EditVoxel, FieldChunkHead, FieldRequestHead, FrameHeader, ModeHead,
-    OverlayHead, PathAnswerHead, Position, RefusalEntry, RunEntry, SnapshotHead,
+    CrowdRequestHead, EditHead, EditVoxel, FieldChunkHead, FieldRequestHead, FrameHeader, HoldEntry, HoldsHead,
+    ModeHead, OverlayHead, PathAnswerHead, Position, RefusalEntry, SameHead, SnapshotHead,
 };
 use std::time::Duration;
 use terrane_world::limits::{
@@ -29,6 +29,12 @@ pub const REFUSED_TEXT_BYTES_MAX: usize = 1_024;
 pub const SUBSCRIPTION_CHUNKS_MAX: usize = 65_536;
 /// Chunks from the centre of a radius to its rim, sideways and up: 2 km of sight.
 pub const SUBSCRIPTION_RADIUS_MAX: i32 = 64;
+/// Chunks beyond a radius in which those that are held may be kept: who goes to and fro rarely goes further.
+pub const SUBSCRIPTION_MARGIN_MAX: i32 = 8;
+/// Chunks that one Holds frame names: what fits a payload towards the server.
+pub const HOLDS_FRAME_MAX: usize = (PAYLOAD_TO_SERVER_BYTES_MAX - size_of::<HoldsHead>()) / size_of::<HoldEntry>();
+/// Chunks that one Same frame names: 12 KiB, so that it does not hold up what is behind it for long.
+pub const SAME_FRAME_MAX: usize = 1_024;
 
 /// Edits and blasts of one session that are not decided yet. More wait unread, so that a session can't fill a tick alone.
 pub const EDITS_IN_FLIGHT_MAX: usize = 256;
@@ -38,20 +44,20 @@ pub const EDIT_VOXELS_IN_FLIGHT_MAX: usize = 16 * EDIT_VOXELS_MAX;
 /// How long a connection may be open without Hello: a slow link's handshake, not a forgotten socket.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
-/// Sessions of one server: at the output bound below they hold 1.25 GiB in the worst case.
+/// Sessions of one server: at the output bound below they hold 960 MiB in the worst case.
 pub const SESSIONS_MAX: usize = 1_024;
 
 /// Bytes held for one client in all: little enough that one which stopped reading costs nothing that hurts.
-pub const OUTPUT_BYTES_MAX: usize = 1_280 << 10;
+pub const OUTPUT_BYTES_MAX: usize = 960 << 10;
 /// Of those, what the transport may hold: 10 MiB a second if it is filled at each of 20 ticks.
 pub const OUTPUT_TRANSPORT_BYTES_MAX: usize = 512 << 10;
-/// Of those, deltas and acknowledgements that wait to be given to the transport.
-pub const OUTPUT_QUEUE_BYTES_MAX: usize = 448 << 10;
+/// Of those, refusals of inputs that wait to be told.
+pub const OUTPUT_REFUSALS_BYTES_MAX: usize = 128 << 10;
 /// Of those, answers about paths that wait to be given to the transport: one of the largest, and others beside it.
 pub const OUTPUT_PATHS_BYTES_MAX: usize = 256 << 10;
 /// Of those, what is left for the answers that are none of these: Welcome, Pong, Refused.
 pub const OUTPUT_ANSWER_BYTES_MAX: usize = 64 << 10;
-/// What a queued frame costs beyond its bytes: its place in the queue and in its chunk's list.
+/// What a queued frame costs beyond its bytes: its place in the queue.
 pub const QUEUED_FRAME_BYTES: usize = 96;
 /// Refusals that wait to be told. Who sends more bad edits without reading the answers is cut off.
 pub const REFUSALS_PENDING_MAX: usize = 4_096;
@@ -63,10 +69,38 @@ pub const PATH_REQUESTS_MAX: usize = 32;
 pub const REQUESTS_REFUSED_PENDING_MAX: usize = 64;
 /// Payload bytes after which a Registry frame is closed and a new one begun.
 pub const REGISTRY_FRAME_BYTES: usize = 32 << 10;
-/// Bytes of queued deltas that go out before waiting snapshots get their turn.
-pub const DELTA_TURN_BYTES: usize = 192 << 10;
-/// Bytes of snapshots that go out before queued deltas get their turn: one of the largest.
+/// Bytes about chunks that changed, and bodies, that go out before chunks that the client has not seen get their turn.
+pub const CHANGES_TURN_BYTES: usize = 64 << 10;
+/// Of those, bytes of new bodies that go out before changes that wait for long.
+pub const BODIES_TURN_BYTES: usize = 32 << 10;
+/// Bytes of chunks that the client has not seen that go out before changes get their turn: one of the largest.
 pub const SNAPSHOT_TURN_BYTES: usize = 64 << 10;
+/// Bytes of frames of bodies that wait for one client: the largest body. One that does not fit is not told of.
+pub const BODIES_QUEUED_BYTES_MAX: usize = 4 << 20;
+/// Bodies whose motion is told in one turn: 3 KiB; the others get theirs in the next one.
+pub const BODY_MOVES_TURN_MAX: usize = 256;
+/// About so many bytes of changes go into one Delta frame, so that a budget is overdrawn by little.
+pub const DELTA_BATCH_BYTES: usize = 8 << 10;
+/// Chunks of one Delta frame.
+pub const DELTA_CHUNKS_MAX: usize = 1_024;
+/// What a delta that is remembered costs beyond its runs.
+pub const DELTA_COST_BYTES: usize = 192;
+/// After so long a change is told before those that matter more: far inside of the five seconds that are promised.
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(2);
+/// Chunks looked at in one turn, so that a long list is not put in order again and again for what a small budget sends.
+pub const TURN_CHUNKS_MAX: usize = 512;
+/// Bytes a second for one session, if nothing else is said: a view of a thousand chunks in half a second.
+pub const SESSION_BYTES_PER_SECOND: u64 = 4 << 20;
+/// Bytes a second for all sessions of a server, if nothing else is said: half of a gigabit.
+pub const SERVER_BYTES_PER_SECOND: u64 = 64 << 20;
+/// Voxels of edits a second that one session may ask for, and a blast counts as some: a lot more than hands do.
+pub const INPUT_VOXELS_PER_SECOND: u64 = 32_768;
+/// What a blast, and a crowd, count as among voxels.
+pub const BLAST_COST_VOXELS: u64 = 512;
+/// Requests a second that change nothing, each at its cost: 1 for a ping or a look, more where the server has work.
+pub const REQUESTS_PER_SECOND: u64 = 200;
+/// What a subscription, a field or a way costs among requests: twenty a second.
+pub const COSTLY_REQUEST: u64 = 10;
 /// Bytes of answers about paths that go out before queued deltas get their turn.
 pub const PATHS_TURN_BYTES: usize = 64 << 10;
 /// Snapshots that may be asked for in vain in one round before it ends; the next one goes on behind them.
@@ -110,11 +144,24 @@ pub const FIELD_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<FieldChunkHead
 /// Bytes of the largest Agents frame; an AgentMoves frame is sent only where it is smaller than the Agents frame in its place.
 pub const AGENTS_FRAME_BYTES_MAX: usize =
     HEADER_BYTES + size_of::<AgentsHead>() + AGENTS_TOLD_MAX * size_of::<AgentEntry>();
-/// Bytes of the largest Delta frame: every voxel is a run of its own.
-pub const DELTA_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<DeltaHead>() + CHUNK_VOXELS * size_of::<RunEntry>();
-/// Bytes of the largest Snapshot frame: u8 with a full table is smaller than u16 without one.
-pub const SNAPSHOT_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<SnapshotHead>() + CHUNK_VOXELS * 2;
+/// More than the bytes of the largest Delta frame: one chunk with a block of its own for each voxel (a mask and a gap a row, a table,
+/// and 15 bits a voxel), behind a batch that is nearly full.
+pub const DELTA_FRAME_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a Delta frame's changes once they are unpacked: a small multiple of the largest there is.
+pub const DELTA_UNPACKED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of the largest Snapshot frame: plain ids, where packing makes them no smaller.
+pub const SNAPSHOT_FRAME_BYTES_MAX: usize = HEADER_BYTES + size_of::<SnapshotHead>() + CHUNK_VOXELS * 2 + 16;
 
+const _: () = assert!(
+    DELTA_BATCH_BYTES * 8 + (7 * CHUNK_VOXELS / CHUNK_EDGE) + 4 * CHUNK_VOXELS <= DELTA_FRAME_BYTES_MAX,
+    "the largest delta fits behind a batch, each of whose voxels may take eight times what is thought"
+);
+const _: () = assert!(
+    size_of::<HoldsHead>() + HOLDS_FRAME_MAX * size_of::<HoldEntry>() <= PAYLOAD_TO_SERVER_BYTES_MAX
+        && size_of::<SameHead>() + SAME_FRAME_MAX * size_of::<Position>() <= PAYLOAD_TO_CLIENT_BYTES_MAX,
+    "lists of chunks fit their frames"
+);
+const _: () = assert!(BODIES_TURN_BYTES < CHANGES_TURN_BYTES, "bodies leave room for changes");
 const _: () = assert!(DELTA_FRAME_BYTES_MAX - HEADER_BYTES <= PAYLOAD_TO_CLIENT_BYTES_MAX, "a delta fits a frame");
 const _: () = assert!(SNAPSHOT_FRAME_BYTES_MAX - HEADER_BYTES <= PAYLOAD_TO_CLIENT_BYTES_MAX, "so does a snapshot");
 const _: () = assert!(CHUNK_VOXELS + 256 * 2 <= CHUNK_VOXELS * 2, "the largest snapshot is u16");
@@ -133,12 +180,8 @@ const _: () = assert!(
     "the largest frame fits an empty transport, so a stream never stands still"
 );
 const _: () = assert!(
-    DELTA_FRAME_BYTES_MAX + QUEUED_FRAME_BYTES <= OUTPUT_QUEUE_BYTES_MAX,
-    "the largest delta fits an empty queue"
-);
-const _: () = assert!(
-    REFUSALS_PENDING_MAX * size_of::<RefusalEntry>() + 2 * QUEUED_FRAME_BYTES <= OUTPUT_QUEUE_BYTES_MAX,
-    "all pending refusals fit an empty queue"
+    REFUSALS_PENDING_MAX * size_of::<RefusalEntry>() + 2 * QUEUED_FRAME_BYTES <= OUTPUT_REFUSALS_BYTES_MAX,
+    "all pending refusals fit their part"
 );
 const _: () = assert!(
     PONGS_PENDING_MAX * (QUEUED_FRAME_BYTES + 24)
@@ -149,7 +192,7 @@ const _: () = assert!(
     "the answers fit their part"
 );
 const _: () = assert!(
-    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_QUEUE_BYTES_MAX + OUTPUT_PATHS_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX
+    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_REFUSALS_BYTES_MAX + OUTPUT_PATHS_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX
         <= OUTPUT_BYTES_MAX,
     "the parts make the whole"
 );

@@ -5,21 +5,29 @@ use crate::crowd::{self, AgentMoves, Agents, CrowdInfo, CrowdRequest};
 use crate::error::{ProtocolError, RefusedCode};
 use crate::field::{self, FieldChunk, FieldState};
 use crate::frame::{Kind, write_frame};
-use crate::interest::Shape;
-use crate::limits::{NAME_BYTES_MAX, REFUSALS_PENDING_MAX, REFUSED_TEXT_BYTES_MAX};
+use crate::interest::{Shape, View};
+use crate::limits::{
+    DELTA_UNPACKED_BYTES_MAX, HOLDS_FRAME_MAX, NAME_BYTES_MAX, REFUSALS_PENDING_MAX, REFUSED_TEXT_BYTES_MAX,
+    SAME_FRAME_MAX,
+};
+use crate::news::PackedChunk;
 use crate::overlay::{OverlayKind, OverlayKinds, Values, encode_overlay, read_overlay};
 use crate::path::{self, FieldRequest, PathPart, PathRefused, PathRequest};
 use crate::wire;
 use bytemuck::{Pod, bytes_of, cast_slice};
+use std::borrow::Borrow;
 use std::sync::Arc;
-use terrane_world::block::{BlockId, BlockRule, Registry};
-use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::block::{AIR, BlockId, BlockRule, Registry};
+use terrane_world::chunk::{Chunk, Version};
+use terrane_world::delta::changes::{self, Change, Changes, NewRun};
+use terrane_world::delta::outer::Outer;
+use terrane_world::delta::{Class, pack_changes, unpack_chunk};
 use terrane_world::entity::state::CrowdError;
-use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, CHUNK_VOXELS, EDIT_VOXELS_MAX};
+use terrane_world::limits::{BLOCK_NAME_BYTES_MAX, BLOCKS_MAX, EDIT_VOXELS_MAX};
 use terrane_world::path::PathError;
 use terrane_world::path::mode::Mode;
-use terrane_world::space::{ChunkPos, LocalIndex, SpaceError, VoxelBox, VoxelPos};
-use terrane_world::step::{ChunkDelta, Refusal};
+use terrane_world::space::{ChunkPos, SpaceError, VoxelBox, VoxelPos};
+use terrane_world::step::{ActorId, Cause, CauseKind, ChunkDelta, Refusal, Run};
 
 /// Names a session; who holds it can resume it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,6 +116,13 @@ pub enum ClientMessage {
         /// Numbered with the edits.
         sequence: u64,
     },
+    /// Says where it looks: chunks there come first.
+    Look(View),
+    /// Names chunks that it holds from before, ahead of the Subscribe that wants them.
+    Holds {
+        /// Which, and at which version.
+        chunks: Vec<(ChunkPos, Version)>,
+    },
 }
 
 /// What the server says first.
@@ -133,6 +148,8 @@ pub struct Welcome {
     pub blocks: u32,
     /// Where a new player's feet stand.
     pub spawn: VoxelPos,
+    /// What chunks are made from: what a client has kept under another number is void.
+    pub identity: u64,
 }
 
 /// What a client needs to know of a block.
@@ -174,17 +191,6 @@ impl BlockInfo {
 /// Every block of a registry from id `first` on, as clients see them.
 pub fn block_infos(registry: &Registry, first: usize) -> Vec<BlockInfo> {
     registry.iter().skip(first).map(|(_, name, rule)| BlockInfo::new(name, rule)).collect()
-}
-
-/// A run of voxels as clients see it: what they are now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeltaRun {
-    /// First local index.
-    pub first: LocalIndex,
-    /// At least 1.
-    pub length: u16,
-    /// The new block.
-    pub block: BlockId,
 }
 
 /// Why an input was refused.
@@ -323,18 +329,14 @@ pub enum ServerMessage {
         /// Its voxels; sparse data doesn't travel.
         chunk: Arc<Chunk>,
     },
-    /// What changed in a chunk.
-    Delta {
+    /// What changed in chunks.
+    Delta(Changes),
+    /// Chunks that the client said it holds, and does.
+    Same {
+        /// The subscription it answers.
+        subscription: u32,
         /// Which.
-        pos: ChunkPos,
-        /// The version it applies to.
-        from: Version,
-        /// The version after it.
-        to: Version,
-        /// The tick that changed it.
-        tick: u64,
-        /// Ascending, not overlapping; none if only data that clients don't see has changed.
-        runs: Vec<DeltaRun>,
+        chunks: Vec<ChunkPos>,
     },
     /// No deltas for this chunk follow.
     Forget {
@@ -424,6 +426,11 @@ pub(crate) struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
+    /// Everything that is left.
+    pub(crate) const fn rest(&mut self) -> &'a [u8] {
+        std::mem::replace(&mut self.rest, &[])
+    }
+
     pub(crate) fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], ProtocolError> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(ProtocolError::Length {
             kind: self.kind,
@@ -531,13 +538,16 @@ impl ClientMessage {
             Self::Cancel { .. } => Kind::Cancel,
             Self::Crowd(_) => Kind::CrowdRequest,
             Self::Dismiss { .. } => Kind::Dismiss,
+            Self::Look(_) => Kind::Look,
+            Self::Holds { .. } => Kind::Holds,
         }
     }
 
     /// Appends it as a frame. A name that is too long is cut.
     ///
     /// # Panics
-    /// On an Edit of more than 4,096 voxels, a field or a crowd of no or too many goals, and a mode's name that no mode can have.
+    /// On an Edit of more than 4,096 voxels, a Holds of more chunks than a frame has room for, a field or a crowd of no or too many goals,
+    /// and a mode's name that no mode can have.
     pub fn encode(&self, out: &mut Vec<u8>) {
         write_frame(self.kind(), out, |out| match self {
             Self::Hello(hello) => put_hello(hello, out),
@@ -580,6 +590,10 @@ impl ClientMessage {
             Self::Cancel { request } => put(out, &wire::CancelBody { request: (*request).into(), zero: 0.into() }),
             Self::Crowd(ask) => crowd::put_request(ask, out),
             Self::Dismiss { sequence } => put(out, &wire::DismissBody { sequence: (*sequence).into() }),
+            Self::Look(View { eye, forward }) => {
+                put(out, &wire::LookBody { eye: (*eye).into(), forward: *forward, zero: 0 });
+            }
+            Self::Holds { chunks } => put_holds(chunks, out),
         });
     }
 
@@ -607,6 +621,12 @@ impl ClientMessage {
                 let body: &wire::DismissBody = payload.read("the body")?;
                 Self::Dismiss { sequence: payload.within(body.sequence.get(), 1, u64::MAX, "input sequence")? }
             }
+            Kind::Look => {
+                let body: &wire::LookBody = payload.read("the body")?;
+                payload.zero(&body.zero, "the field at offset 15")?;
+                Self::Look(View { eye: payload.voxel(body.eye)?, forward: body.forward })
+            }
+            Kind::Holds => read_holds(&mut payload)?,
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
         payload.end()?;
@@ -647,6 +667,23 @@ fn read_subscribe(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolEr
     Ok(ClientMessage::Subscribe { subscription: body.subscription.get(), shape })
 }
 
+fn put_holds(chunks: &[(ChunkPos, Version)], out: &mut Vec<u8>) {
+    assert!(chunks.len() <= HOLDS_FRAME_MAX, "a Holds of {} chunks", chunks.len());
+    put(out, &wire::HoldsHead { count: (chunks.len() as u32).into(), zero: 0.into() });
+    for (pos, version) in chunks {
+        put(out, &wire::HoldEntry { pos: (*pos).into(), version: (*version).into() });
+    }
+}
+
+fn read_holds(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> {
+    let head: &wire::HoldsHead = payload.read("the head")?;
+    payload.zero(&head.zero, "the field at offset 4")?;
+    let count = payload.within(head.count.get(), 0, HOLDS_FRAME_MAX as u32, "number of chunks")?;
+    let list: &[wire::HoldEntry] = payload.list(count as usize, "the list of chunks")?;
+    let chunk = |entry: &wire::HoldEntry| Ok((payload.chunk(entry.pos)?, entry.version.get()));
+    Ok(ClientMessage::Holds { chunks: list.iter().map(chunk).collect::<Result<_, ProtocolError>>()? })
+}
+
 fn read_edit(payload: &mut Payload<'_>) -> Result<ClientMessage, ProtocolError> {
     let head: &wire::EditHead = payload.read("the head")?;
     payload.zero(&head.zero, "the field at offset 10")?;
@@ -675,7 +712,8 @@ impl ServerMessage {
             Self::Welcome(_) => Kind::Welcome,
             Self::Registry { .. } => Kind::Registry,
             Self::Snapshot { .. } => Kind::Snapshot,
-            Self::Delta { .. } => Kind::Delta,
+            Self::Delta(_) => Kind::Delta,
+            Self::Same { .. } => Kind::Same,
             Self::Forget { .. } => Kind::Forget,
             Self::Acknowledge { .. } => Kind::Acknowledge,
             Self::Pong { .. } => Kind::Pong,
@@ -704,8 +742,11 @@ impl ServerMessage {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Snapshot { pos, subscription, version, chunk } => {
-                return encode_snapshot(*pos, *subscription, *version, chunk, out);
+                let packed = PackedChunk::new(chunk, *version, &mut Outer::new());
+                return encode_snapshot(*pos, *subscription, &packed, out);
             }
+            Self::Delta(changes) => return encode_delta(changes.tick, &as_deltas(changes), &mut Outer::new(), out),
+            Self::Same { subscription, chunks } => return encode_same(*subscription, chunks, out),
             Self::BodyMoves { tick, moves } => return encode_moves(*tick, moves, out),
             Self::BodyEnds { handles } => return encode_ends(handles, out),
             Self::OverlayData { pos, kind, version, values } => {
@@ -714,9 +755,12 @@ impl ServerMessage {
             _ => {}
         }
         write_frame(self.kind(), out, |out| match self {
-            Self::Snapshot { .. } | Self::BodyMoves { .. } | Self::BodyEnds { .. } | Self::OverlayData { .. } => {
-                unreachable!("written above")
-            }
+            Self::Snapshot { .. }
+            | Self::Delta(_)
+            | Self::Same { .. }
+            | Self::BodyMoves { .. }
+            | Self::BodyEnds { .. }
+            | Self::OverlayData { .. } => unreachable!("written above"),
             Self::Body(body) => put_body(body, out),
             Self::Modes { modes } => path::put_modes(modes, out),
             Self::PathAnswer(part) => path::put_part(part, out),
@@ -729,9 +773,6 @@ impl ServerMessage {
             Self::CrowdEnd { handle } => put(out, &wire::CrowdEndBody { handle: (*handle).into(), zero: 0.into() }),
             Self::Welcome(welcome) => put_welcome(welcome, out),
             Self::Registry { first, blocks } => put_registry(*first, blocks, out),
-            Self::Delta { pos, from, to, tick, runs } => {
-                put_delta(*pos, (*from, *to), *tick, runs, out);
-            }
             Self::Forget { pos, subscription } => {
                 put(out, &wire::ForgetBody { pos: (*pos).into(), subscription: (*subscription).into() });
             }
@@ -757,6 +798,7 @@ impl ServerMessage {
             Kind::Registry => read_registry(&mut payload)?,
             Kind::Snapshot => read_snapshot(&mut payload)?,
             Kind::Delta => read_delta(&mut payload)?,
+            Kind::Same => read_same(&mut payload)?,
             Kind::Forget => {
                 let body: &wire::ForgetBody = payload.read("the body")?;
                 Self::Forget { pos: payload.chunk(body.pos)?, subscription: body.subscription.get() }
@@ -811,6 +853,7 @@ fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
             blocks: welcome.blocks.into(),
             spawn: welcome.spawn.into(),
             zero: 0.into(),
+            identity: welcome.identity.into(),
         },
     );
 }
@@ -829,6 +872,7 @@ fn read_welcome(payload: &mut Payload<'_>) -> Result<Welcome, ProtocolError> {
         tick_us: body.tick_us.get(),
         blocks: payload.within(body.blocks.get(), 0, BLOCKS_MAX as u32, "number of blocks")?,
         spawn: body.spawn.voxel().map_err(|source| ProtocolError::Position { kind: Kind::Welcome, source })?,
+        identity: body.identity.get(),
     })
 }
 
@@ -876,105 +920,69 @@ fn read_registry(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolErr
     Ok(ServerMessage::Registry { first, blocks })
 }
 
-/// The form in which a chunk travels: a table of one is one block throughout, whatever the chunk's own form.
-fn wire_form(chunk: &Chunk) -> Form {
-    if chunk.table().len() == 1 { Form::Uniform } else { chunk.form() }
-}
-
-/// Bytes of the Snapshot frame of a chunk.
-pub fn snapshot_frame_bytes(chunk: &Chunk) -> usize {
-    size_of::<wire::FrameHeader>()
-        + size_of::<wire::SnapshotHead>()
-        + 2 * chunk.table().len()
-        + wire_form(chunk).data_bytes()
-}
-
-/// Appends the Snapshot frame of a chunk.
-pub fn encode_snapshot(pos: ChunkPos, subscription: u32, version: Version, chunk: &Chunk, out: &mut Vec<u8>) {
-    let form = wire_form(chunk);
-    out.reserve(snapshot_frame_bytes(chunk));
+/// Appends the Snapshot frame of a chunk that is packed already.
+pub fn encode_snapshot(pos: ChunkPos, subscription: u32, snapshot: &PackedChunk, out: &mut Vec<u8>) {
     write_frame(Kind::Snapshot, out, |out| {
-        put(
-            out,
-            &wire::SnapshotHead {
-                pos: pos.into(),
-                subscription: subscription.into(),
-                from: Version::NONE.into(),
-                to: version.into(),
-                form: (form as u16).into(),
-                table: (chunk.table().len() as u16).into(),
-                zero: 0.into(),
-            },
-        );
-        for block in chunk.table() {
-            put(out, &wire::U16::from(block.0));
-        }
-        if form != Form::Uniform {
-            out.extend_from_slice(&chunk.data());
-        }
+        let (subscription, version) = (subscription.into(), snapshot.version.into());
+        put(out, &wire::SnapshotHead { pos: pos.into(), subscription, version });
+        out.extend_from_slice(&snapshot.bytes);
     });
+}
+
+/// Bytes of the Snapshot frame of a packed chunk.
+pub fn snapshot_frame_bytes(snapshot: &PackedChunk) -> usize {
+    size_of::<wire::FrameHeader>() + size_of::<wire::SnapshotHead>() + snapshot.bytes.len()
 }
 
 fn read_snapshot(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
     let head: &wire::SnapshotHead = payload.read("the head")?;
-    payload.zero(&head.zero, "the field at offset 36")?;
-    payload.zero(&head.from, "the from version")?;
-    let number = payload.within(head.form.get(), 1, 4, "form")?;
-    let form = Form::from_number(number as u8).expect("checked above");
-    let (least, most) = if form == Form::U4 { (2, 16) } else { form.table_range() };
-    let count = payload.within(head.table.get(), least as u16, most as u16, "table length")?;
-    let table: &[wire::U16] = payload.list(usize::from(count), "the table")?;
-    let table: Vec<BlockId> = table.iter().map(|id| BlockId(id.get())).collect();
-    let data = payload.bytes(form.data_bytes(), "the voxels")?;
-    payload.end()?;
-    let chunk = Arc::new(Chunk::from_parts(form, &table, data)?);
-    let version = head.to.get();
-    Ok(ServerMessage::Snapshot { pos: payload.chunk(head.pos)?, subscription: head.subscription.get(), version, chunk })
+    let packed = |source| ProtocolError::Packed { kind: Kind::Snapshot, source };
+    let chunk = unpack_chunk(payload.rest(), &mut Outer::new()).map_err(packed)?;
+    if !chunk.sparse().is_empty() {
+        return Err(ProtocolError::NotZero { kind: Kind::Snapshot, field: "the number of voxels with data" });
+    }
+    let (subscription, version) = (head.subscription.get(), head.version.get());
+    Ok(ServerMessage::Snapshot { pos: payload.chunk(head.pos)?, subscription, version, chunk: Arc::new(chunk) })
 }
 
-fn put_delta(pos: ChunkPos, (from, to): (Version, Version), tick: u64, runs: &[DeltaRun], out: &mut Vec<u8>) {
-    assert!(runs.len() <= CHUNK_VOXELS, "a delta of {} runs", runs.len());
-    let runs_count = (runs.len() as u32).into();
-    put(
-        out,
-        &wire::DeltaHead { pos: pos.into(), runs: runs_count, from: from.into(), to: to.into(), tick: tick.into() },
-    );
-    for run in runs {
-        let (first, length, block) = (run.first.get().into(), run.length.into(), run.block.0.into());
-        put(out, &wire::RunEntry { first, length, block });
-    }
+/// Appends the Delta frame of what changed.
+pub fn encode_delta<D: Borrow<ChunkDelta>>(tick: u64, deltas: &[D], outer: &mut Outer, out: &mut Vec<u8>) {
+    write_frame(Kind::Delta, out, |out| pack_changes(tick, deltas, Class::Small, outer, out));
 }
 
-/// Appends the Delta frame of what changed; runs that touch and became the same block are joined.
-pub fn encode_delta(delta: &ChunkDelta, tick: u64, out: &mut Vec<u8>) {
-    let mut runs: Vec<DeltaRun> = Vec::with_capacity(delta.runs.len());
-    for run in &delta.runs {
-        match runs.last_mut() {
-            Some(last) if last.first.get() + last.length == run.first.get() && last.block == run.new => {
-                last.length += run.length;
-            }
-            _ => runs.push(DeltaRun { first: run.first, length: run.length, block: run.new }),
-        }
-    }
-    write_frame(Kind::Delta, out, |out| put_delta(delta.pos, (delta.from, delta.to), tick, &runs, out));
+/// What changed, as something that can be packed; what was there before is not known, and not told.
+fn as_deltas(changes: &Changes) -> Vec<ChunkDelta> {
+    let run = |run: &NewRun| Run { first: run.first, length: run.length, old: AIR, new: run.block };
+    let cause = Cause { kind: CauseKind::Edit, actor: ActorId(0), root: 0 };
+    let delta = |Change { pos, from, to, runs }: &Change| {
+        let runs = runs.iter().map(run).collect();
+        ChunkDelta { pos: *pos, from: *from, to: *to, cause, body: None, runs, sparse: Vec::new() }
+    };
+    changes.chunks.iter().map(delta).collect()
 }
 
 fn read_delta(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
-    let head: &wire::DeltaHead = payload.read("the head")?;
-    let count = payload.within(head.runs.get(), 0, CHUNK_VOXELS as u32, "number of runs")?;
-    let list: &[wire::RunEntry] = payload.list(count as usize, "the list of runs")?;
-    let mut runs = Vec::with_capacity(list.len());
-    let mut next = 0usize;
-    for run in list {
-        let first = payload.within(run.first.get(), next as i128, CHUNK_VOXELS as i128 - 1, "first index of a run")?;
-        let length =
-            payload.within(run.length.get(), 1, (CHUNK_VOXELS - usize::from(first)) as i128, "length of a run")?;
-        next = usize::from(first) + usize::from(length);
-        let first = LocalIndex::new(first).expect("checked above");
-        runs.push(DeltaRun { first, length, block: BlockId(run.block.get()) });
-    }
-    let (from, to, tick) = (head.from.get(), head.to.get(), head.tick.get());
-    Ok(ServerMessage::Delta { pos: payload.chunk(head.pos)?, from, to, tick, runs })
+    let packed = |source| ProtocolError::Packed { kind: Kind::Delta, source };
+    let mut outer = Outer::new();
+    let inner = outer.unpack(payload.rest(), DELTA_UNPACKED_BYTES_MAX).map_err(packed)?;
+    Ok(ServerMessage::Delta(changes::unpack(inner).map_err(packed)?))
+}
+
+/// Appends the Same frame of chunks that the client holds as they are.
+pub fn encode_same(subscription: u32, chunks: &[ChunkPos], out: &mut Vec<u8>) {
+    assert!(chunks.len() <= SAME_FRAME_MAX, "a Same of {} chunks", chunks.len());
+    write_frame(Kind::Same, out, |out| {
+        put(out, &wire::SameHead { subscription: subscription.into(), count: (chunks.len() as u32).into() });
+        chunks.iter().for_each(|pos| put(out, &wire::Position::from(*pos)));
+    });
+}
+
+fn read_same(payload: &mut Payload<'_>) -> Result<ServerMessage, ProtocolError> {
+    let head: &wire::SameHead = payload.read("the head")?;
+    let count = payload.within(head.count.get(), 0, SAME_FRAME_MAX as u32, "number of chunks")?;
+    let list: &[wire::Position] = payload.list(count as usize, "the list of chunks")?;
+    let chunks = list.iter().map(|pos| payload.chunk(*pos)).collect::<Result<_, _>>()?;
+    Ok(ServerMessage::Same { subscription: head.subscription.get(), chunks })
 }
 
 fn put_acknowledge(sequence: u64, tick: u64, refusals: &[RefusedInput], out: &mut Vec<u8>) {

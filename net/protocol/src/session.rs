@@ -1,22 +1,30 @@
 //! What the server remembers of one client's side of a connection: bytes in, events out.
 
 use crate::PROTOCOL_VERSION;
+use crate::budget::{Rate, TokenBucket};
 use crate::crowd::CrowdRequest;
 use crate::error::ProtocolError;
 use crate::frame::{FrameReader, Towards};
-use crate::interest::Shape;
+use crate::interest::{Shape, View};
 use crate::limits::{
-    EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, FIELD_CHUNKS_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX,
+    BLAST_COST_VOXELS, COSTLY_REQUEST, EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, FIELD_CHUNKS_MAX, HELLO_WITHIN,
+    INPUT_VOXELS_PER_SECOND, PATH_REQUESTS_MAX, REQUESTS_PER_SECOND,
 };
 use crate::message::{ClientMessage, EditVoxel, Hello, Reason};
 use crate::overlay::OverlayKinds;
 use crate::path::{FieldRequest, PathRefusal, PathRefused, PathRequest};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
+use terrane_world::chunk::Version;
 use terrane_world::entity::state::{Errand, Starts};
 use terrane_world::limits::EDIT_VOXELS_MAX;
-use terrane_world::space::{SpaceError, VoxelBox, VoxelPos};
+use terrane_world::space::{ChunkPos, SpaceError, VoxelBox, VoxelPos};
 use terrane_world::step::VoxelEdit;
+
+/// What one session may ask to be changed: all that may be undecided at once, and then so much a second.
+const INPUT_RATE: Rate = Rate { per_second: INPUT_VOXELS_PER_SECOND, burst: EDIT_VOXELS_IN_FLIGHT_MAX as u64 };
+/// What it may ask otherwise: two seconds' worth at once, which is all the requests that may be open.
+const QUESTION_RATE: Rate = Rate { per_second: REQUESTS_PER_SECOND, burst: 2 * REQUESTS_PER_SECOND };
 
 /// What a client wants. Everything in it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +99,10 @@ pub enum Event {
         /// Which.
         request: u32,
     },
+    /// It looks from here, this way.
+    Look(View),
+    /// It holds chunks at these versions, which counts for the next Subscribe.
+    Holds(Vec<(ChunkPos, Version)>),
     /// It has too many requests open: this is to be said of one that was not opened.
     TooManyRequests(PathRefused),
 }
@@ -119,11 +131,15 @@ pub struct Session {
     subscription: Option<u32>,
     /// Open requests, and whether each was cancelled.
     requests: BTreeMap<u32, bool>,
+    /// Voxels of edits, and what counts as such.
+    inputs: TokenBucket,
+    /// What changes nothing, and costs something to answer.
+    questions: TokenBucket,
 }
 
 impl Session {
     /// A connection that was opened at `now`, a time since any fixed point.
-    pub const fn new(now: Duration) -> Self {
+    pub fn new(now: Duration) -> Self {
         Self {
             reader: FrameReader::new(Towards::Server),
             phase: Phase::BeforeHello,
@@ -134,20 +150,25 @@ impl Session {
             in_flight_voxels: 0,
             subscription: None,
             requests: BTreeMap::new(),
+            inputs: TokenBucket::new(INPUT_RATE, now),
+            questions: TokenBucket::new(QUESTION_RATE, now),
         }
     }
 
     /// Takes bytes off the front of `input` until there is an event. `None` means that the input is used up, or,
-    /// if bytes are left in it, that [`Session::can_receive`] is false and they must wait.
+    /// if bytes are left in it, that [`Session::can_receive`] is false and they must wait: nothing of them is lost.
     ///
     /// After an error the connection has ended: send what [`crate::message::Refused`] makes of it, and close.
-    pub fn receive(&mut self, input: &mut &[u8]) -> Result<Option<Event>, ProtocolError> {
-        while self.can_receive() {
+    pub fn receive(&mut self, now: Duration, input: &mut &[u8]) -> Result<Option<Event>, ProtocolError> {
+        while self.can_receive(now) {
             let message = match self.reader.next(input) {
                 Ok(None) => return Ok(None),
                 Ok(Some(frame)) => ClientMessage::decode(frame.kind, frame.payload),
                 Err(error) => Err(error),
             };
+            if let Ok(message) = &message {
+                self.charge(message);
+            }
             match message.and_then(|message| self.judge(message)) {
                 Ok(None) => {}
                 Ok(Some(event)) => return Ok(Some(event)),
@@ -160,15 +181,36 @@ impl Session {
         Ok(None)
     }
 
-    /// Whether bytes would be taken now: not while Welcome is due, nor while too many edits are undecided.
-    pub fn can_receive(&self) -> bool {
+    /// Whether bytes would be taken now: not while Welcome is due, nor while too many edits are undecided, nor before what came was
+    /// paid for, at so much a second.
+    pub fn can_receive(&mut self, now: Duration) -> bool {
         match self.phase {
             Phase::BeforeHello => true,
             Phase::BeforeWelcome | Phase::Ended => false,
             Phase::Open => {
                 self.in_flight.len() < EDITS_IN_FLIGHT_MAX
                     && self.in_flight_voxels + EDIT_VOXELS_MAX <= EDIT_VOXELS_IN_FLIGHT_MAX
+                    && self.inputs.available(now) > 0
+                    && self.questions.available(now) > 0
             }
+        }
+    }
+
+    /// Takes what a message costs off what the session may ask for.
+    fn charge(&mut self, message: &ClientMessage) {
+        match message {
+            ClientMessage::Edit { voxels, .. } => self.inputs.spend(voxels.len() as u64),
+            ClientMessage::Blast { .. } | ClientMessage::Crowd(_) => self.inputs.spend(BLAST_COST_VOXELS),
+            ClientMessage::Dismiss { .. } => self.inputs.spend(1),
+            ClientMessage::Subscribe { .. } | ClientMessage::Path(_) | ClientMessage::Field(_) => {
+                self.questions.spend(COSTLY_REQUEST);
+            }
+            ClientMessage::Hello(_)
+            | ClientMessage::Ping { .. }
+            | ClientMessage::Overlay { .. }
+            | ClientMessage::Cancel { .. }
+            | ClientMessage::Look(_)
+            | ClientMessage::Holds { .. } => self.questions.spend(1),
         }
     }
 
@@ -255,6 +297,8 @@ impl Session {
             },
             (_, ClientMessage::Edit { sequence, voxels }) => self.judge_edit(sequence, &voxels),
             (_, ClientMessage::Blast { sequence, at, power }) => self.judge_blast(sequence, at, power),
+            (_, ClientMessage::Look(view)) => Ok(Some(Event::Look(view))),
+            (_, ClientMessage::Holds { chunks }) => Ok(Some(Event::Holds(chunks))),
             (_, ClientMessage::Overlay { kinds }) => Ok(Some(Event::Overlay { kinds })),
             (_, ClientMessage::Ping { number }) => Ok(Some(Event::Ping { number })),
             (_, ClientMessage::Path(ask)) => self.judge_request(ask.request, Event::Path(ask)),

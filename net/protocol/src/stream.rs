@@ -1,64 +1,41 @@
-//! What is sent to one client, and when: answers at once, then deltas and snapshots in turns.
+//! What is sent to one client, and when: answers at once, then what changed and what it has not seen in turns, within a budget.
 //!
-//! A chunk of the subscription is in one of two states. Either its snapshot is *wanted*: deltas of it are
-//! ignored, because the snapshot is made from the chunk's state at the moment of sending and shows them already.
-//! Or the client *follows* it: it holds, or has on its way, every version up to `tail`, and a delta that begins
-//! there is queued. What does not fit the queue, or does not begin at `tail`, makes the snapshot wanted again. So
-//! there is never a gap, whatever was dropped, and never more queued than the bound.
+//! Of chunks nothing is queued: [`crate::chunks`] knows at which version the client holds each, and what brings it up to date is
+//! made at the moment of sending ([`crate::news`]). What the client asked for itself comes first, and its acknowledgement behind
+//! that; then what has waited for long, then what is near and ahead of it. docs/streaming.md says what is promised.
 //!
-//! A body is queued among the deltas of its tick, and from then on *followed*: its moves and its end are told. Where they
-//! don't fit, the newest move and the end are kept by themselves and go out when the queue is empty; a body that does not
-//! fit is not followed. Answers about paths have turns of their own beside deltas and snapshots, as have agents, which are made
-//! at the moment of sending ([`crate::following`]). Overlays come behind everything else, and are made in the same way.
+//! Bodies ([`crate::falling`]) come ahead of the changes that took their voxels, and end behind those that brought them back. Answers
+//! about paths have turns of their own, as have agents, which are made at the moment of sending ([`crate::following`]). Overlays come
+//! behind everything else.
 
 use crate::MAGIC;
 use crate::body::{BodyFrames, BodyMove, encode_ends, encode_moves, ends_frame_bytes, moves_frame_bytes};
+use crate::budget::{Rate, TokenBucket};
+use crate::chunks::{Chunks, Place};
 use crate::crowd::AgentsPart;
 use crate::error::ProtocolError;
+use crate::falling::Falling;
 use crate::following::{AgentSource, Following, NoAgents};
-use crate::interest::Shape;
+use crate::interest::{Shape, View};
 use crate::limits::{
-    AGENTS_TURN_BYTES, BODIES_FOLLOWED_MAX, DELTA_FRAME_BYTES_MAX, DELTA_TURN_BYTES, HEADER_BYTES,
-    OUTPUT_QUEUE_BYTES_MAX, OUTPUT_TRANSPORT_BYTES_MAX, PATHS_TURN_BYTES, PONGS_PENDING_MAX, QUEUED_FRAME_BYTES,
-    REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES, REQUESTS_REFUSED_PENDING_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
+    AGENTS_TURN_BYTES, BODIES_QUEUED_BYTES_MAX, BODIES_TURN_BYTES, CHANGES_TURN_BYTES, DELTA_BATCH_BYTES,
+    DELTA_CHUNKS_MAX, DELTA_FRAME_BYTES_MAX, HEADER_BYTES, OUTPUT_TRANSPORT_BYTES_MAX, PATHS_TURN_BYTES,
+    PONGS_PENDING_MAX, QUEUED_FRAME_BYTES, REFUSALS_PENDING_MAX, REGISTRY_FRAME_BYTES, REQUESTS_REFUSED_PENDING_MAX,
+    SAME_FRAME_MAX, SNAPSHOT_TRIES_MAX, SNAPSHOT_TURN_BYTES,
 };
 use crate::message::{BlockInfo, Refused, RefusedInput, ServerMessage, Welcome};
-use crate::message::{encode_delta, encode_snapshot, snapshot_frame_bytes};
+use crate::message::{encode_same, encode_snapshot, snapshot_frame_bytes};
+use crate::news::{ChunkSource, ChunkUpdate, PackedChunk};
 use crate::overlay::{OverlayKind, OverlayKinds};
 use crate::path::PathRefused;
+use crate::recent::delta_bytes;
 use crate::wire;
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use terrane_world::chunk::Version;
 use terrane_world::space::ChunkPos;
-use terrane_world::step::{ChunkDelta, Held};
-
-/// A delta as a frame, made once and shared by every stream that sends it.
-#[derive(Debug, Clone)]
-pub struct DeltaFrame {
-    pos: ChunkPos,
-    from: Version,
-    to: Version,
-    bytes: Arc<[u8]>,
-}
-
-impl DeltaFrame {
-    /// The frame of what changed in `tick`.
-    pub fn new(delta: &ChunkDelta, tick: u64) -> Self {
-        let mut bytes = Vec::new();
-        encode_delta(delta, tick, &mut bytes);
-        Self { pos: delta.pos, from: delta.from, to: delta.to, bytes: bytes.into() }
-    }
-
-    /// The chunk it changes.
-    pub const fn pos(&self) -> ChunkPos {
-        self.pos
-    }
-
-    fn charge_bytes(&self) -> usize {
-        self.bytes.len() + QUEUED_FRAME_BYTES
-    }
-}
+use terrane_world::step::ChunkDelta;
 
 /// The Registry frames of blocks from id `first` on, made once and shared by every stream that sends them.
 pub fn registry_frames(first: u16, blocks: &[BlockInfo]) -> Vec<Arc<[u8]>> {
@@ -78,95 +55,6 @@ pub fn registry_frames(first: u16, blocks: &[BlockInfo]) -> Vec<Arc<[u8]>> {
 }
 
 #[derive(Debug)]
-struct ChunkState {
-    /// Place in the order of the subscription.
-    rank: u32,
-    /// A snapshot is to be sent; then nothing is queued for the chunk.
-    wanted: bool,
-    /// A snapshot has been sent: the client knows the chunk.
-    sent: bool,
-    /// The version that the client holds once it has read all that was sent and queued.
-    tail: Version,
-    /// The newest version that a snapshot has to show, because the delta that led there was not queued.
-    shown_at_least: Version,
-    /// Keys of the chunk's deltas in the queue.
-    queued: Vec<u64>,
-    /// Overlays that are to be sent.
-    overlays_due: OverlayKinds,
-}
-
-impl ChunkState {
-    const fn new(rank: u32) -> Self {
-        let none = Version::NONE;
-        Self {
-            rank,
-            wanted: true,
-            sent: false,
-            tail: none,
-            shown_at_least: none,
-            queued: Vec::new(),
-            overlays_due: OverlayKinds::NONE,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Queued {
-    Delta(DeltaFrame),
-    /// The frames are shared, so that here they are only what is left of them to send.
-    Body {
-        frames: Arc<BodyFrames>,
-        next: usize,
-    },
-    Moves {
-        tick: u64,
-        moves: Vec<BodyMove>,
-    },
-    Ends {
-        handles: Vec<u32>,
-    },
-    Acknowledge {
-        sequence: u64,
-        tick: u64,
-        refusals: Vec<RefusedInput>,
-    },
-}
-
-impl Queued {
-    /// Bytes of the frame that goes next.
-    fn frame_bytes(&self) -> usize {
-        match self {
-            Self::Delta(delta) => delta.bytes.len(),
-            Self::Body { frames, next } => frames.parts[*next].len(),
-            Self::Moves { moves, .. } => moves_frame_bytes(moves.len()),
-            Self::Ends { handles } => ends_frame_bytes(handles.len()),
-            Self::Acknowledge { refusals, .. } => {
-                HEADER_BYTES + size_of::<wire::AcknowledgeHead>() + refusals.len() * size_of::<wire::RefusalEntry>()
-            }
-        }
-    }
-
-    fn charge_bytes(&self) -> usize {
-        match self {
-            Self::Body { .. } => QUEUED_FRAME_BYTES,
-            _ => self.frame_bytes() + QUEUED_FRAME_BYTES,
-        }
-    }
-}
-
-/// A body that the client is told of.
-#[derive(Debug)]
-struct Followed {
-    frames: Arc<BodyFrames>,
-    /// Its place in the queue until all of its frames are sent.
-    queued: Option<u64>,
-    /// Some of its frames are sent.
-    begun: bool,
-    /// Its newest move, if that did not fit the queue, with its tick.
-    late: Option<(u64, BodyMove)>,
-}
-
-#[derive(Debug)]
 enum Answer {
     Own(Vec<u8>),
     Shared(Arc<[u8]>),
@@ -178,10 +66,24 @@ enum Answer {
     RequestRefused(Vec<u8>),
 }
 
+/// Inputs that are decided and durable, up to a sequence.
+#[derive(Debug)]
+struct Acknowledgement {
+    sequence: u64,
+    tick: u64,
+    refusals: Vec<RefusedInput>,
+}
+
+impl Acknowledgement {
+    fn frame_bytes(&self) -> usize {
+        HEADER_BYTES + size_of::<wire::AcknowledgeHead>() + self.refusals.len() * size_of::<wire::RefusalEntry>()
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turn {
-    Deltas,
-    Snapshots,
+    Changes,
+    Unseen,
     Paths,
     Agents,
 }
@@ -192,10 +94,10 @@ impl Turn {
     /// The turn behind this one, and the bytes that it has.
     const fn next(self) -> (Self, usize) {
         match self {
-            Self::Deltas => (Self::Snapshots, SNAPSHOT_TURN_BYTES),
-            Self::Snapshots => (Self::Paths, PATHS_TURN_BYTES),
+            Self::Changes => (Self::Unseen, SNAPSHOT_TURN_BYTES),
+            Self::Unseen => (Self::Paths, PATHS_TURN_BYTES),
             Self::Paths => (Self::Agents, AGENTS_TURN_BYTES),
-            Self::Agents => (Self::Deltas, DELTA_TURN_BYTES),
+            Self::Agents => (Self::Changes, CHANGES_TURN_BYTES),
         }
     }
 }
@@ -223,136 +125,126 @@ enum Step {
     },
 }
 
-/// What one call of [`ChunkStream::next`] may still do.
-struct Round {
+/// What one call of [`ChunkStream::next`] may still do, and what it has.
+struct Round<'a> {
+    now: Duration,
+    out: &'a mut Vec<u8>,
+    /// What the budgets allow; the last frame may overdraw it.
+    allowance: i64,
+    /// What the transport has room for.
     room_bytes: usize,
-    /// Nothing is in the transport: one frame goes even if the caller's budget is smaller.
+    /// Nothing is in the transport: one frame goes even if there is no room for it.
     idle: bool,
     tries: usize,
-    from_rank: u32,
+    from: Place,
 }
 
-impl Round {
+impl Round<'_> {
+    fn is_spent(&self) -> bool {
+        self.allowance <= 0
+    }
+
+    /// Whether a frame of so many bytes goes now.
     fn take(&mut self, bytes: usize) -> bool {
-        if bytes > self.room_bytes && !self.idle {
+        if self.is_spent() || bytes > self.room_bytes && !self.idle {
             return false;
         }
         self.idle = false;
         self.room_bytes = self.room_bytes.saturating_sub(bytes);
+        self.allowance -= bytes as i64;
         true
     }
 }
 
+/// Chunks that go together in one frame.
+#[derive(Default)]
+struct Batch {
+    deltas: Vec<Arc<ChunkDelta>>,
+    bytes: usize,
+    same: Vec<ChunkPos>,
+}
+
 /// The sending half of a connection. The receiving half is [`crate::session::Session`].
 ///
-/// What it is offered must be committed, and what it is shown as a snapshot must show every delta offered before.
+/// What it is offered must be committed, and what its source gives must show everything that was offered before.
 #[derive(Debug)]
 pub struct ChunkStream {
     transport_bytes_max: usize,
-    queue_bytes_max: usize,
     /// Bytes given to the transport that it has not got rid of.
     unsent_bytes: usize,
+    /// What may go out, if that is limited.
+    budget: Option<TokenBucket>,
     answers: VecDeque<Answer>,
     pongs: usize,
     /// Refusals of requests among the answers.
     requests_refused: usize,
+    acknowledgement: Option<Acknowledgement>,
     ended: bool,
 
-    subscription: u32,
-    pending: Option<(u32, Shape)>,
-    shape: Option<Shape>,
-    order: Vec<ChunkPos>,
-    chunks: HashMap<ChunkPos, ChunkState>,
-    forgets: VecDeque<(ChunkPos, u32)>,
-    /// Chunks whose snapshot is wanted, by rank.
-    wanted: BTreeMap<u32, ChunkPos>,
-    /// Chunks of the subscription that were never sent.
-    unseen: usize,
-    caught_up: Option<u32>,
-    resume_rank: u32,
-
-    queue: BTreeMap<u64, Queued>,
-    queue_key: u64,
-    queued_bytes: usize,
-    refusals: usize,
-    turn: Turn,
-    turn_bytes: usize,
-
-    bodies: BTreeMap<u32, Followed>,
-    /// Bodies of which some move is late.
-    late: BTreeSet<u32>,
-    /// Bodies whose end did not fit the queue.
-    late_ends: BTreeSet<u32>,
+    chunks: Chunks,
+    bodies: Falling,
     bodies_wanted: bool,
-
     agents: Following,
     agents_wanted: bool,
-
     /// Frames about paths that wait.
     paths: VecDeque<Vec<u8>>,
     paths_bytes: usize,
     /// Bytes of such frames that were sent since it was last asked.
     paths_sent_bytes: usize,
 
-    overlays: OverlayKinds,
-    /// Chunks that have an overlay due, by rank.
-    overlays_due: BTreeMap<u32, ChunkPos>,
+    turn: Turn,
+    turn_bytes: usize,
+    /// Where unseen chunks are looked for next, if many were not at hand.
+    resume: Place,
     /// The last call of [`ChunkStream::next`] sent all that was at hand.
     is_drained: bool,
 }
 
 impl Default for ChunkStream {
     fn default() -> Self {
-        Self::new(OUTPUT_TRANSPORT_BYTES_MAX, OUTPUT_QUEUE_BYTES_MAX)
+        Self::new(OUTPUT_TRANSPORT_BYTES_MAX)
     }
 }
 
 impl ChunkStream {
-    /// A stream at the start of a connection. [`Default`] has the bounds of `limits`; these are for tests and tuning.
+    /// A stream at the start of a connection, without a budget. [`Default`] has the bound of `limits`; this is for tests and tuning.
     ///
     /// # Panics
-    /// If a bound is too small for the largest frame that it must hold.
-    pub fn new(transport_bytes_max: usize, queue_bytes_max: usize) -> Self {
+    /// If the bound is too small for the largest frame that it must hold.
+    pub fn new(transport_bytes_max: usize) -> Self {
         assert!(transport_bytes_max >= DELTA_FRAME_BYTES_MAX, "the largest delta must fit the transport");
-        let acknowledge_bytes = REFUSALS_PENDING_MAX * size_of::<wire::RefusalEntry>() + 2 * QUEUED_FRAME_BYTES;
-        assert!(queue_bytes_max >= acknowledge_bytes, "the largest acknowledgement must fit the queue");
         Self {
             transport_bytes_max,
-            queue_bytes_max,
             unsent_bytes: 0,
+            budget: None,
             answers: VecDeque::from([Answer::Own(MAGIC.to_vec())]),
             pongs: 0,
             requests_refused: 0,
+            acknowledgement: None,
             ended: false,
-            subscription: 0,
-            pending: None,
-            shape: None,
-            order: Vec::new(),
-            chunks: HashMap::new(),
-            forgets: VecDeque::new(),
-            wanted: BTreeMap::new(),
-            unseen: 0,
-            caught_up: None,
-            resume_rank: 0,
-            queue: BTreeMap::new(),
-            queue_key: 0,
-            queued_bytes: 0,
-            refusals: 0,
-            turn: Turn::Deltas,
-            turn_bytes: DELTA_TURN_BYTES,
-            bodies: BTreeMap::new(),
-            late: BTreeSet::new(),
-            late_ends: BTreeSet::new(),
+            chunks: Chunks::default(),
+            bodies: Falling::new(BODIES_QUEUED_BYTES_MAX),
             bodies_wanted: false,
             agents: Following::default(),
             agents_wanted: false,
             paths: VecDeque::new(),
             paths_bytes: 0,
             paths_sent_bytes: 0,
-            overlays: OverlayKinds::NONE,
-            overlays_due: BTreeMap::new(),
+            turn: Turn::Changes,
+            turn_bytes: CHANGES_TURN_BYTES,
+            resume: (0, 0),
             is_drained: false,
         }
+    }
+
+    /// The same with so many bytes a second, from `now` on. A frame that has begun is sent whole, so a second may have one frame
+    /// more. Bodies whose frames would take longer than a second are not told of.
+    #[must_use]
+    pub fn with_budget(mut self, rate: Rate, now: Duration) -> Self {
+        let second = usize::try_from(rate.per_second).unwrap_or(usize::MAX);
+        self.budget = Some(TokenBucket::new(rate, now));
+        self.bodies = Falling::new(BODIES_QUEUED_BYTES_MAX.min(second));
+        self
     }
 
     /// Answers Hello, once, before anything else.
@@ -416,19 +308,12 @@ impl ChunkStream {
         }
         let magic_is_due = matches!(self.answers.front(), Some(Answer::Own(bytes)) if bytes[..] == MAGIC);
         self.answers.clear();
-        (self.pongs, self.requests_refused, self.pending, self.caught_up) = (0, 0, None, None);
+        (self.pongs, self.requests_refused, self.acknowledgement) = (0, 0, None);
         self.paths.clear();
         self.paths_bytes = 0;
-        self.queue.clear();
-        (self.queued_bytes, self.refusals) = (0, 0);
-        self.forgets.clear();
-        self.wanted.clear();
         self.chunks.clear();
         self.bodies.clear();
-        self.late.clear();
-        self.late_ends.clear();
         self.agents.clear();
-        self.overlays_due.clear();
         if magic_is_due {
             self.answers.push_back(Answer::Own(MAGIC.to_vec()));
         }
@@ -448,111 +333,45 @@ impl ChunkStream {
     /// that a client which changes its mind ten times a tick costs no more than one which does once.
     pub fn subscribe(&mut self, subscription: u32, shape: Shape) {
         if !self.ended {
-            self.pending = Some((subscription, shape));
+            self.chunks.subscribe(subscription, shape);
+        }
+    }
+
+    /// The client looks from here, this way.
+    pub fn look(&mut self, view: View) {
+        if !self.ended {
+            self.chunks.look(view);
+        }
+    }
+
+    /// The client says that it holds chunks at these versions; that counts for the next subscription.
+    pub fn claim(&mut self, chunks: Vec<(ChunkPos, Version)>) {
+        if !self.ended {
+            self.chunks.claim(chunks);
         }
     }
 
     /// Inputs up to `sequence` are decided and durable; `refusals` are those refused since the last call, ascending.
-    /// Goes behind the deltas that were offered before. An error means that the client doesn't read its answers.
+    /// Goes behind the client's own changes that were offered before. An error means that the client doesn't read its answers.
     pub fn acknowledge(&mut self, sequence: u64, tick: u64, refusals: &[RefusedInput]) -> Result<(), ProtocolError> {
         if self.ended {
             return Ok(());
         }
-        let pending = self.refusals + refusals.len();
+        let fresh = || Acknowledgement { sequence, tick, refusals: Vec::new() };
+        let waiting = self.acknowledgement.get_or_insert_with(fresh);
+        let pending = waiting.refusals.len() + refusals.len();
         if pending > REFUSALS_PENDING_MAX {
             return Err(ProtocolError::Unread { what: "refused edits", pending });
         }
-        self.refusals = pending;
-        self.push_acknowledge(sequence, tick, refusals.to_vec());
-        if self.queued_bytes > self.queue_bytes_max {
-            self.collapse();
-        }
+        (waiting.sequence, waiting.tick) = (waiting.sequence.max(sequence), waiting.tick.max(tick));
+        waiting.refusals.extend(refusals);
         Ok(())
     }
 
-    fn push_acknowledge(&mut self, sequence: u64, tick: u64, refusals: Vec<RefusedInput>) {
-        if let Some(mut last) = self.queue.last_entry()
-            && let Queued::Acknowledge { sequence: last_sequence, tick: last_tick, refusals: all } = last.get_mut()
-        {
-            self.queued_bytes += refusals.len() * size_of::<wire::RefusalEntry>();
-            *last_sequence = sequence.max(*last_sequence);
-            *last_tick = tick.max(*last_tick);
-            all.extend(refusals);
-            return;
-        }
-        self.push(Queued::Acknowledge { sequence, tick, refusals });
-    }
-
-    fn push(&mut self, queued: Queued) -> u64 {
-        self.queued_bytes += queued.charge_bytes();
-        self.queue_key += 1;
-        self.queue.insert(self.queue_key, queued);
-        self.queue_key
-    }
-
-    /// Drops every queued delta and what is queued of bodies, so that the acknowledgements between them become one.
-    fn collapse(&mut self) {
-        let queue = std::mem::take(&mut self.queue);
-        self.queued_bytes = 0;
-        for (_, queued) in queue {
-            match queued {
-                Queued::Delta(delta) => self.want(delta.pos),
-                Queued::Body { frames, .. } => self.unfollow(frames.handle, None),
-                Queued::Moves { tick, moves } => moves.into_iter().for_each(|to| self.move_late(tick, to)),
-                Queued::Ends { handles } => self.late_ends.extend(handles),
-                Queued::Acknowledge { sequence, tick, refusals } => self.push_acknowledge(sequence, tick, refusals),
-            }
-        }
-    }
-
-    /// [`ChunkStream::offer`] for a delta that only this stream sends.
-    pub fn offer_delta(&mut self, delta: &ChunkDelta, tick: u64) {
-        if self.chunks.contains_key(&delta.pos) {
-            self.offer(&DeltaFrame::new(delta, tick));
-        }
-    }
-
-    /// Offers a committed delta; deltas of one chunk come in order. It is queued, or its chunk's snapshot is wanted
-    /// instead, or the client has no use for it.
-    pub fn offer(&mut self, delta: &DeltaFrame) {
-        let Some(state) = self.chunks.get_mut(&delta.pos) else { return };
-        if state.wanted {
-            state.shown_at_least = state.shown_at_least.max(delta.to);
-            return;
-        }
-        if delta.to <= state.tail {
-            // A snapshot that was newer than the delta has been sent.
-            return;
-        }
-        let fits = self.queued_bytes + delta.charge_bytes() <= self.queue_bytes_max;
-        if delta.from != state.tail || !fits {
-            state.shown_at_least = delta.to;
-            self.want(delta.pos);
-            return;
-        }
-        state.tail = delta.to;
-        let key = self.push(Queued::Delta(delta.clone()));
-        self.chunks.get_mut(&delta.pos).expect("just seen").queued.push(key);
-    }
-
-    /// Wants a chunk's snapshot in place of what is queued for it.
-    fn want(&mut self, pos: ChunkPos) {
-        let Some(state) = self.chunks.get_mut(&pos) else { return };
-        if !state.wanted {
-            state.wanted = true;
-            state.shown_at_least = state.shown_at_least.max(state.tail);
-            self.wanted.insert(state.rank, pos);
-        }
-        let keys = std::mem::take(&mut state.queued);
-        self.unqueue(&keys);
-    }
-
-    fn unqueue(&mut self, keys: &[u64]) {
-        for key in keys {
-            if let Some(queued) = self.queue.remove(key) {
-                self.queued_bytes -= queued.charge_bytes();
-            }
-        }
+    /// A committed tick has changed a chunk, to this version; `own` says that the client asked for it itself. The client is told
+    /// later, or has no use for it.
+    pub fn offer(&mut self, pos: ChunkPos, to: Version, tick: u64, now: Duration, own: bool) {
+        self.chunks.change(pos, to, tick, now, own);
     }
 
     /// Whether the client has begun to look elsewhere: then every body that falls is to be offered. Asked once.
@@ -561,73 +380,27 @@ impl ChunkStream {
         std::mem::take(&mut self.bodies_wanted)
     }
 
-    /// Offers a committed body: one that is new, ahead of the deltas of its tick, or any, with where it is now. It is queued
-    /// and followed, or the client has no use for it, or there is no room for it.
+    /// Offers a committed body: one that is new, or any, with where it is now. It is queued and followed, or the client has no use
+    /// for it, or there is no room for it.
     pub fn offer_body(&mut self, frames: &Arc<BodyFrames>, now: Option<(u64, BodyMove)>) {
         self.apply_subscription();
-        let handle = frames.handle;
-        let is_wanted = self.shape.is_some_and(|shape| frames.meets(shape)) && !self.bodies.contains_key(&handle);
-        let told = self.bodies.len() + self.late_ends.len();
-        let has_room = told < BODIES_FOLLOWED_MAX && self.queued_bytes + QUEUED_FRAME_BYTES <= self.queue_bytes_max;
-        if self.ended || !is_wanted || !has_room || self.late_ends.contains(&handle) {
+        if self.ended {
             return;
         }
-        let queued = Some(self.push(Queued::Body { frames: Arc::clone(frames), next: 0 }));
-        self.bodies.insert(handle, Followed { frames: Arc::clone(frames), queued, begun: false, late: None });
+        self.bodies.offer(self.chunks.shape, frames);
         if let Some((tick, to)) = now {
-            self.offer_moves(tick, &[to]);
+            self.bodies.offer_moves(tick, &[to]);
         }
     }
 
     /// Offers where bodies are after a committed tick; those that the client is not told of are passed over.
     pub fn offer_moves(&mut self, tick: u64, moves: &[BodyMove]) {
-        let moves: Vec<BodyMove> = moves.iter().filter(|to| self.bodies.contains_key(&to.handle)).copied().collect();
-        if moves.is_empty() {
-            return;
-        }
-        if self.queued_bytes + moves_frame_bytes(moves.len()) + QUEUED_FRAME_BYTES > self.queue_bytes_max {
-            return moves.into_iter().for_each(|to| self.move_late(tick, to));
-        }
-        for to in &moves {
-            if self.late.remove(&to.handle) {
-                self.bodies.get_mut(&to.handle).expect("a late body is followed").late = None;
-            }
-        }
-        self.push(Queued::Moves { tick, moves });
+        self.bodies.offer_moves(tick, moves);
     }
 
-    fn move_late(&mut self, tick: u64, to: BodyMove) {
-        if let Some(body) = self.bodies.get_mut(&to.handle)
-            && body.late.is_none_or(|(known, _)| known <= tick)
-        {
-            body.late = Some((tick, to));
-            self.late.insert(to.handle);
-        }
-    }
-
-    /// Offers the end of bodies, behind the deltas of the committed tick in which they landed.
-    pub fn offer_ends(&mut self, handles: &[u32]) {
-        let mut ends = Vec::new();
-        handles.iter().for_each(|handle| self.unfollow(*handle, Some(&mut ends)));
-        if ends.is_empty() {
-            return;
-        }
-        if self.queued_bytes + ends_frame_bytes(ends.len()) + QUEUED_FRAME_BYTES > self.queue_bytes_max {
-            return self.late_ends.extend(ends);
-        }
-        self.push(Queued::Ends { handles: ends });
-    }
-
-    /// Forgets a body. If the client may know of it, its end is to be told: by `ends`, or late.
-    fn unfollow(&mut self, handle: u32, ends: Option<&mut Vec<u32>>) {
-        let Some(body) = self.bodies.remove(&handle) else { return };
-        self.late.remove(&handle);
-        self.unqueue(body.queued.as_slice());
-        match ends {
-            _ if body.queued.is_some() && !body.begun => {}
-            Some(ends) => ends.push(handle),
-            None => drop(self.late_ends.insert(handle)),
-        }
+    /// Offers the end of bodies that landed in a committed tick.
+    pub fn offer_ends(&mut self, tick: u64, handles: &[u32]) {
+        self.bodies.offer_ends(tick, handles);
     }
 
     /// Whether the client has begun to look elsewhere: then all agents are to be offered. Asked once.
@@ -640,7 +413,7 @@ impl ChunkStream {
     pub fn offer_agents(&mut self, part: AgentsPart) {
         self.apply_subscription();
         if !self.ended {
-            self.agents.offer(self.shape, part);
+            self.agents.offer(self.chunks.shape, part);
         }
     }
 
@@ -652,60 +425,44 @@ impl ChunkStream {
     /// What the client wants to see over its chunks, in place of what it wanted before. What it wanted already is not sent
     /// again.
     pub fn want_overlays(&mut self, kinds: OverlayKinds) {
-        if self.ended {
-            return;
-        }
-        let fresh = kinds.without(self.overlays);
-        self.overlays = kinds;
-        self.overlays_due.clear();
-        for (pos, state) in self.chunks.iter_mut().filter(|(_, state)| state.sent) {
-            state.overlays_due = state.overlays_due.and(kinds).or(fresh);
-            if state.overlays_due != OverlayKinds::NONE {
-                self.overlays_due.insert(state.rank, *pos);
-            }
+        if !self.ended {
+            self.chunks.want_overlays(kinds);
         }
     }
 
     /// What the client wants to see over its chunks.
     pub const fn overlays(&self) -> OverlayKinds {
-        self.overlays
+        self.chunks.overlays()
     }
 
     /// An overlay of a chunk may be another one now.
     pub fn spoil_overlay(&mut self, pos: ChunkPos, kind: OverlayKind) {
-        if self.overlays.contains(kind)
-            && let Some(state) = self.chunks.get_mut(&pos).filter(|state| state.sent)
-        {
-            state.overlays_due = state.overlays_due.with(kind, true);
-            self.overlays_due.insert(state.rank, pos);
-        }
+        self.chunks.spoil_overlay(pos, kind);
     }
 
     /// Whether overlays are due, and nothing that comes before them holds them up.
     pub fn has_overlays_due(&self) -> bool {
-        self.is_drained && !self.overlays_due.is_empty()
+        self.is_drained && self.chunks.has_overlays_due()
     }
 
     /// Appends OverlayData frames to `out`, nearest chunks first, if everything else that was at hand has been sent: as many as
-    /// keep what is unsent within `unsent_bytes_max`, or one if nothing is unsent.
+    /// keep what is unsent within `unsent_bytes_max`, or one if nothing is unsent, and as the budgets allow.
     pub fn next_overlays(
         &mut self,
-        unsent_bytes_max: usize,
+        now: Duration,
+        (budget_bytes, unsent_bytes_max): (usize, usize),
         out: &mut Vec<u8>,
         overlay: &mut dyn FnMut(ChunkPos, OverlayKind) -> OverlayAnswer,
     ) -> usize {
         let start = out.len();
-        let mut round = self.round(unsent_bytes_max.saturating_sub(self.unsent_bytes));
+        let mut round = self.round(now, budget_bytes, out);
+        round.room_bytes = round.room_bytes.min(unsent_bytes_max.saturating_sub(self.unsent_bytes));
         let mut from_rank = 0;
         while self.is_drained
+            && !round.is_spent()
             && round.tries < SNAPSHOT_TRIES_MAX
-            && let Some((&rank, &pos)) = self.overlays_due.range(from_rank..).next()
+            && let Some((rank, pos, kind)) = self.chunks.overlay_due(from_rank)
         {
-            let state = self.chunks.get_mut(&pos).expect("an overlay's chunk is subscribed");
-            let Some(kind) = state.overlays_due.first() else {
-                self.overlays_due.remove(&rank);
-                continue;
-            };
             let frame = match overlay(pos, kind) {
                 OverlayAnswer::Frame(frame) => frame,
                 OverlayAnswer::Later => {
@@ -718,20 +475,31 @@ impl ChunkStream {
             if !round.take(frame.len()) {
                 break;
             }
-            state.overlays_due = state.overlays_due.with(kind, false);
-            out.extend_from_slice(&frame);
+            self.chunks.overlay_sent(pos, kind);
+            round.out.extend_from_slice(&frame);
         }
-        self.unsent_bytes += out.len() - start;
-        out.len() - start
+        self.spend(out.len() - start)
     }
 
-    fn round(&self, budget_bytes: usize) -> Round {
+    fn round<'a>(&mut self, now: Duration, budget_bytes: usize, out: &'a mut Vec<u8>) -> Round<'a> {
+        let own = self.budget.as_mut().map_or(i64::MAX, |budget| budget.available(now));
         Round {
-            room_bytes: budget_bytes.min(self.transport_bytes_max.saturating_sub(self.unsent_bytes)),
+            now,
+            out,
+            allowance: own.min(i64::try_from(budget_bytes).unwrap_or(i64::MAX)),
+            room_bytes: self.transport_bytes_max.saturating_sub(self.unsent_bytes),
             idle: self.unsent_bytes == 0,
             tries: 0,
-            from_rank: 0,
+            from: (0, 0),
         }
+    }
+
+    fn spend(&mut self, bytes: usize) -> usize {
+        self.unsent_bytes += bytes;
+        if let Some(budget) = &mut self.budget {
+            budget.spend(bytes as u64);
+        }
+        bytes
     }
 
     /// The transport has got rid of this many of the bytes it was given.
@@ -748,7 +516,7 @@ impl ChunkStream {
         self.unsent_bytes
     }
 
-    /// Bytes held for this client: in the transport, in the queue, and as answers, those about paths included. What is remembered per chunk of the
+    /// Bytes held for this client: in the transport, and as answers, those about paths included. What is remembered per chunk of the
     /// subscription and per body, and frames of bodies and of the registry, which are shared, are not in it.
     pub fn held_bytes(&self) -> usize {
         let answers = self.answers.iter().map(|answer| match answer {
@@ -756,7 +524,8 @@ impl ChunkStream {
             Answer::Shared(_) => 0,
             Answer::Pong { .. } => QUEUED_FRAME_BYTES,
         });
-        self.unsent_bytes + self.queued_bytes + self.paths_bytes + answers.sum::<usize>()
+        let acknowledgement = self.acknowledgement.as_ref().map_or(0, Acknowledgement::frame_bytes);
+        self.unsent_bytes + acknowledgement + self.paths_bytes + answers.sum::<usize>()
     }
 
     /// Whether Refused was said: when the transport is empty, the connection may be closed.
@@ -766,39 +535,43 @@ impl ChunkStream {
 
     /// Whether [`ChunkStream::next`] would have something to send, were there room and every chunk at hand.
     pub fn has_more(&self) -> bool {
-        let has_late = !self.late.is_empty() || !self.late_ends.is_empty();
-        !(self.answers.is_empty() && self.forgets.is_empty() && self.queue.is_empty() && self.wanted.is_empty())
-            || has_late
-            || !self.paths.is_empty()
+        !(self.answers.is_empty() && self.paths.is_empty())
+            || self.acknowledgement.is_some()
+            || self.chunks.has_more()
+            || self.bodies.has_more()
             || self.agents.has_more()
-            || self.pending.is_some()
-            || self.caught_up.is_some()
     }
 
-    /// Whether the subscription in force holds a chunk.
+    /// Whether the client is told of a chunk.
     pub fn follows(&self, pos: ChunkPos) -> bool {
-        self.chunks.contains_key(&pos)
+        self.chunks.follows(pos)
     }
 
-    /// Chunks whose snapshots are wanted, the next one first: what is worth loading ahead.
+    /// When the oldest change that the client holds the chunk of, and was not told, was offered.
+    pub fn oldest_change(&self) -> Option<Duration> {
+        self.chunks.oldest()
+    }
+
+    /// Chunks that the client has not seen, the next one first: what is worth loading ahead.
     pub fn wanted(&mut self) -> impl Iterator<Item = ChunkPos> {
         self.apply_subscription();
-        self.wanted.values().copied()
+        self.chunks.unseen()
     }
 
-    /// Appends whole frames to `out`, at most `budget_bytes` of them and no more than the transport may hold (if the
-    /// transport is empty, one frame in any case), and counts them as unsent. `snapshot` gives a chunk as last
-    /// committed, or `None` if it is not at hand, in which case the next one gets its turn. Returns the bytes appended.
+    /// Appends whole frames to `out` until `budget_bytes` and the stream's own budget are used up, of which the last frame may use
+    /// more than there is, and no more than the transport may hold (if the transport is empty, one frame in any case), and counts
+    /// them as unsent. A chunk that `source` has not at hand is passed over. Returns the bytes appended.
     ///
     /// # Panics
-    /// If a snapshot is older than a delta that was offered: the client would miss it.
+    /// If what the source gives is older than a change that was offered: the client would miss it.
     pub fn next(
         &mut self,
+        now: Duration,
         budget_bytes: usize,
         out: &mut Vec<u8>,
-        snapshot: &mut dyn FnMut(ChunkPos) -> Option<Held>,
+        source: &mut dyn ChunkSource,
     ) -> usize {
-        self.next_with_agents(budget_bytes, out, snapshot, &NoAgents)
+        self.next_with_agents(now, budget_bytes, out, source, &NoAgents)
     }
 
     /// The same, in a world that has agents.
@@ -807,22 +580,23 @@ impl ChunkStream {
     /// As [`ChunkStream::next`].
     pub fn next_with_agents(
         &mut self,
+        now: Duration,
         budget_bytes: usize,
         out: &mut Vec<u8>,
-        snapshot: &mut dyn FnMut(ChunkPos) -> Option<Held>,
+        source: &mut dyn ChunkSource,
         agents: &dyn AgentSource,
     ) -> usize {
         self.apply_subscription();
         let start = out.len();
-        let mut round = self.round(budget_bytes);
-        round.from_rank = std::mem::take(&mut self.resume_rank);
+        let mut round = self.round(now, budget_bytes, out);
+        round.from = std::mem::take(&mut self.resume);
         let mut turns_without = 0;
-        while turns_without < Turn::COUNT && self.send_answers(&mut round, out) && self.send_forgets(&mut round, out) {
+        while turns_without < Turn::COUNT && self.send_answers(&mut round) && self.send_forgets(&mut round) {
             let step = match self.turn {
-                Turn::Deltas => self.send_queue(&mut round, out),
-                Turn::Snapshots => self.send_snapshots(&mut round, out, snapshot),
-                Turn::Paths => self.send_paths(&mut round, out),
-                Turn::Agents => self.send_agents(&mut round, out, agents),
+                Turn::Changes => self.send_changes(&mut round, source),
+                Turn::Unseen => self.send_unseen(&mut round, source),
+                Turn::Paths => self.send_paths(&mut round),
+                Turn::Agents => self.send_agents(&mut round, agents),
             };
             match step {
                 Step::Full => break,
@@ -832,15 +606,13 @@ impl ChunkStream {
             (self.turn, self.turn_bytes) = self.turn.next();
         }
         self.is_drained = turns_without == Turn::COUNT;
-        if round.tries == SNAPSHOT_TRIES_MAX {
-            self.resume_rank = round.from_rank;
+        if round.tries >= SNAPSHOT_TRIES_MAX {
+            self.resume = round.from;
         }
-        let bytes = out.len() - start;
-        self.unsent_bytes += bytes;
-        bytes
+        self.spend(out.len() - start)
     }
 
-    fn send_answers(&mut self, round: &mut Round, out: &mut Vec<u8>) -> bool {
+    fn send_answers(&mut self, round: &mut Round<'_>) -> bool {
         while let Some(answer) = self.answers.front() {
             let bytes = match answer {
                 Answer::Own(bytes) | Answer::RequestRefused(bytes) => bytes.len(),
@@ -851,127 +623,226 @@ impl ChunkStream {
                 return false;
             }
             match self.answers.pop_front().expect("just seen") {
-                Answer::Own(bytes) => out.extend_from_slice(&bytes),
-                Answer::Shared(bytes) => out.extend_from_slice(&bytes),
+                Answer::Own(bytes) => round.out.extend_from_slice(&bytes),
+                Answer::Shared(bytes) => round.out.extend_from_slice(&bytes),
                 Answer::Pong { number, tick } => {
                     self.pongs -= 1;
-                    ServerMessage::Pong { number, tick }.encode(out);
+                    ServerMessage::Pong { number, tick }.encode(round.out);
                 }
                 Answer::RequestRefused(bytes) => {
                     self.requests_refused -= 1;
-                    out.extend_from_slice(&bytes);
+                    round.out.extend_from_slice(&bytes);
                 }
             }
         }
-        if let Some(subscription) = self.caught_up {
+        if let Some(subscription) = self.chunks.caught_up {
             if !round.take(HEADER_BYTES + size_of::<wire::CaughtUpBody>()) {
                 return false;
             }
-            self.caught_up = None;
-            ServerMessage::CaughtUp { subscription }.encode(out);
+            self.chunks.caught_up = None;
+            ServerMessage::CaughtUp { subscription }.encode(round.out);
         }
         true
     }
 
-    fn send_forgets(&mut self, round: &mut Round, out: &mut Vec<u8>) -> bool {
-        while let Some((pos, subscription)) = self.forgets.front().copied() {
+    fn send_forgets(&mut self, round: &mut Round<'_>) -> bool {
+        while let Some((pos, subscription)) = self.chunks.forgets.front().copied() {
             if !round.take(HEADER_BYTES + size_of::<wire::ForgetBody>()) {
                 return false;
             }
-            self.forgets.pop_front();
-            ServerMessage::Forget { pos, subscription }.encode(out);
+            self.chunks.forgets.pop_front();
+            ServerMessage::Forget { pos, subscription }.encode(round.out);
         }
         true
     }
 
-    fn send_queue(&mut self, round: &mut Round, out: &mut Vec<u8>) -> Step {
-        let mut sent = false;
-        while self.turn_bytes > 0
-            && let Some(first) = self.queue.first_entry()
+    /// Bodies that begin; what changed, in order of urgency; where bodies are, and that they are gone.
+    fn send_changes(&mut self, round: &mut Round<'_>, source: &mut dyn ChunkSource) -> Step {
+        let before = round.out.len();
+        let done = self.send_bodies(round)
+            && self.send_updates(&self.chunks.own(), round, source)
+            && self.send_acknowledgement(round)
+            && self.send_updates(&self.chunks.overdue(round.now), round, source)
+            && (self.bodies.has_queued() || self.send_updates(&self.chunks.stale(), round, source))
+            && self.send_moves(round)
+            && self.send_ends(round);
+        match done {
+            true => Step::Over { sent: round.out.len() > before },
+            false => Step::Full,
+        }
+    }
+
+    /// Counts a frame against the turn, and puts it out if it goes now.
+    fn send(&mut self, round: &mut Round<'_>, frame: &[u8]) -> bool {
+        let goes = round.take(frame.len());
+        if goes {
+            self.turn_bytes = self.turn_bytes.saturating_sub(frame.len());
+            round.out.extend_from_slice(frame);
+        }
+        goes
+    }
+
+    fn send_bodies(&mut self, round: &mut Round<'_>) -> bool {
+        let least = CHANGES_TURN_BYTES - BODIES_TURN_BYTES;
+        while self.turn_bytes > least
+            && let Some(part) = self.bodies.peek_part()
         {
-            let bytes = first.get().frame_bytes();
-            if !round.take(bytes) {
-                return Step::Full;
-            }
-            sent = true;
-            if let Some(part) = self.next_body_part() {
-                self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
-                out.extend_from_slice(&part);
-                continue;
-            }
-            let first = self.queue.first_entry().expect("just seen");
-            let (key, queued) = first.remove_entry();
-            self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
-            self.queued_bytes -= queued.charge_bytes();
-            match queued {
-                Queued::Delta(delta) => {
-                    let state = self.chunks.get_mut(&delta.pos).expect("a queued delta's chunk is subscribed");
-                    assert!(state.queued.first() == Some(&key), "deltas of {:?} leave in order", delta.pos);
-                    state.queued.remove(0);
-                    out.extend_from_slice(&delta.bytes);
-                }
-                Queued::Body { .. } => unreachable!("its parts are sent above"),
-                Queued::Moves { tick, moves } => encode_moves(tick, &moves, out),
-                Queued::Ends { handles } => encode_ends(&handles, out),
-                Queued::Acknowledge { sequence, tick, refusals } => {
-                    self.refusals -= refusals.len();
-                    ServerMessage::Acknowledge { sequence, tick, refusals }.encode(out);
-                }
-            }
-        }
-        match self.queue.is_empty() && !self.send_late(round, out, &mut sent) {
-            true => Step::Full,
-            false => Step::Over { sent },
-        }
-    }
-
-    /// The next part of the body that is first in the queue, which leaves with its last part.
-    fn next_body_part(&mut self) -> Option<Arc<[u8]>> {
-        let mut first = self.queue.first_entry()?;
-        let Queued::Body { frames, next } = first.get_mut() else { return None };
-        let part = Arc::clone(&frames.parts[*next]);
-        let body = self.bodies.get_mut(&frames.handle).expect("a queued body is followed");
-        body.begun = true;
-        *next += 1;
-        if *next == frames.parts.len() {
-            body.queued = None;
-            self.queued_bytes -= first.remove().charge_bytes();
-        }
-        Some(part)
-    }
-
-    /// What was said of bodies and did not fit the queue. Returns whether all of it is sent.
-    fn send_late(&mut self, round: &mut Round, out: &mut Vec<u8>, sent: &mut bool) -> bool {
-        let mut moves: BTreeMap<u64, Vec<BodyMove>> = BTreeMap::new();
-        for handle in &self.late {
-            let late = self.bodies.get(handle).and_then(|body| body.late);
-            late.into_iter().for_each(|(tick, to)| moves.entry(tick).or_default().push(to));
-        }
-        for (tick, moves) in moves {
-            if !round.take(moves_frame_bytes(moves.len())) {
+            if !self.send(round, &part) {
                 return false;
             }
-            *sent = true;
-            encode_moves(tick, &moves, out);
-            for to in moves {
-                self.late.remove(&to.handle);
-                self.bodies.get_mut(&to.handle).expect("a late body is followed").late = None;
+            self.bodies.sent_part();
+        }
+        true
+    }
+
+    /// Tells what brings the client up to date about these chunks, as far as the turn goes. Whether nothing was too large.
+    fn send_updates(&mut self, list: &[ChunkPos], round: &mut Round<'_>, source: &mut dyn ChunkSource) -> bool {
+        let mut batch = Batch::default();
+        for pos in list {
+            if self.turn_bytes <= batch.bytes || round.is_spent() {
+                break;
+            }
+            if !self.send_update(*pos, &mut batch, round, source) {
+                return false;
             }
         }
-        let ends: Vec<u32> = self.late_ends.iter().copied().collect();
+        self.send_batch(&mut batch, round, source) && !round.is_spent()
+    }
+
+    fn send_update(
+        &mut self,
+        pos: ChunkPos,
+        batch: &mut Batch,
+        round: &mut Round<'_>,
+        source: &mut dyn ChunkSource,
+    ) -> bool {
+        match source.update(pos, self.chunks.held(pos)) {
+            ChunkUpdate::Same => batch.same.push(pos),
+            ChunkUpdate::Changes(delta) => {
+                batch.bytes += delta_bytes(&delta);
+                batch.deltas.push(delta);
+            }
+            ChunkUpdate::Snapshot(snapshot) => return self.send_snapshot(pos, &snapshot, round),
+            ChunkUpdate::Later => {
+                round.tries += 1;
+                self.chunks.postpone(pos, round.now);
+            }
+        }
+        let room_bytes = DELTA_BATCH_BYTES.min(round.room_bytes).min(usize::try_from(round.allowance).unwrap_or(0));
+        let is_full =
+            batch.bytes >= room_bytes || batch.deltas.len() == DELTA_CHUNKS_MAX || batch.same.len() == SAME_FRAME_MAX;
+        !is_full || self.send_batch(batch, round, source)
+    }
+
+    fn send_snapshot(&mut self, pos: ChunkPos, snapshot: &PackedChunk, round: &mut Round<'_>) -> bool {
+        let bytes = snapshot_frame_bytes(snapshot);
+        if !round.take(bytes) {
+            return false;
+        }
+        self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
+        encode_snapshot(pos, self.chunks.subscription, snapshot, round.out);
+        self.chunks.told(pos, snapshot.version);
+        true
+    }
+
+    /// Sends what has been gathered. Nothing counts as told before it is out.
+    fn send_batch(&mut self, batch: &mut Batch, round: &mut Round<'_>, source: &mut dyn ChunkSource) -> bool {
+        let Batch { deltas, same, .. } = std::mem::take(batch);
+        if !deltas.is_empty() {
+            if !self.send(round, &source.delta_frame(&deltas)) {
+                return false;
+            }
+            deltas.iter().for_each(|delta| self.chunks.told(delta.pos, delta.to));
+        }
+        self.send_same(&same, round)
+    }
+
+    /// Chunks that the client holds as they are: it is told so of those that it did not know to be in its subscription.
+    fn send_same(&mut self, same: &[ChunkPos], round: &mut Round<'_>) -> bool {
+        let (seen, unseen): (Vec<ChunkPos>, Vec<ChunkPos>) = same.iter().partition(|pos| self.chunks.is_seen(**pos));
+        seen.into_iter().for_each(|pos| self.chunks.told(pos, self.chunks.held(pos)));
+        if unseen.is_empty() {
+            return true;
+        }
+        let mut frame = Vec::new();
+        encode_same(self.chunks.subscription, &unseen, &mut frame);
+        let goes = self.send(round, &frame);
+        if goes {
+            unseen.into_iter().for_each(|pos| self.chunks.told(pos, self.chunks.held(pos)));
+        }
+        goes
+    }
+
+    /// What the client asked for is told before it hears that it is decided.
+    fn send_acknowledgement(&mut self, round: &mut Round<'_>) -> bool {
+        if self.chunks.has_own() {
+            return true;
+        }
+        let Some(waiting) = &self.acknowledgement else { return true };
+        let bytes = waiting.frame_bytes();
+        if !round.take(bytes) {
+            return false;
+        }
+        self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
+        if let Some(Acknowledgement { sequence, tick, refusals }) = self.acknowledgement.take() {
+            ServerMessage::Acknowledge { sequence, tick, refusals }.encode(round.out);
+        }
+        true
+    }
+
+    fn send_moves(&mut self, round: &mut Round<'_>) -> bool {
+        while self.turn_bytes > 0
+            && let Some((tick, moves)) = self.bodies.peek_moves()
+        {
+            let bytes = moves_frame_bytes(moves.len());
+            if !round.take(bytes) {
+                return false;
+            }
+            self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
+            encode_moves(tick, &moves, round.out);
+            self.bodies.sent_moves(&moves);
+        }
+        true
+    }
+
+    fn send_ends(&mut self, round: &mut Round<'_>) -> bool {
+        let ends = self.bodies.peek_ends(self.chunks.oldest_tick());
         if ends.is_empty() {
             return true;
         }
         if !round.take(ends_frame_bytes(ends.len())) {
             return false;
         }
-        *sent = true;
-        encode_ends(&ends, out);
-        self.late_ends.clear();
+        encode_ends(&ends, round.out);
+        self.bodies.sent_ends(&ends);
         true
     }
 
-    fn send_paths(&mut self, round: &mut Round, out: &mut Vec<u8>) -> Step {
+    fn send_unseen(&mut self, round: &mut Round<'_>, source: &mut dyn ChunkSource) -> Step {
+        let before = round.out.len();
+        let mut batch = Batch::default();
+        while self.turn_bytes > batch.bytes && round.tries < SNAPSHOT_TRIES_MAX {
+            let list = self.chunks.unseen_from(round.from);
+            if list.is_empty() {
+                break;
+            }
+            for (place, pos) in list {
+                if self.turn_bytes <= batch.bytes || round.tries >= SNAPSHOT_TRIES_MAX {
+                    break;
+                }
+                if round.is_spent() || !self.send_update(pos, &mut batch, round, source) {
+                    return Step::Full;
+                }
+                round.from = (place.0, place.1 + 1);
+            }
+        }
+        match self.send_batch(&mut batch, round, source) {
+            true => Step::Over { sent: round.out.len() > before },
+            false => Step::Full,
+        }
+    }
+
+    fn send_paths(&mut self, round: &mut Round<'_>) -> Step {
         let mut sent = false;
         while self.turn_bytes > 0
             && let Some(frame) = self.paths.front()
@@ -983,16 +854,16 @@ impl ChunkStream {
             self.turn_bytes = self.turn_bytes.saturating_sub(frame.len());
             self.paths_bytes -= frame.len();
             self.paths_sent_bytes += frame.len();
-            out.extend_from_slice(&frame);
+            round.out.extend_from_slice(&frame);
             sent = true;
         }
         Step::Over { sent }
     }
 
-    fn send_agents(&mut self, round: &mut Round, out: &mut Vec<u8>, source: &dyn AgentSource) -> Step {
+    fn send_agents(&mut self, round: &mut Round<'_>, source: &dyn AgentSource) -> Step {
         let mut sent = false;
         while self.turn_bytes > 0
-            && let Some(next) = self.agents.peek(self.shape, source)
+            && let Some(next) = self.agents.peek(self.chunks.shape, source)
         {
             let bytes = next.frames.iter().map(|frame| frame.len()).sum();
             if bytes > 0 && !round.take(bytes) {
@@ -1000,99 +871,20 @@ impl ChunkStream {
             }
             self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
             self.agents.sent(next.what);
-            next.frames.iter().for_each(|frame| out.extend_from_slice(frame));
+            next.frames.iter().for_each(|frame| round.out.extend_from_slice(frame));
             sent |= bytes > 0;
         }
         Step::Over { sent }
     }
 
-    fn send_snapshots(
-        &mut self,
-        round: &mut Round,
-        out: &mut Vec<u8>,
-        snapshot: &mut dyn FnMut(ChunkPos) -> Option<Held>,
-    ) -> Step {
-        let mut sent = false;
-        while self.turn_bytes > 0
-            && round.tries < SNAPSHOT_TRIES_MAX
-            && let Some((&rank, &pos)) = self.wanted.range(round.from_rank..).next()
-        {
-            let Some(held) = snapshot(pos) else {
-                round.tries += 1;
-                round.from_rank = rank + 1;
-                continue;
-            };
-            let bytes = snapshot_frame_bytes(&held.chunk);
-            if !round.take(bytes) {
-                return Step::Full;
-            }
-            round.from_rank = rank + 1;
-            self.turn_bytes = self.turn_bytes.saturating_sub(bytes);
-            self.send_snapshot(pos, &held, out);
-            sent = true;
-        }
-        Step::Over { sent }
-    }
-
-    fn send_snapshot(&mut self, pos: ChunkPos, held: &Held, out: &mut Vec<u8>) {
-        let state = self.chunks.get_mut(&pos).expect("a wanted chunk is subscribed");
-        assert!(
-            held.version >= state.shown_at_least,
-            "the snapshot of {pos:?} is at {:?}, but a delta to {:?} was offered before",
-            held.version,
-            state.shown_at_least
-        );
-        self.wanted.remove(&state.rank);
-        state.wanted = false;
-        state.tail = held.version;
-        encode_snapshot(pos, self.subscription, held.version, &held.chunk, out);
-        if self.overlays != OverlayKinds::NONE {
-            state.overlays_due = self.overlays;
-            self.overlays_due.insert(state.rank, pos);
-        }
-        if !state.sent {
-            state.sent = true;
-            self.unseen -= 1;
-            if self.unseen == 0 {
-                self.caught_up = Some(self.subscription);
-            }
-        }
-    }
-
     fn apply_subscription(&mut self) {
-        let Some((subscription, shape)) = self.pending.take() else { return };
-        self.subscription = subscription;
-        let left: Vec<ChunkPos> = shape.left_behind(&self.order).collect();
-        for pos in left {
-            let state = self.chunks.remove(&pos).expect("every chunk in order has a state");
-            self.unqueue(&state.queued);
-            if state.sent {
-                self.forgets.push_back((pos, subscription));
-            }
+        if !self.chunks.apply() {
+            return;
         }
-        let gone: Vec<u32> =
-            self.bodies.iter().filter(|(_, body)| !body.frames.meets(shape)).map(|(handle, _)| *handle).collect();
-        gone.into_iter().for_each(|handle| self.unfollow(handle, None));
-        self.bodies_wanted = true;
-        self.agents_wanted = true;
+        let Some(shape) = self.chunks.shape else { return };
+        self.bodies.look(shape);
         self.agents.look(Some(shape));
-        self.shape = Some(shape);
-        self.order = shape.chunks();
-        self.wanted.clear();
-        self.overlays_due.clear();
-        self.unseen = 0;
-        self.resume_rank = 0;
-        for (rank, pos) in self.order.iter().enumerate() {
-            let state = self.chunks.entry(*pos).or_insert_with(|| ChunkState::new(0));
-            state.rank = rank as u32;
-            self.unseen += usize::from(!state.sent);
-            if state.wanted {
-                self.wanted.insert(state.rank, *pos);
-            }
-            if state.overlays_due != OverlayKinds::NONE {
-                self.overlays_due.insert(state.rank, *pos);
-            }
-        }
-        self.caught_up = (self.unseen == 0).then_some(subscription);
+        (self.bodies_wanted, self.agents_wanted) = (true, true);
+        self.resume = (0, 0);
     }
 }

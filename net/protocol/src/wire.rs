@@ -146,7 +146,7 @@ layout!(
         zero: U16,
         /// Box: first chunk. Radius: the centre.
         first: Position,
-        /// Box: one past the last. Radius: horizontal, vertical, 0.
+        /// Box: one past the last. Radius: horizontal, vertical, margin.
         second: Position,
     }
 );
@@ -181,7 +181,7 @@ layout!(
 );
 layout!(
     /// Welcome, whole.
-    WelcomeBody, 80 {
+    WelcomeBody, 88 {
         /// Protocol version chosen.
         version: U16,
         /// 1 if the session was resumed.
@@ -204,6 +204,8 @@ layout!(
         spawn: Position,
         /// 0.
         zero: U32,
+        /// What chunks are made from.
+        identity: U64,
     }
 );
 layout!(
@@ -233,48 +235,52 @@ layout!(
     }
 );
 layout!(
-    /// Snapshot; the table and the voxels follow.
-    SnapshotHead, 40 {
+    /// Snapshot; the packed chunk follows.
+    SnapshotHead, 24 {
         /// The chunk.
         pos: Position,
         /// The subscription it answers.
         subscription: U32,
-        /// Always (0, 0).
-        from: Version,
         /// The version shown.
-        to: Version,
-        /// See `terrane_world::chunk::Form`.
-        form: U16,
-        /// Entries of the table.
-        table: U16,
+        version: Version,
+    }
+);
+layout!(
+    /// Same; the chunks follow.
+    SameHead, 8 {
+        /// The subscription it answers.
+        subscription: U32,
+        /// Number of chunks.
+        count: U32,
+    }
+);
+layout!(
+    /// Look, whole.
+    LookBody, 16 {
+        /// The voxel that the eye is in.
+        eye: Position,
+        /// Forwards along x, y, z.
+        forward: [i8; 3],
+        /// 0.
+        zero: u8,
+    }
+);
+layout!(
+    /// Holds; the chunks follow.
+    HoldsHead, 8 {
+        /// Number of chunks.
+        count: U32,
         /// 0.
         zero: U32,
     }
 );
 layout!(
-    /// Delta; the runs follow.
-    DeltaHead, 40 {
-        /// The chunk.
+    /// One chunk of a Holds.
+    HoldEntry, 20 {
+        /// Which.
         pos: Position,
-        /// Number of runs.
-        runs: U32,
-        /// Version before.
-        from: Version,
-        /// Version after.
-        to: Version,
-        /// The tick that changed it.
-        tick: U64,
-    }
-);
-layout!(
-    /// One run of a Delta.
-    RunEntry, 6 {
-        /// First local index.
-        first: U16,
-        /// How many voxels.
-        length: U16,
-        /// What they are now.
-        block: U16,
+        /// At which version.
+        version: Version,
     }
 );
 layout!(

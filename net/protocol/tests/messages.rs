@@ -150,6 +150,8 @@ fn each_broken_rule_has_its_code() {
     };
     let blast = |sequence: u64, tail: u8| [&sequence.to_le_bytes()[..], &[0; 15], &[tail]].concat();
     let overlay = |kinds: u32, zero: u32| [kinds.to_le_bytes(), zero.to_le_bytes()].concat();
+    let look = |y: i32, zero: u8| [&[0; 4][..], &y.to_le_bytes(), &[0; 7], &[zero]].concat();
+    let holds = |count: u32, y: i32| [&count.to_le_bytes()[..], &[0; 8], &y.to_le_bytes(), &[0; 12]].concat();
     let cases: Vec<(&str, Vec<u8>, RefusedCode)> = vec![
         ("blast 0", raw(24, 5, 0, &blast(0, 0)), RefusedCode::OutOfBounds),
         ("reserved in a blast", raw(24, 5, 0, &blast(1, 1)), RefusedCode::BadPayload),
@@ -173,7 +175,13 @@ fn each_broken_rule_has_its_code() {
         ("reserved", raw(32, 3, 0, &edit(1, 1, 1)), RefusedCode::BadPayload),
         ("shape", raw(32, 2, 0, &subscribe(2, [0; 3])), RefusedCode::OutOfBounds),
         ("radius", raw(32, 2, 0, &subscribe(1, [65, 0, 0])), RefusedCode::OutOfBounds),
-        ("radius tail", raw(32, 2, 0, &subscribe(1, [1, 0, 1])), RefusedCode::BadPayload),
+        ("margin", raw(32, 2, 0, &subscribe(1, [1, 0, 9])), RefusedCode::OutOfBounds),
+        ("too many chunks with the margin", raw(32, 2, 0, &subscribe(1, [64, 2, 1])), RefusedCode::OutOfBounds),
+        ("an eye outside", raw(16, 12, 0, &look(2_048, 0)), RefusedCode::OutOfBounds),
+        ("reserved in a look", raw(16, 12, 0, &look(0, 1)), RefusedCode::BadPayload),
+        ("chunks that are not there", raw(28, 13, 0, &holds(2, 0)), RefusedCode::BadPayload),
+        ("too many chunks", raw(28, 13, 0, &holds(4_000, 0)), RefusedCode::OutOfBounds),
+        ("a chunk outside", raw(28, 13, 0, &holds(1, 64)), RefusedCode::OutOfBounds),
         ("box", raw(32, 2, 0, &subscribe(0, [300, 64, 300])), RefusedCode::OutOfBounds),
         ("box outside", raw(32, 2, 0, &subscribe(0, [i32::MAX, 1, 1])), RefusedCode::OutOfBounds),
     ];
@@ -218,6 +226,31 @@ fn a_long_text_is_cut_between_characters() {
 fn an_empty_box_is_a_subscription_to_nothing() {
     let shape = Shape::new_box([3, 3, 3], [3, 3, 3]).unwrap();
     assert!(shape.chunks().is_empty());
+}
+
+#[test]
+fn what_is_packed_is_refused_where_it_is_no_chunk_or_more_than_one_may_be() {
+    let snapshot = |packed: &[u8]| ServerMessage::decode(Kind::Snapshot, &[&[0; 24][..], packed].concat());
+    let delta = |packed: &[u8]| ServerMessage::decode(Kind::Delta, packed);
+    // A uniform chunk, and no changes.
+    assert!(snapshot(&[0x10, 1, 7, 0]).is_ok());
+    assert!(delta(&[0x10, 0x20, 5, 0, 0]).is_ok());
+    let with_data = [&[0x10, 1, 7, 0][..], &1u32.to_le_bytes(), &[3, 0, 0, 0], &1u32.to_le_bytes(), &[9]].concat();
+    let cases: Vec<(&str, Result<ServerMessage, ProtocolError>)> = vec![
+        ("no outer stage", snapshot(&[0x12, 1, 7, 0])),
+        ("no inner layout", snapshot(&[0x10, 9, 7, 0])),
+        ("too short", snapshot(&[0x10, 1, 7])),
+        ("too long", snapshot(&[0x10, 1, 7, 0, 0])),
+        ("sparse data", snapshot(&with_data)),
+        ("more than a chunk may be", snapshot(&[0x11, 0xff, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3])),
+        ("more than changes may be", delta(&[0x11, 0x81, 0x80, 0x40, 1, 2, 3])),
+        ("a chunk in place of changes", delta(&[0x10, 1, 7, 0])),
+        ("no zstd", delta(&[0x11, 5, 1, 2, 3])),
+    ];
+    for (name, result) in cases {
+        let error = result.expect_err(name);
+        assert_eq!(error.code(), RefusedCode::BadPayload, "{name}: {error}");
+    }
 }
 
 /// A frame towards the server with some bytes of its payload overwritten.

@@ -3,13 +3,19 @@
 
 use std::time::Duration;
 use terrane_protocol::error::RefusedCode;
-use terrane_protocol::limits::{EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, PATH_REQUESTS_MAX};
+use terrane_protocol::limits::{
+    EDIT_VOXELS_IN_FLIGHT_MAX, EDITS_IN_FLIGHT_MAX, HELLO_WITHIN, INPUT_VOXELS_PER_SECOND, PATH_REQUESTS_MAX,
+    REQUESTS_PER_SECOND,
+};
 use terrane_protocol::message::{EditVoxel, Hello, Reason, SessionId};
 use terrane_protocol::{
     ClientMessage, CrowdRequest, Event, MAGIC, PathRefusal, PathRequest, ProtocolError, Session, Shape, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::entity::state::Starts;
+
+/// Nothing has been paid for since the start.
+const NOW: Duration = Duration::ZERO;
 
 fn hello() -> ClientMessage {
     ClientMessage::Hello(Hello { lowest: 1, highest: 3, resume: Some(SessionId([9; 16])), name: "Ada".into() })
@@ -28,7 +34,7 @@ fn bytes(messages: &[ClientMessage]) -> Vec<u8> {
 fn open(acknowledged: u64) -> Session {
     let mut session = Session::new(Duration::ZERO);
     let stream = [&MAGIC[..], &bytes(&[hello()])].concat();
-    let event = session.receive(&mut &stream[..]).unwrap();
+    let event = session.receive(NOW, &mut &stream[..]).unwrap();
     assert!(matches!(event, Some(Event::Hello(_))));
     session.welcome(acknowledged);
     session
@@ -38,7 +44,7 @@ fn receive(session: &mut Session, messages: &[ClientMessage]) -> Result<Vec<Even
     let stream = bytes(messages);
     let mut input = &stream[..];
     let mut events = Vec::new();
-    while let Some(event) = session.receive(&mut input)? {
+    while let Some(event) = session.receive(NOW, &mut input)? {
         events.push(event);
     }
     Ok(events)
@@ -59,21 +65,21 @@ fn nothing_is_read_between_hello_and_welcome() {
     let mut session = Session::new(Duration::ZERO);
     let stream = [&MAGIC[..], &bytes(&[hello(), ClientMessage::Ping { number: 5 }])].concat();
     let mut input = &stream[..];
-    assert!(matches!(session.receive(&mut input), Ok(Some(Event::Hello(_)))));
+    assert!(matches!(session.receive(NOW, &mut input), Ok(Some(Event::Hello(_)))));
     let left = input.len();
-    assert_eq!(session.receive(&mut input), Ok(None));
+    assert_eq!(session.receive(NOW, &mut input), Ok(None));
     assert_eq!(input.len(), left);
     session.welcome(0);
-    assert_eq!(session.receive(&mut input), Ok(Some(Event::Ping { number: 5 })));
-    assert_eq!(session.receive(&mut input), Ok(None));
+    assert_eq!(session.receive(NOW, &mut input), Ok(Some(Event::Ping { number: 5 })));
+    assert_eq!(session.receive(NOW, &mut input), Ok(None));
 }
 
 #[test]
 fn hello_comes_first_once_and_in_time() {
     let mut session = Session::new(Duration::ZERO);
     let stream = [&MAGIC[..], &bytes(&[edit(1)])].concat();
-    assert_eq!(session.receive(&mut &stream[..]).unwrap_err().code(), RefusedCode::Hello);
-    assert!(!session.can_receive());
+    assert_eq!(session.receive(NOW, &mut &stream[..]).unwrap_err().code(), RefusedCode::Hello);
+    assert!(!session.can_receive(NOW));
 
     let error = receive(&mut open(0), &[hello()]).unwrap_err();
     assert_eq!(error, ProtocolError::HelloRepeated);
@@ -89,7 +95,7 @@ fn hello_comes_first_once_and_in_time() {
 fn a_client_of_another_version_is_told_so() {
     let hello = ClientMessage::Hello(Hello { lowest: 2, highest: 5, resume: None, name: String::new() });
     let stream = [&MAGIC[..], &bytes(&[hello])].concat();
-    let error = Session::new(Duration::ZERO).receive(&mut &stream[..]).unwrap_err();
+    let error = Session::new(Duration::ZERO).receive(NOW, &mut &stream[..]).unwrap_err();
     assert_eq!(error, ProtocolError::Version { lowest: 2, highest: 5 });
 }
 
@@ -108,7 +114,7 @@ fn a_gap_ends_the_connection() {
     let mut session = open(0);
     let error = receive(&mut session, &[edit(1), edit(3)]).unwrap_err();
     assert_eq!(error, ProtocolError::SequenceGap { expected: 2, found: 3 });
-    assert!(!session.can_receive());
+    assert!(!session.can_receive(NOW));
 }
 
 #[test]
@@ -151,7 +157,7 @@ fn blasts_wait_like_edits_when_they_come_faster_than_ticks_decide() {
     let mut session = open(0);
     let stream = bytes(&(1..=EDITS_IN_FLIGHT_MAX as u64 + 10).map(|n| blast(n, 0)).collect::<Vec<_>>());
     let (mut input, mut count) = (&stream[..], 0);
-    while session.receive(&mut input).unwrap().is_some() {
+    while session.receive(NOW, &mut input).unwrap().is_some() {
         count += 1;
     }
     assert_eq!(count, EDITS_IN_FLIGHT_MAX);
@@ -174,16 +180,16 @@ fn who_sends_faster_than_ticks_decide_has_to_wait() {
     let stream = bytes(&all);
     let mut input = &stream[..];
     let mut count = 0;
-    while session.receive(&mut input).unwrap().is_some() {
+    while session.receive(NOW, &mut input).unwrap().is_some() {
         count += 1;
     }
     assert_eq!(count, EDITS_IN_FLIGHT_MAX);
-    assert!(!input.is_empty() && !session.can_receive());
+    assert!(!input.is_empty() && !session.can_receive(NOW));
     session.decided(5);
     for _ in 0..5 {
-        assert!(session.receive(&mut input).unwrap().is_some());
+        assert!(session.receive(NOW, &mut input).unwrap().is_some());
     }
-    assert_eq!(session.receive(&mut input), Ok(None));
+    assert_eq!(session.receive(NOW, &mut input), Ok(None));
 
     // The same by voxels: edits of the largest size.
     let large = |sequence| {
@@ -192,7 +198,7 @@ fn who_sends_faster_than_ticks_decide_has_to_wait() {
     };
     let stream = bytes(&(1..=20).map(large).collect::<Vec<_>>());
     let (mut session, mut input, mut count) = (open(0), &stream[..], 0);
-    while session.receive(&mut input).unwrap().is_some() {
+    while session.receive(NOW, &mut input).unwrap().is_some() {
         count += 1;
     }
     assert_eq!(count, 16);
@@ -253,4 +259,50 @@ fn a_crowd_is_numbered_like_an_edit_and_one_that_cannot_be_is_refused_and_not_th
     assert_eq!(events[3], Event::Unfit { sequence: 4, reason: Reason::OutsideWorld });
     assert_eq!(events[4], Event::Dismiss { sequence: 5 });
     assert_eq!(session.received(), 5);
+}
+
+#[test]
+fn who_asks_faster_than_allowed_waits_and_loses_nothing() {
+    let mut session = open(0);
+    let stream = bytes(&(0..1_000).map(|number| ClientMessage::Ping { number }).collect::<Vec<_>>());
+    let mut input = &stream[..];
+    let mut seen = Vec::new();
+    let mut read = |now, input: &mut &[u8]| {
+        let before = seen.len();
+        while let Some(event) = session.receive(now, input).unwrap() {
+            let Event::Ping { number } = event else { panic!("{event:?}") };
+            seen.push(number);
+        }
+        seen.len() - before
+    };
+    // Hello cost one of them.
+    assert_eq!(read(NOW, &mut input), 2 * REQUESTS_PER_SECOND as usize - 1);
+    assert_eq!(read(NOW, &mut input), 0);
+    assert_eq!(read(Duration::from_secs(1), &mut input), REQUESTS_PER_SECOND as usize);
+    assert_eq!(read(Duration::from_millis(1_500), &mut input), REQUESTS_PER_SECOND as usize / 2);
+    assert_eq!(
+        read(Duration::from_secs(60), &mut input),
+        2 * REQUESTS_PER_SECOND as usize - REQUESTS_PER_SECOND as usize / 2 + 1
+    );
+    assert_eq!(seen, (0..1_000).collect::<Vec<_>>());
+    assert!(input.is_empty());
+}
+
+#[test]
+fn a_large_edit_is_taken_whole_and_paid_for_afterwards() {
+    let mut session = open(0);
+    let voxels = vec![EditVoxel { pos: [1, 2, 3], block: BlockId(4) }; 4_096];
+    let edits: Vec<ClientMessage> =
+        (1..=40).map(|sequence| ClientMessage::Edit { sequence, voxels: voxels.clone() }).collect();
+    let stream = bytes(&edits);
+    let mut input = &stream[..];
+    let mut taken = 0;
+    for second in 0..=3 {
+        while session.receive(Duration::from_secs(second), &mut input).unwrap().is_some() {
+            taken += 1;
+            session.decided(taken);
+        }
+        let most = EDIT_VOXELS_IN_FLIGHT_MAX as u64 + second * INPUT_VOXELS_PER_SECOND;
+        assert_eq!(taken, most.div_ceil(4_096), "after {second} s");
+    }
 }

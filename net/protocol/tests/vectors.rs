@@ -11,16 +11,15 @@ use std::sync::Arc;
 use terrane_protocol::body::{BodyMove, BodyPart, BodyRun};
 use terrane_protocol::error::RefusedCode;
 use terrane_protocol::limits::HEADER_BYTES;
-use terrane_protocol::message::{
-    BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
-};
+use terrane_protocol::message::{BlockInfo, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome};
 use terrane_protocol::{
     AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldRequest,
     FieldState, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
-    ServerMessage, Shape, Towards, Wanted,
+    ServerMessage, Shape, Towards, View, Wanted,
 };
 use terrane_world::block::BlockId;
-use terrane_world::chunk::{Chunk, Form, Version};
+use terrane_world::chunk::{Chunk, Form, Version, new_blocks};
+use terrane_world::delta::changes::{Change, Changes, NewRun};
 use terrane_world::path::flow;
 use terrane_world::path::mode::{Medium, Mode};
 use terrane_world::path::search::End;
@@ -61,6 +60,7 @@ fn client_json(message: &ClientMessage) -> Value {
                 fields.insert("centre".into(), json!(first));
                 fields.insert("horizontal_radius".into(), json!(second[0]));
                 fields.insert("vertical_radius".into(), json!(second[1]));
+                fields.insert("margin".into(), json!(second[2]));
             }
             value
         }
@@ -109,6 +109,13 @@ fn client_json(message: &ClientMessage) -> Value {
         }),
         ClientMessage::Dismiss { sequence } => {
             json!({ "kind": Kind::Dismiss.number(), "sequence": sequence.to_string() })
+        }
+        ClientMessage::Look(View { eye, forward }) => {
+            json!({ "kind": Kind::Look.number(), "eye": eye.to_array(), "forward": forward })
+        }
+        ClientMessage::Holds { chunks } => {
+            let chunk = |(pos, version): &(ChunkPos, Version)| json!({ "pos": pos.to_array(), "version": version_json(*version) });
+            json!({ "kind": Kind::Holds.number(), "chunks": chunks.iter().map(chunk).collect::<Vec<_>>() })
         }
     }
 }
@@ -195,6 +202,7 @@ fn welcome_json(welcome: &Welcome) -> Value {
         "tick_us": welcome.tick_us,
         "blocks": welcome.blocks,
         "spawn": welcome.spawn.to_array(),
+        "identity": welcome.identity.to_string(),
     })
 }
 
@@ -227,12 +235,28 @@ fn snapshot_json(pos: ChunkPos, subscription: u32, version: Version, chunk: &Chu
         "kind": Kind::Snapshot.number(),
         "pos": pos.to_array(),
         "subscription": subscription,
-        "from": version_json(Version::NONE),
-        "to": version_json(version),
+        "version": version_json(version),
         "form": chunk.form() as u8,
         "table": chunk.table().iter().map(|block| block.0).collect::<Vec<_>>(),
         "voxel_samples": samples,
+        "voxel_sum": voxel_sum(chunk),
     })
+}
+
+fn change_json(Change { pos, from, to, runs }: &Change) -> Value {
+    let run = |run: &NewRun| json!({ "first": run.first.get(), "length": run.length, "block": run.block.0 });
+    json!({
+        "pos": pos.to_array(),
+        "from": version_json(*from),
+        "to": version_json(*to),
+        "runs": runs.iter().map(run).collect::<Vec<_>>(),
+    })
+}
+
+/// A number that all voxels of a chunk make together.
+fn voxel_sum(chunk: &Chunk) -> u32 {
+    let blocks = (0..32_768u16).map(|index| u32::from(chunk.get(LocalIndex::new(index).unwrap()).0));
+    blocks.fold(0, |sum, block| sum.wrapping_mul(31).wrapping_add(block))
 }
 
 fn server_json(message: &ServerMessage) -> Value {
@@ -243,16 +267,15 @@ fn server_json(message: &ServerMessage) -> Value {
         ServerMessage::Snapshot { pos, subscription, version, chunk } => {
             snapshot_json(*pos, *subscription, *version, chunk)
         }
-        ServerMessage::Delta { pos, from, to, tick, runs } => json!({
+        ServerMessage::Delta(Changes { tick, chunks }) => json!({
             "kind": kind,
-            "pos": pos.to_array(),
-            "from": version_json(*from),
-            "to": version_json(*to),
             "tick": tick.to_string(),
-            "runs": runs
-                .iter()
-                .map(|run| json!({ "first": run.first.get(), "length": run.length, "block": run.block.0 }))
-                .collect::<Vec<_>>(),
+            "chunks": chunks.iter().map(change_json).collect::<Vec<_>>(),
+        }),
+        ServerMessage::Same { subscription, chunks } => json!({
+            "kind": kind,
+            "subscription": subscription,
+            "chunks": chunks.iter().map(|pos| pos.to_array()).collect::<Vec<_>>(),
         }),
         ServerMessage::Forget { pos, subscription } => {
             json!({ "kind": kind, "pos": pos.to_array(), "subscription": subscription })
@@ -348,7 +371,7 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
     let hello = Hello { lowest: 1, highest: 2, resume: Some(session), name: "Ada Łovelace ☃".into() };
     let shape_box = Shape::new_box([-3, -2, -33_554_432], [4, 2, -33_554_430]).unwrap();
     let centre = ChunkPos::new(-7, 3, 33_554_431).unwrap();
-    let shape_radius = Shape::new_radius(centre, 12, 4).unwrap();
+    let shape_radius = Shape::new_radius(centre, 12, 4).unwrap().with_margin(3).unwrap();
     let voxels = vec![
         EditVoxel { pos: [1, -2, 3], block: BlockId(0) },
         EditVoxel { pos: [-1_073_741_824, 2_047, 1_073_741_823], block: BlockId(65_534) },
@@ -389,6 +412,19 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
             }),
         ),
         ("dismiss", ClientMessage::Dismiss { sequence: 9_007_199_254_740_994 }),
+        (
+            "look",
+            ClientMessage::Look(View { eye: VoxelPos::new(-12, 71, 1_000_000_000).unwrap(), forward: [-128, 5, 127] }),
+        ),
+        (
+            "holds",
+            ClientMessage::Holds {
+                chunks: vec![
+                    (ChunkPos::new(-5, 2, 9).unwrap(), Version { epoch: 0, count: 1 }),
+                    (ChunkPos::new(33_554_431, -64, -33_554_432).unwrap(), Version { epoch: 4_000_000_000, count: 7 }),
+                ],
+            },
+        ),
     ]
 }
 
@@ -485,6 +521,17 @@ fn block(name: &str, flags: [bool; 4], colour: [u8; 3], light: u8) -> BlockInfo 
     BlockInfo { name: name.into(), solid, opaque, liquid, pickable, colour, light }
 }
 
+/// Ground of so many blocks under an uneven surface: rows are like each other, and zstd finds something to do.
+fn hills(kinds: i32) -> Chunk {
+    let mut blocks = new_blocks();
+    for (index, block) in blocks.iter_mut().enumerate() {
+        let [x, z, y] = [index & 31, index >> 5 & 31, index >> 10].map(|part| part as i32);
+        let height = 14 + (x * x / 40 + z * (31 - z) / 60 - x * z / 90) % 9;
+        *block = BlockId(if y > height { 0 } else { 1 + ((height - y) * 7 + x / 9) as u16 % kinds as u16 });
+    }
+    Chunk::from_blocks(&blocks)
+}
+
 fn snapshots() -> Vec<(&'static str, ServerMessage)> {
     let snapshot = |pos: [i32; 3], count, chunk: Chunk| {
         let pos = ChunkPos::try_from(pos).unwrap();
@@ -496,6 +543,8 @@ fn snapshots() -> Vec<(&'static str, ServerMessage)> {
         ("snapshot_u4", snapshot([-1, -64, 2], 70_000, common::varied_chunk(11, 1)), Form::U4),
         ("snapshot_u8", snapshot([33_554_431, 0, -33_554_432], 2, common::varied_chunk(200, 2)), Form::U8),
         ("snapshot_u16", snapshot([5, 6, 7], u32::MAX, common::varied_chunk(5_000, 3)), Form::U16),
+        ("snapshot_rows_u4", snapshot([5, 6, 7], 3, hills(5)), Form::U4),
+        ("snapshot_rows_u8", snapshot([5, 6, 7], 4, hills(90)), Form::U8),
     ];
     cases
         .into_iter()
@@ -553,7 +602,7 @@ fn overlays() -> Vec<(&'static str, ServerMessage)> {
 
 fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     let welcome = Welcome {
-        version: 1,
+        version: 2,
         resumed: true,
         epoch: 4_294_967_295,
         session: SessionId(std::array::from_fn(|i| 255 - i as u8)),
@@ -563,20 +612,26 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         tick_us: 50_000,
         blocks: 3,
         spawn: VoxelPos::new(-12, 71, 1_000_000_000).unwrap(),
+        identity: 0xfedc_ba98_7654_3210,
     };
     let blocks = vec![
         block("stone", [true, true, false, true], [125, 126, 127], 0),
         block("water[level=0]", [false, false, true, false], [47, 67, 244], 0),
         block("oak_stairs[facing=north,half=bottom]", [true, false, false, true], [162, 130, 78], 15),
     ];
-    let run = |first, length, block| DeltaRun { first: LocalIndex::new(first).unwrap(), length, block: BlockId(block) };
-    let delta = ServerMessage::Delta {
-        pos: ChunkPos::new(-5, 2, 9).unwrap(),
-        from: Version { epoch: 0, count: 1 },
-        to: Version { epoch: 3, count: 2 },
-        tick: 1 << 60,
-        runs: vec![run(0, 1, 0), run(1, 31, 7), run(4_000, 1_000, 65_534), run(32_767, 1, 2)],
-    };
+    let run = |first, length, block| NewRun { first: LocalIndex::new(first).unwrap(), length, block: BlockId(block) };
+    let version = |epoch, count| Version { epoch, count };
+    let change = |pos: [i32; 3], from, to, runs| Change { pos: ChunkPos::try_from(pos).unwrap(), from, to, runs };
+    let runs = vec![run(0, 1, 0), run(1, 31, 7), run(4_000, 1_000, 65_534), run(32_767, 1, 2)];
+    let many = (0..400).map(|i| run(i * 80 + i % 7, 1 + i % 3, 1 + i % 5)).collect();
+    let chunks = vec![
+        change([-5, 2, 9], version(0, 1), version(3, 2), runs),
+        change([33_554_431, -64, -33_554_432], version(3, 70_000), version(3, 70_009), many),
+        change([-5, 2, 9], version(3, 2), version(3, 3), Vec::new()),
+    ];
+    let delta = ServerMessage::Delta(Changes { tick: 1 << 60, chunks });
+    let none = ServerMessage::Delta(Changes { tick: 7, chunks: Vec::new() });
+    let same = ServerMessage::Same { subscription: 4_000_000_000, chunks: vec![ChunkPos::new(1, -2, 3).unwrap(); 2] };
     let refusals = vec![
         RefusedInput { sequence: 3, reason: Reason::UnknownBlock },
         RefusedInput { sequence: 9_007_199_254_740_993, reason: Reason::ReadOnly },
@@ -586,6 +641,8 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
         ("welcome", ServerMessage::Welcome(welcome)),
         ("registry", ServerMessage::Registry { first: 258, blocks }),
         ("delta", delta),
+        ("delta_none", none),
+        ("same", same),
         ("forget", ServerMessage::Forget { pos: ChunkPos::new(1, -2, 3).unwrap(), subscription: 6 }),
         ("acknowledge", ServerMessage::Acknowledge { sequence: 9_007_199_254_740_997, tick: 12, refusals }),
         ("pong", ServerMessage::Pong { number: 0xfedc_ba98_7654_3210, tick: 13 }),

@@ -1,5 +1,7 @@
 /** One chunk of 32×32×32 voxels, held as the wire brings it: one block, or u4, u8 or u16 values. */
-import { SnapshotForm, type Position, type Snapshot } from "./frames.ts";
+import { SnapshotForm } from "./forms.ts";
+import type { Position } from "./positions.ts";
+import type { Voxels } from "./packed-chunk.ts";
 import { CHUNK_VOXELS } from "./limits.ts";
 
 /** The chunk in which a voxel lies. */
@@ -26,11 +28,20 @@ export class Chunk {
     private ids: Uint16Array,
   ) {}
 
-  /** Takes over the snapshot's table and voxels. */
-  static fromSnapshot(snapshot: Snapshot): Chunk {
-    const isWide = snapshot.form === SnapshotForm.u16;
-    const ids = isWide ? readIds(snapshot.voxels) : new Uint16Array(0);
-    return new Chunk(snapshot.form, snapshot.table, isWide ? new Uint8Array(0) : snapshot.voxels, ids);
+  /** Takes over the table and the voxels of a snapshot, or what `voxels` gave. */
+  static fromSnapshot({ form, table, voxels }: Voxels): Chunk {
+    const isWide = form === SnapshotForm.u16;
+    const ids = isWide ? readIds(voxels) : new Uint16Array(0);
+    return new Chunk(form, table, isWide ? new Uint8Array(0) : voxels, ids);
+  }
+
+  /** What it holds, to be kept; a copy, so that it stays as it is now. */
+  get voxels(): Voxels {
+    const wide = new Uint8Array(2 * this.ids.length);
+    const view = new DataView(wide.buffer);
+    this.ids.forEach((id, index) => view.setUint16(2 * index, id, true));
+    const voxels = this.form === SnapshotForm.u16 ? wide : this.bytes.slice();
+    return { form: this.form, table: this.table.slice(), voxels };
   }
 
   /** The block id at a local index. */
@@ -139,7 +150,7 @@ function readIds(voxels: Uint8Array): Uint16Array {
 }
 
 /** The smallest form that holds the given 32,768 block ids. Used by servers and doubles. */
-export function packVoxels(ids: Uint16Array): Pick<Snapshot, "form" | "table" | "voxels"> {
+export function packVoxels(ids: Uint16Array): Voxels {
   const table = Uint16Array.from(new Set(ids));
   if (table.length === 1) {
     return { form: SnapshotForm.uniform, table, voxels: new Uint8Array(0) };

@@ -8,11 +8,11 @@ import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
 import { ProtocolError } from "./bytes.ts";
 import {
   encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds, Wanted,
-  type Acknowledge, type AgentMoves, type Agents, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type CrowdRequest, type Delta, type Dismiss, type Edit,
+  type Acknowledge, type AgentMoves, type Agents, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type ChunkChange, type CrowdRequest, type Dismiss, type Edit,
   type EditVoxel, type Forget, type Frame, type Mode, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
 } from "./frames.ts";
 import { HeldCrowd, type CrowdOptions } from "./crowds.ts";
-import { MAGIC, MAX_AGENTS, MAX_EDIT_VOXELS_PER_FRAME, MAX_GOALS, PROTOCOL_VERSION } from "./limits.ts";
+import { MAGIC, MAX_AGENTS, MAX_EDIT_VOXELS_PER_FRAME, MAX_GOALS, MAX_HOLDS_CHUNKS, PROTOCOL_VERSION } from "./limits.ts";
 import { AT_REST, type Fall } from "./fall.ts";
 import { Paths, type Box, type Field, type FieldEvent, type PathOptions, type Reachability, type Way } from "./paths.ts";
 import { FrameReader } from "./reader.ts";
@@ -98,6 +98,9 @@ export class Client {
   private latestTick = 0n;
   private tickSeenAtMs = 0;
   private tickMicroseconds = 50_000;
+  /** The world that chunks are held of, and what it is made from. */
+  private heldOf = "";
+  private readonly counted = { bytes: 0, snapshots: 0, changes: 0, same: 0 };
   private isOpen = false;
   private welcomed = false;
   private isCaughtUp = false;
@@ -144,6 +147,11 @@ export class Client {
   /** All crowds that it was told of, by handle. */
   get crowds(): ReadonlyMap<number, HeldCrowd> {
     return this.seen;
+  }
+
+  /** What has come since the client was made: bytes, chunks as a whole, changes of chunks, and chunks that were the same. */
+  get received(): { readonly bytes: number; readonly snapshots: number; readonly changes: number; readonly same: number } {
+    return { ...this.counted };
   }
 
   /** The tick at `now`, carried on from the last one that the server named. */
@@ -203,6 +211,7 @@ export class Client {
 
   /** Takes the next bytes of the stream. Throws ProtocolError; the shell then closes the connection. */
   receive(nowMs: number, bytes: Uint8Array): void {
+    this.counted.bytes += bytes.length;
     for (const frame of this.reader.push(bytes)) {
       this.handle(nowMs, frame);
     }
@@ -230,6 +239,25 @@ export class Client {
     this.shape = shape;
     if (this.welcomed) {
       this.sendSubscribe(shape);
+    }
+  }
+
+  /** Says where one looks from, in voxels, and where to: chunks there come first. */
+  look(eye: Position, forward: Position): void {
+    if (this.welcomed && isVoxelPosition(eye)) {
+      this.output.push(encodeFrame({ kind: "look", eye, forward }));
+    }
+  }
+
+  /**
+   * Takes over a chunk that was kept from an earlier visit, of a world of the same id and identity. With the next subscription the
+   * server is told of it, and sends only what has changed since. What is held already stays.
+   */
+  adopt(position: Position, chunk: Chunk, version: Version): void {
+    const key = chunkKey(position);
+    if (!this.held.has(key)) {
+      this.held.set(key, { position, chunk, version, confirmed: false });
+      this.events.push({ kind: "chunkReplaced", position });
     }
   }
 
@@ -329,7 +357,10 @@ export class Client {
       case "welcome": return this.handleWelcome(nowMs, frame);
       case "registry": return this.handleRegistry(frame);
       case "snapshot": return this.handleSnapshot(frame);
-      case "delta": return this.handleDelta(nowMs, frame);
+      case "delta":
+        this.noteTick(nowMs, frame.tick);
+        return frame.chunks.forEach((change) => this.handleChange(change));
+      case "same": return frame.chunks.forEach((position) => this.handleSame(position));
       case "forget": return this.handleForget(frame);
       case "acknowledge": return this.handleAcknowledge(nowMs, frame);
       case "caughtUp": return this.handleCaughtUp(frame.subscription);
@@ -379,6 +410,14 @@ export class Client {
     this.tickSeenAtMs = nowMs;
     this.tickMicroseconds = Math.max(1, welcome.tickMicroseconds);
     this.events.push({ kind: "welcome", welcome });
+    const heldOf = `${welcome.world.join(",")} ${welcome.identity}`;
+    if (heldOf !== this.heldOf) {
+      this.heldOf = heldOf;
+      this.dropChunks(() => true);
+    }
+    this.held.forEach((held) => {
+      held.confirmed = false;
+    });
     if (welcome.resumed) {
       this.resume(welcome);
     } else {
@@ -395,9 +434,6 @@ export class Client {
 
   private resume(welcome: Welcome): void {
     this.dropAcknowledged(welcome.acknowledged);
-    this.held.forEach((held) => {
-      held.confirmed = false;
-    });
     for (const input of this.unacknowledged.values()) {
       this.output.push(encodeFrame(input));
     }
@@ -410,7 +446,6 @@ export class Client {
       this.events.push({ kind: "editsLost", count: this.unacknowledged.size });
       this.unacknowledged.clear();
     }
-    this.dropChunks(() => true);
   }
 
   private handleRegistry({ firstBlock, blocks }: Registry): void {
@@ -424,26 +459,38 @@ export class Client {
   }
 
   private handleSnapshot(snapshot: Snapshot): void {
+    this.counted.snapshots += 1;
     this.held.set(chunkKey(snapshot.chunk), {
       position: snapshot.chunk,
       chunk: Chunk.fromSnapshot(snapshot),
-      version: snapshot.to,
+      version: snapshot.version,
       confirmed: true,
     });
     this.events.push({ kind: "chunkReplaced", position: snapshot.chunk });
   }
 
-  private handleDelta(nowMs: number, delta: Delta): void {
-    this.noteTick(nowMs, delta.tick);
-    const held = this.held.get(chunkKey(delta.chunk));
-    if (!sameVersion(held?.version ?? NOTHING_HELD, delta.from) || held === undefined) {
-      this.subscribeAnew(delta.chunk);
+  private handleChange({ chunk, from, to, runs }: ChunkChange): void {
+    const held = this.held.get(chunkKey(chunk));
+    if (!sameVersion(held?.version ?? NOTHING_HELD, from) || held === undefined) {
+      this.subscribeAnew(chunk);
       return;
     }
-    held.chunk.applyRuns(delta.runs);
-    held.version = delta.to;
+    this.counted.changes += 1;
+    held.chunk.applyRuns(runs);
+    held.version = to;
     held.confirmed = true;
-    this.events.push({ kind: "chunkChanged", position: delta.chunk, runs: delta.runs });
+    this.events.push({ kind: "chunkChanged", position: chunk, runs });
+  }
+
+  /** What was held from before is what the server has. */
+  private handleSame(position: Position): void {
+    const held = this.held.get(chunkKey(position));
+    if (held === undefined) {
+      this.subscribeAnew(position);
+      return;
+    }
+    this.counted.same += 1;
+    held.confirmed = true;
   }
 
   /**
@@ -583,8 +630,18 @@ export class Client {
   }
 
   private sendSubscribe(shape: Shape): void {
+    this.sayWhatIsHeld(shape);
     this.subscription += 1;
     this.isCaughtUp = false;
     this.output.push(encodeFrame({ kind: "subscribe", subscription: this.subscription, shape }));
+  }
+
+  /** Of what is held from before only changes are sent. */
+  private sayWhatIsHeld(shape: Shape): void {
+    const kept = [...this.held.values()].filter((held) => !held.confirmed && shapeHolds(shape, held.position));
+    for (let first = 0; first < kept.length; first += MAX_HOLDS_CHUNKS) {
+      const chunks = kept.slice(first, first + MAX_HOLDS_CHUNKS).map(({ position, version }) => ({ chunk: position, version }));
+      this.output.push(encodeFrame({ kind: "holds", chunks }));
+    }
   }
 }

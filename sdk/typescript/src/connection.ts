@@ -117,6 +117,11 @@ export class Connection {
     }
   }
 
+  /** Hands on the events of what was done to the client by other ways than the server's; call it after `adopt`. */
+  drain(): void {
+    this.drainEvents();
+  }
+
   private enter(state: ConnectionState): void {
     this.current = state;
     this.onState(state);

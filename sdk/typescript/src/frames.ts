@@ -12,7 +12,12 @@ import {
   encodeAgents, encodeCrowd, encodeCrowdEnd, encodeCrowdRequest, encodeDismiss,
   type AgentMoves, type Agents, type Crowd, type CrowdEnd, type CrowdRequest, type Dismiss,
 } from "./crowd-frames.ts";
+import {
+  decodeDelta, decodeHolds, decodeLook, decodeSame, decodeSnapshot, encodeDelta, encodeHolds, encodeLook, encodeSame,
+  encodeSnapshot, type Delta, type Holds, type Look, type Same, type Snapshot,
+} from "./chunk-frames.ts";
 import * as limits from "./limits.ts";
+import { readVersion, writeVersion, type Version } from "./versions.ts";
 import { decodeOverlayValues, encodeOverlayValues } from "./overlay.ts";
 import {
   isChunkPosition, isVoxelPosition, modeName, readChunkPosition, readModeName, readPosition, readVoxelPosition, require,
@@ -20,13 +25,11 @@ import {
 } from "./positions.ts";
 
 export type { AgentMoves, AgentPlace, Agents, AgentStep, Crowd, CrowdEnd, CrowdRequest, Dismiss } from "./crowd-frames.ts";
+export type { Delta, Holds, Look, Same, Snapshot } from "./chunk-frames.ts";
+export type { ChunkChange } from "./changes.ts";
+export { SnapshotForm } from "./forms.ts";
 export { isChunkPosition, isVoxelPosition, type Column, type Position } from "./positions.ts";
-
-/** Version of a chunk: grows by count within an epoch; (0, 0) means that nothing is held. */
-export interface Version {
-  readonly epoch: number;
-  readonly count: number;
-}
+export { sameVersion, type Version } from "./versions.ts";
 
 /** The shape of a subscription, in chunks. */
 export type Shape =
@@ -36,6 +39,8 @@ export type Shape =
       readonly center: Position;
       readonly horizontal: number;
       readonly vertical: number;
+      /** Chunks that are held stay until they are so many chunks further away; 0 if it is left out. */
+      readonly margin?: number;
     };
 
 /** One voxel of an Edit. */
@@ -57,9 +62,6 @@ export interface BlockEntry {
 
 /** Bits of a block's flags. */
 export const BlockFlag = { solid: 1, opaque: 2, liquid: 4, picker: 8 } as const;
-
-/** How a snapshot holds its voxels; the numbers are the wire's. */
-export const SnapshotForm = { uniform: 1, u4: 2, u8: 3, u16: 4 } as const;
 
 export interface Hello {
   readonly kind: "hello";
@@ -106,32 +108,13 @@ export interface Welcome {
   readonly tickMicroseconds: number;
   readonly blockCount: number;
   readonly spawn: Position;
+  /** What chunks are made from: what was kept under another number is void. */
+  readonly identity: bigint;
 }
 export interface Registry {
   readonly kind: "registry";
   readonly firstBlock: number;
   readonly blocks: readonly BlockEntry[];
-}
-export interface Snapshot {
-  readonly kind: "snapshot";
-  readonly chunk: Position;
-  readonly subscription: number;
-  readonly from: Version;
-  readonly to: Version;
-  /** See SnapshotForm. */
-  readonly form: number;
-  readonly table: Uint16Array;
-  /** Raw voxel bytes as the form says; empty for a uniform chunk. */
-  readonly voxels: Uint8Array;
-}
-export interface Delta {
-  readonly kind: "delta";
-  readonly chunk: Position;
-  readonly from: Version;
-  readonly to: Version;
-  readonly tick: bigint;
-  /** Three values a run: first local index, length, new block id. */
-  readonly runs: Uint16Array;
 }
 export interface Forget {
   readonly kind: "forget";
@@ -303,11 +286,11 @@ export interface Refused {
 
 export type ClientFrame =
   | Hello | Subscribe | Edit | Ping | Blast | OverlayWish | PathRequest | FieldRequest | Cancel
-  | CrowdRequest | Dismiss;
+  | CrowdRequest | Dismiss | Look | Holds;
 export type ServerFrame =
   | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | BodyPart | BodyMoves | BodyEnds
   | OverlayData | Modes | PathAnswer | FieldChunk | FieldState | PathRefused | Crowd | Agents | AgentMoves | CrowdEnd
-  | Refused;
+  | Same | Refused;
 export type Frame = ClientFrame | ServerFrame;
 
 /** Why an input was refused, for a person. */
@@ -371,6 +354,8 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   cancel: 0x0009,
   crowdRequest: 0x000a,
   dismiss: 0x000b,
+  look: 0x000c,
+  holds: 0x000d,
   welcome: 0x8001,
   registry: 0x8002,
   snapshot: 0x8003,
@@ -392,6 +377,7 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   agents: 0x8013,
   agentMoves: 0x8014,
   crowdEnd: 0x8015,
+  same: 0x8016,
   refused: 0x80ff,
 };
 
@@ -407,6 +393,8 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x0009: ["cancel", decodeCancel],
   0x000a: ["crowdRequest", decodeCrowdRequest],
   0x000b: ["dismiss", decodeDismiss],
+  0x000c: ["look", decodeLook],
+  0x000d: ["holds", decodeHolds],
   0x8001: ["welcome", decodeWelcome],
   0x8002: ["registry", decodeRegistry],
   0x8003: ["snapshot", decodeSnapshot],
@@ -428,6 +416,7 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x8013: ["agents", decodeAgents],
   0x8014: ["agentMoves", decodeAgentMoves],
   0x8015: ["crowdEnd", decodeCrowdEnd],
+  0x8016: ["same", decodeSame],
   0x80ff: ["refused", decodeRefused],
 };
 
@@ -484,6 +473,8 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "cancel": return encodeCancel(writer, frame);
     case "crowdRequest": return encodeCrowdRequest(writer, frame);
     case "dismiss": return encodeDismiss(writer, frame);
+    case "look": return encodeLook(writer, frame);
+    case "holds": return encodeHolds(writer, frame);
     case "welcome": return encodeWelcome(writer, frame);
     case "registry": return encodeRegistry(writer, frame);
     case "snapshot": return encodeSnapshot(writer, frame);
@@ -505,25 +496,9 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "agents": return encodeAgents(writer, frame);
     case "agentMoves": return encodeAgentMoves(writer, frame);
     case "crowdEnd": return encodeCrowdEnd(writer, frame);
+    case "same": return encodeSame(writer, frame);
     case "refused": return encodeRefused(writer, frame);
   }
-}
-
-// Versions
-
-function readVersion(reader: ByteReader): Version {
-  const count = reader.u32();
-  return { epoch: reader.u32(), count };
-}
-
-function writeVersion(writer: ByteWriter, version: Version): void {
-  writer.u32(version.count);
-  writer.u32(version.epoch);
-}
-
-/** Whether two versions are the same. */
-export function sameVersion(a: Version, b: Version): boolean {
-  return a.epoch === b.epoch && a.count === b.count;
 }
 
 // From the client
@@ -552,16 +527,20 @@ function encodeHello(writer: ByteWriter, hello: Hello): void {
   writer.put(name);
 }
 
+function radiusChunkCount(horizontal: number, vertical: number): number {
+  let footprint = 0;
+  for (let dx = -horizontal; dx <= horizontal; dx += 1) {
+    footprint += 2 * Math.floor(Math.sqrt(horizontal ** 2 - dx * dx)) + 1;
+  }
+  return footprint * (2 * vertical + 1);
+}
+
 /** Chunks that a shape holds, world borders not considered. */
 export function shapeChunkCount(shape: Shape): number {
   if (shape.form === "box") {
     return [0, 1, 2].reduce((n, axis) => n * (shape.end[axis]! - shape.first[axis]!), 1);
   }
-  let footprint = 0;
-  for (let dx = -shape.horizontal; dx <= shape.horizontal; dx += 1) {
-    footprint += 2 * Math.floor(Math.sqrt(shape.horizontal ** 2 - dx * dx)) + 1;
-  }
-  return footprint * (2 * shape.vertical + 1);
+  return radiusChunkCount(shape.horizontal, shape.vertical);
 }
 
 /** Whether a chunk lies in a shape. */
@@ -580,6 +559,14 @@ function shapeFault(shape: Shape): string | null {
     const radii = [shape.horizontal, shape.vertical];
     if (!radii.every((radius) => Number.isInteger(radius) && radius >= 0 && radius <= limits.MAX_RADIUS_CHUNKS)) {
       return `radii ${radii.join(", ")} must lie in 0..=${limits.MAX_RADIUS_CHUNKS}`;
+    }
+    const margin = shape.margin ?? 0;
+    if (!Number.isInteger(margin) || margin < 0 || margin > limits.MAX_MARGIN_CHUNKS) {
+      return `margin ${margin} must lie in 0..=${limits.MAX_MARGIN_CHUNKS}`;
+    }
+    const most = radiusChunkCount(shape.horizontal + margin, shape.vertical + margin);
+    if (most > limits.MAX_SUBSCRIPTION_CHUNKS) {
+      return `${most} chunks with the margin, at most ${limits.MAX_SUBSCRIPTION_CHUNKS}`;
     }
     if (!isChunkPosition(shape.center)) {
       return `centre chunk ${shape.center.join(", ")} lies outside the world`;
@@ -608,12 +595,9 @@ function decodeSubscribe(reader: ByteReader): Subscribe {
   }
   const start = readPosition(reader);
   const [a, b, c] = readPosition(reader);
-  if (form === 1 && c !== 0) {
-    throw reader.fail("the field behind the radii must be 0");
-  }
   const shape: Shape = form === 0
     ? { form: "box", first: start, end: [a, b, c] }
-    : { form: "radius", center: start, horizontal: a, vertical: b };
+    : { form: "radius", center: start, horizontal: a, vertical: b, margin: c };
   const fault = shapeFault(shape);
   if (fault !== null) {
     throw reader.fail(fault);
@@ -628,7 +612,7 @@ function encodeSubscribe(writer: ByteWriter, { subscription, shape }: Subscribe)
   writer.u16(shape.form === "box" ? 0 : 1);
   writer.zeros(2);
   writePosition(writer, shape.form === "box" ? shape.first : shape.center);
-  writePosition(writer, shape.form === "box" ? shape.end : [shape.horizontal, shape.vertical, 0]);
+  writePosition(writer, shape.form === "box" ? shape.end : [shape.horizontal, shape.vertical, shape.margin ?? 0]);
 }
 
 function decodeEdit(reader: ByteReader): Edit {
@@ -719,9 +703,10 @@ function decodeWelcome(reader: ByteReader): Welcome {
   const blockCount = reader.u32();
   const spawn = readVoxelPosition(reader);
   reader.zeros(4);
+  const identity = reader.u64();
   return {
     kind: "welcome", version, resumed: resumed === 1, epoch, session, world, tick, acknowledged,
-    tickMicroseconds, blockCount, spawn,
+    tickMicroseconds, blockCount, spawn, identity,
   };
 }
 
@@ -738,6 +723,7 @@ function encodeWelcome(writer: ByteWriter, welcome: Welcome): void {
   writer.u32(welcome.blockCount);
   writePosition(writer, welcome.spawn);
   writer.zeros(4);
+  writer.u64(welcome.identity);
 }
 
 function decodeRegistry(reader: ByteReader): Registry {
@@ -781,110 +767,6 @@ function encodeRegistry(writer: ByteWriter, { firstBlock, blocks }: Registry): v
     writer.u16(name.length);
     writer.put(name);
   }
-}
-
-/** Smallest and largest table, and voxel bytes, by form. */
-const SNAPSHOT_FORMS: Readonly<Record<number, readonly [number, number, number]>> = {
-  [SnapshotForm.uniform]: [1, 1, 0],
-  [SnapshotForm.u4]: [2, 16, 16_384],
-  [SnapshotForm.u8]: [1, 256, 32_768],
-  [SnapshotForm.u16]: [0, 0, 65_536],
-};
-
-function decodeSnapshot(reader: ByteReader): Snapshot {
-  const chunk = readChunkPosition(reader);
-  const subscription = reader.u32();
-  const from = readVersion(reader);
-  if (from.epoch !== 0 || from.count !== 0) {
-    throw reader.fail("a snapshot's from version must be (0, 0)");
-  }
-  const to = readVersion(reader);
-  const form = reader.u16();
-  const tableLength = reader.u16();
-  reader.zeros(4);
-  const rule = SNAPSHOT_FORMS[form];
-  if (rule === undefined) {
-    throw reader.fail(`unknown snapshot form ${form}`);
-  }
-  if (tableLength < rule[0] || tableLength > rule[1]) {
-    throw reader.fail(`a table of ${tableLength} for form ${form}, ${rule[0]} to ${rule[1]} allowed`);
-  }
-  const table = reader.u16Array(tableLength);
-  const voxels = reader.take(rule[2]);
-  const fault = tableIndexFault(form, tableLength, voxels);
-  if (fault !== null) {
-    throw reader.fail(fault);
-  }
-  return { kind: "snapshot", chunk, subscription, from, to, form, table, voxels };
-}
-
-/** A table index past the table's end would be a hole in the world, so it is refused here. */
-function tableIndexFault(form: number, tableLength: number, voxels: Uint8Array): string | null {
-  if (form !== SnapshotForm.u4 && form !== SnapshotForm.u8) {
-    return null;
-  }
-  let largest = 0;
-  for (const byte of voxels) {
-    const index = form === SnapshotForm.u8 ? byte : Math.max(byte & 15, byte >> 4);
-    largest = index > largest ? index : largest;
-  }
-  return largest < tableLength ? null : `table index ${largest} in a table of ${tableLength}`;
-}
-
-function encodeSnapshot(writer: ByteWriter, snapshot: Snapshot): void {
-  writePosition(writer, snapshot.chunk);
-  writer.u32(snapshot.subscription);
-  writeVersion(writer, snapshot.from);
-  writeVersion(writer, snapshot.to);
-  writer.u16(snapshot.form);
-  writer.u16(snapshot.table.length);
-  writer.zeros(4);
-  writer.u16Array(snapshot.table);
-  writer.put(snapshot.voxels);
-}
-
-function decodeDelta(reader: ByteReader): Delta {
-  const chunk = readChunkPosition(reader);
-  const count = reader.u32();
-  if (count > limits.CHUNK_VOXELS) {
-    throw reader.fail(`${count} runs, 0 to ${limits.CHUNK_VOXELS} allowed`);
-  }
-  const from = readVersion(reader);
-  const to = readVersion(reader);
-  const tick = reader.u64();
-  const runs = reader.u16Array(3 * count);
-  const fault = runsFault(runs);
-  if (fault !== null) {
-    throw reader.fail(fault);
-  }
-  return { kind: "delta", chunk, from, to, tick, runs };
-}
-
-function runsFault(runs: Uint16Array): string | null {
-  let next = 0;
-  for (let at = 0; at < runs.length; at += 3) {
-    const [first, length] = [runs[at]!, runs[at + 1]!];
-    if (length < 1) {
-      return `run ${at / 3} has no length`;
-    }
-    if (first < next) {
-      return `run ${at / 3} starts at ${first}, before ${next}`;
-    }
-    next = first + length;
-    if (next > limits.CHUNK_VOXELS) {
-      return `run ${at / 3} ends at ${next}, outside the chunk`;
-    }
-  }
-  return null;
-}
-
-function encodeDelta(writer: ByteWriter, delta: Delta): void {
-  writePosition(writer, delta.chunk);
-  writer.u32(delta.runs.length / 3);
-  writeVersion(writer, delta.from);
-  writeVersion(writer, delta.to);
-  writer.u64(delta.tick);
-  writer.u16Array(delta.runs);
 }
 
 function decodeForget(reader: ByteReader): Forget {

@@ -12,4 +12,5 @@ export * from "./overlay.ts";
 export {
   Field, PathRefusedError, type Box, type End, type FieldEvent, type FieldPart, type PathOptions, type Reachability, type Way,
 } from "./paths.ts";
+export type { Voxels } from "./packed-chunk.ts";
 export * from "./reader.ts";

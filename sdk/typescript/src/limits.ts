@@ -3,7 +3,7 @@
 /** The four bytes that both sides send first: `TRNE`. */
 export const MAGIC = Uint8Array.of(0x54, 0x52, 0x4e, 0x45);
 /** The one protocol version that this SDK speaks. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** Bytes of a frame's header: length, kind, flags. */
 export const HEADER_BYTES = 8;
 /** Largest payload towards the server. */
@@ -16,6 +16,12 @@ export const MAX_NAME_BYTES = 64;
 export const MAX_SUBSCRIPTION_CHUNKS = 65_536;
 /** Largest radius, in chunks. */
 export const MAX_RADIUS_CHUNKS = 64;
+/** Largest margin of a radius, in chunks. */
+export const MAX_MARGIN_CHUNKS = 8;
+/** Most chunks that one Holds names. */
+export const MAX_HOLDS_CHUNKS = Math.floor((MAX_PAYLOAD_TO_SERVER_BYTES - 8) / 20);
+/** Most chunks that one Same names. */
+export const MAX_SAME_CHUNKS = 1_024;
 /** Most voxels in an Edit by the page's own count. */
 export const MAX_EDIT_VOXELS = 4_096;
 /** Most voxels that fit into a payload towards the server: 16 bytes go to the Edit's own fields. */

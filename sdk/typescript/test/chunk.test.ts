@@ -1,10 +1,5 @@
 /** Chunks: every form reads back, and runs widen the form where they must. */
-import { Chunk, CHUNK_VOXELS, packVoxels, SnapshotForm, type Snapshot } from "../src/index.ts";
-
-function snapshotOf(ids: Uint16Array): Snapshot {
-  const nothing = { epoch: 0, count: 0 };
-  return { kind: "snapshot", chunk: [0, 0, 0], subscription: 1, from: nothing, to: nothing, ...packVoxels(ids) };
-}
+import { Chunk, CHUNK_VOXELS, packVoxels, SnapshotForm } from "../src/index.ts";
 
 const withDistinct = (count: number) => Uint16Array.from({ length: CHUNK_VOXELS }, (_, i) => (i * 31) % count);
 
@@ -13,16 +8,17 @@ test.each([
   [256, SnapshotForm.u8], [257, SnapshotForm.u16],
 ])("%i different blocks", (count, form) => {
   const ids = withDistinct(count);
-  const snapshot = snapshotOf(ids);
+  const snapshot = packVoxels(ids);
   expect(snapshot.form).toBe(form);
   const chunk = Chunk.fromSnapshot(snapshot);
   expect(chunk.decode()).toEqual(ids);
+  expect(Chunk.fromSnapshot(chunk.voxels).decode(), "kept, and taken up again").toEqual(ids);
   expect(Array.from(ids, (_, index) => chunk.get(index))).toEqual([...ids]);
 });
 
 test("runs of ever new blocks widen a uniform chunk to u16 and keep every other voxel", () => {
   const model = new Uint16Array(CHUNK_VOXELS).fill(3);
-  const chunk = Chunk.fromSnapshot(snapshotOf(model));
+  const chunk = Chunk.fromSnapshot(packVoxels(model));
   expect(chunk.uniform).toBe(3);
   for (let block = 10; block < 400; block += 1) {
     const first = (block * 7_919) % 32_000;

@@ -1,13 +1,13 @@
 /** The client machine against a scripted server: resume, re-sent edits, version mismatch, damage. */
 import {
-  AT_REST, backoffMs, BACKOFF_CAP_MS, Client, Connection, encodeFrame, fallOn, FieldMove, FrameReader, MAGIC, OverlayKind,
+  AT_REST, backoffMs, BACKOFF_CAP_MS, Chunk, Client, Connection, encodeFrame, fallOn, FieldMove, FrameReader, MAGIC, OverlayKind,
   packVoxels, PathRefusal, PathRefusedError, ProtocolError,
   type BodyPart, type ClientEvent, type ConnectionState, type FieldEvent, type Frame, type Position, type Socket, type Welcome,
 } from "../src/index.ts";
 
 const WELCOME: Welcome = {
-  kind: "welcome", version: 1, resumed: false, epoch: 1, session: new Uint8Array(16).fill(9),
-  world: new Uint8Array(16), tick: 5n, acknowledged: 0n, tickMicroseconds: 50_000, blockCount: 2, spawn: [0, 64, 0],
+  kind: "welcome", version: 2, resumed: false, epoch: 1, session: new Uint8Array(16).fill(9),
+  world: new Uint8Array(16), tick: 5n, acknowledged: 0n, tickMicroseconds: 50_000, blockCount: 2, spawn: [0, 64, 0], identity: 3n,
 };
 const REGISTRY: Frame = {
   kind: "registry", firstBlock: 0,
@@ -17,15 +17,17 @@ const SHAPE = { form: "radius", center: [0, 0, 0], horizontal: 1, vertical: 0 } 
 
 function snapshot(chunk: Position, count: number): Frame {
   return {
-    kind: "snapshot", chunk, subscription: 1, from: { epoch: 0, count: 0 }, to: { epoch: 1, count },
+    kind: "snapshot", chunk, subscription: 1, version: { epoch: 1, count },
     ...packVoxels(new Uint16Array(32_768).fill(1)),
   };
 }
 
 function delta(from: number, ...runs: number[]): Frame {
   return {
-    kind: "delta", chunk: [0, 0, 0], from: { epoch: 1, count: from }, to: { epoch: 1, count: from + 1 },
-    tick: 6n, runs: Uint16Array.from(runs),
+    kind: "delta", tick: 6n,
+    chunks: [{
+      chunk: [0, 0, 0], from: { epoch: 1, count: from }, to: { epoch: 1, count: from + 1 }, runs: Uint16Array.from(runs),
+    }],
   };
 }
 
@@ -89,7 +91,63 @@ test("a resumed reconnect sends again exactly what was not acknowledged, with th
   expect(client.edit(AIR)).toBe(4n);
 });
 
-test("a new session after a reconnect starts afresh and says that edits were lost", () => {
+test("what is held after a reconnect is told to the server, which says only what has changed", () => {
+  const client = new Client("test");
+  client.subscribe(SHAPE);
+  const first = new Script(client);
+  first.start();
+  first.say(snapshot([0, 0, 0], 4), snapshot([1, 0, 0], 7), { kind: "caughtUp", subscription: 1 });
+  client.closed();
+  const second = new Script(client);
+  // The server has been restarted: the session is another one, the world is not.
+  second.start({ session: new Uint8Array(16).fill(8), epoch: 2 });
+  const heard = second.heard();
+  expect(heard.map((frame) => frame.kind)).toEqual(["hello", "holds", "subscribe"]);
+  expect(heard[1]).toEqual({
+    kind: "holds",
+    chunks: [{ chunk: [0, 0, 0], version: { epoch: 1, count: 4 } }, { chunk: [1, 0, 0], version: { epoch: 1, count: 7 } }],
+  });
+  const events = second.say(
+    { kind: "same", subscription: 2, chunks: [[1, 0, 0]] }, delta(4, 1, 2, 0), { kind: "caughtUp", subscription: 2 },
+  );
+  expect(events.map((event) => event.kind)).toEqual(["chunkChanged", "caughtUp"]);
+  expect(client.blockAt([1, 0, 0])).toBe(0);
+  expect([...client.chunks.values()].every((held) => held.confirmed)).toBe(true);
+});
+
+test("what is held of another world, or of one that is made from something else, is dropped", () => {
+  for (const other of [{ identity: 4n }, { world: new Uint8Array(16).fill(1) }]) {
+    const client = new Client("test");
+    client.subscribe(SHAPE);
+    const first = new Script(client);
+    first.start();
+    first.say(snapshot([0, 0, 0], 4));
+    client.closed();
+    const second = new Script(client);
+    expect(second.start(other)).toContainEqual({ kind: "chunkForgotten", position: [0, 0, 0] });
+    expect(second.heard().map((frame) => frame.kind)).toEqual(["hello", "subscribe"]);
+  }
+});
+
+test("a chunk that was kept is there at once, and told to the server with the subscription", () => {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  client.adopt([0, 0, 0], Chunk.fromSnapshot(packVoxels(new Uint16Array(32_768).fill(1))), { epoch: 1, count: 4 });
+  client.adopt([9, 0, 0], Chunk.fromSnapshot(packVoxels(new Uint16Array(32_768))), { epoch: 1, count: 5 });
+  expect(client.blockAt([3, 3, 3])).toBe(1);
+  client.look([1, 70, 2], [127, 0, -5]);
+  client.subscribe(SHAPE);
+  const [, look, holds, subscribe] = server.heard();
+  expect(look).toEqual({ kind: "look", eye: [1, 70, 2], forward: [127, 0, -5] });
+  expect(holds).toEqual({ kind: "holds", chunks: [{ chunk: [0, 0, 0], version: { epoch: 1, count: 4 } }] });
+  expect(subscribe).toMatchObject({ kind: "subscribe", subscription: 1 });
+  const events = server.say(delta(4, 1, 2, 0), { kind: "caughtUp", subscription: 1 });
+  expect(events).toContainEqual({ kind: "chunkForgotten", position: [9, 0, 0] });
+  expect(client.blockAt([1, 0, 0])).toBe(0);
+});
+
+test("a new session after a reconnect says that edits were lost", () => {
   const client = new Client("test");
   client.subscribe(SHAPE);
   const first = new Script(client);
@@ -100,8 +158,6 @@ test("a new session after a reconnect starts afresh and says that edits were los
   const second = new Script(client);
   const events = second.start({ session: new Uint8Array(16).fill(8) });
   expect(events).toContainEqual({ kind: "editsLost", count: 1 });
-  expect(events).toContainEqual({ kind: "chunkForgotten", position: [0, 0, 0] });
-  expect(second.heard().map((frame) => frame.kind)).toEqual(["hello", "subscribe"]);
   expect(client.edit(STONE)).toBe(1n);
 });
 

@@ -21,6 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 use terrane_net::{Config, Shell};
+use terrane_protocol::Rate;
 use terrane_roles::{ChunkServer, Limits, PathAnswer};
 use terrane_store::{Access, Store};
 use terrane_world::path::mode::Modes;
@@ -44,6 +45,10 @@ pub struct Plan {
     pub tick_length: Duration,
     pub resident_bytes: usize,
     pub checkpoint_every: Duration,
+    /// Bytes a second for one session; none for as many as there are.
+    pub session_rate: Option<Rate>,
+    /// Bytes a second for all sessions.
+    pub server_rate: Option<Rate>,
     pub json: bool,
 }
 
@@ -143,9 +148,10 @@ fn chunk_server(plan: &Plan, store: &Arc<Store>, spawn: VoxelPos) -> Result<Chun
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("pool-{index}")).build();
     let pool = Arc::new(pool.expect("the system gives a process its first threads"));
     let world = worlds::world(store, pool)?;
-    let limits = Limits { resident_bytes: plan.resident_bytes, ..Limits::default() };
+    let (session_rate, server_rate) = (plan.session_rate, plan.server_rate);
+    let limits = Limits { resident_bytes: plan.resident_bytes, session_rate, server_rate, ..Limits::default() };
     let server = ChunkServer::new(world, store.settings().id, spawn, plan.tick_length, limits);
-    Ok(server.with_modes(&Modes::with(&store.settings().modes)))
+    Ok(server.with_identity(store.settings().identity()).with_modes(&Modes::with(&store.settings().modes)))
 }
 
 /// Appends whatever has come, syncs once for all of it, and reports.

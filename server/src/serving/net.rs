@@ -32,6 +32,11 @@ pub enum Action {
     Close {
         peer: PeerId,
     },
+    /// Not to read a connection any more, or again.
+    Pause {
+        peer: PeerId,
+        paused: bool,
+    },
 }
 
 /// Connections as the role numbers them, and what doesn't fit the queue to it.
@@ -45,6 +50,8 @@ struct Bridge<'a> {
     backlog: VecDeque<Happened>,
     /// Connections that are not read until there is room.
     paused: BTreeSet<PeerId>,
+    /// Connections that tick does not want read.
+    held: BTreeSet<PeerId>,
 }
 
 impl Bridge<'_> {
@@ -88,6 +95,9 @@ impl Handler for Bridge<'_> {
 
     fn received(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
         let Some(peer) = self.peers.get(&id).copied() else { return bytes.len() };
+        if self.held.contains(&peer) {
+            return 0;
+        }
         let portion = &bytes[..bytes.len().min(PORTION_BYTES)];
         let taken = if self.backlog.is_empty() {
             let event = Event::Net(Happened::Received { peer, bytes: portion.to_vec() });
@@ -111,6 +121,7 @@ impl Handler for Bridge<'_> {
         let Some(peer) = self.peers.remove(&id) else { return };
         self.connections.remove(&peer);
         self.paused.remove(&peer);
+        self.held.remove(&peer);
         tracing::debug!("connection {} is gone: {reason}", peer.0);
         self.tell(Happened::Closed { peer });
     }
@@ -125,6 +136,7 @@ pub fn run(mut shell: Shell, started: Instant, events: &SyncSender<Event>, actio
         opened: 0,
         backlog: VecDeque::new(),
         paused: BTreeSet::new(),
+        held: BTreeSet::new(),
     };
     let mut ends: Option<Instant> = None;
     loop {
@@ -140,7 +152,7 @@ pub fn run(mut shell: Shell, started: Instant, events: &SyncSender<Event>, actio
                 bridge.connections.get(&peer).copied().into_iter().for_each(|id| shell.resume(id));
             }
         }
-        if act(&mut shell, &bridge, actions) && ends.is_none() {
+        if act(&mut shell, &mut bridge, actions) && ends.is_none() {
             ends = Some(Instant::now());
         }
         if ends.is_some_and(|since| has_said_farewell(&shell, &bridge, since.elapsed())) {
@@ -157,7 +169,7 @@ fn has_said_farewell(shell: &Shell, bridge: &Bridge<'_>, waited: Duration) -> bo
 }
 
 /// Does what tick has asked for; says whether tick has ended.
-fn act(shell: &mut Shell, bridge: &Bridge<'_>, actions: &Receiver<Action>) -> bool {
+fn act(shell: &mut Shell, bridge: &mut Bridge<'_>, actions: &Receiver<Action>) -> bool {
     loop {
         match actions.try_recv() {
             Ok(Action::Send { peer, bytes }) => {
@@ -167,6 +179,11 @@ fn act(shell: &mut Shell, bridge: &Bridge<'_>, actions: &Receiver<Action>) -> bo
             }
             Ok(Action::Close { peer }) => {
                 bridge.connections.get(&peer).copied().into_iter().for_each(|id| shell.close(id, true));
+            }
+            Ok(Action::Pause { peer, paused: true }) => drop(bridge.held.insert(peer)),
+            Ok(Action::Pause { peer, paused: false }) => {
+                bridge.held.remove(&peer);
+                bridge.connections.get(&peer).copied().into_iter().for_each(|id| shell.resume(id));
             }
             Err(TryRecvError::Empty) => return false,
             Err(TryRecvError::Disconnected) => return true,

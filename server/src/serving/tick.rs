@@ -120,9 +120,12 @@ impl Loop<'_> {
         if !self.out.paths.is_empty() {
             self.wiring.mail.say(self.out.paths.drain(..));
         }
-        let speaks = !self.out.send.is_empty() || !self.out.close.is_empty();
+        let speaks = !self.out.send.is_empty() || !self.out.close.is_empty() || !self.out.pause.is_empty();
         for (peer, bytes) in self.out.send.drain(..) {
             let _ = self.wiring.actions.send(Action::Send { peer, bytes });
+        }
+        for (peer, paused) in self.out.pause.drain(..) {
+            let _ = self.wiring.actions.send(Action::Pause { peer, paused });
         }
         for peer in self.out.close.drain(..) {
             let _ = self.wiring.actions.send(Action::Close { peer });

@@ -8,6 +8,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use terrane_protocol::Rate;
+use terrane_protocol::limits::{SERVER_BYTES_PER_SECOND, SESSION_BYTES_PER_SECOND};
 use terrane_world::physics::RuleSet;
 
 /// Serve a world to browsers and clients; makes the world if there is none
@@ -35,6 +37,12 @@ pub struct Serve {
     /// MiB of memory for chunks
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     memory: u32,
+    /// KiB a second that one client is sent at most; 0 for as many as it takes
+    #[arg(long, default_value_t = (SESSION_BYTES_PER_SECOND >> 10) as u32)]
+    client_rate: u32,
+    /// KiB a second that all clients together are sent at most; 0 for as many as they take
+    #[arg(long, default_value_t = (SERVER_BYTES_PER_SECOND >> 10) as u32)]
+    server_rate: u32,
     /// Seconds between checkpoints
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     checkpoint: u32,
@@ -55,11 +63,18 @@ impl Serve {
             tick_length: Duration::from_secs(1) / self.ticks,
             resident_bytes: (self.memory as usize) << 20,
             checkpoint_every: Duration::from_secs(u64::from(self.checkpoint)),
+            session_rate: rate(self.client_rate),
+            server_rate: rate(self.server_rate),
             json,
         };
         serving::serve(&plan)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// KiB a second as a rate; 0 is none.
+fn rate(kib: u32) -> Option<Rate> {
+    (kib > 0).then(|| Rate::new(u64::from(kib) << 10))
 }
 
 fn resolve(listen: &str) -> Result<SocketAddr, Failure> {

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
 use terrane_protocol::{
-    ClientMessage, FieldChunk, FrameReader, MAGIC, PathPart, PathRefused, ServerMessage, Shape, Towards,
+    ClientMessage, FieldChunk, FrameReader, MAGIC, PROTOCOL_VERSION, PathPart, PathRefused, ServerMessage, Shape,
+    Towards,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version};
@@ -126,7 +127,13 @@ impl Client {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         let mut bytes = MAGIC.to_vec();
-        ClientMessage::Hello(Hello { lowest: 1, highest: 1, resume, name: "test".into() }).encode(&mut bytes);
+        ClientMessage::Hello(Hello {
+            lowest: PROTOCOL_VERSION,
+            highest: PROTOCOL_VERSION,
+            resume,
+            name: "test".into(),
+        })
+        .encode(&mut bytes);
         socket.write_all(&bytes)?;
         let mut waiting = Waiting { reader: FrameReader::new(Towards::Client), welcome: None };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -211,16 +218,16 @@ impl Client {
             ServerMessage::Snapshot { pos, version, chunk, .. } => {
                 drop(self.chunks.insert(pos, (version, (*chunk).clone())))
             }
-            ServerMessage::Delta { pos, from, to, runs, .. } => {
-                let (version, chunk) = self.chunks.get_mut(&pos).expect("a delta follows a snapshot");
-                assert_eq!(*version, from, "no gap");
-                *version = to;
-                for run in runs {
-                    for index in run.first.get()..run.first.get() + run.length {
-                        chunk.set(index.try_into().unwrap(), run.block);
-                    }
+            ServerMessage::Delta(changes) => {
+                for change in changes.chunks {
+                    let (version, chunk) =
+                        self.chunks.get_mut(&change.pos).expect("changes are of chunks that are held");
+                    assert_eq!(*version, change.from, "no gap in chunk {}", change.pos);
+                    *version = change.to;
+                    change.apply(chunk);
                 }
             }
+            ServerMessage::Same { chunks, .. } => panic!("{chunks:?} are the same as what was never said to be held"),
             ServerMessage::Acknowledge { sequence, refusals, .. } => {
                 self.acknowledged = sequence;
                 self.refusals.extend(refusals.iter().map(|refusal| (refusal.sequence, refusal.reason as u16)));

@@ -1,6 +1,6 @@
 /** The world as the viewer holds it: the client's chunks, what must be meshed, and what is on the screen. */
 import {
-  BlockFlag, chunkKey, Client, Connection, OverlayKind, REFUSAL_REASONS, shapeHolds, type BlockEntry, type Chunk, type ClientEvent, type ConnectionState,
+  BlockFlag, Chunk, chunkKey, Client, Connection, OverlayKind, REFUSAL_REASONS, shapeHolds, type BlockEntry, type ClientEvent, type ConnectionState,
   type Position, type Shape, type Welcome,
 } from "@terrane/client";
 import { DrawClass, ShadeMode, type ChunkMesh, type Shade } from "../mesh/layout.ts";
@@ -10,6 +10,8 @@ import { BodyScene } from "../render/body-scene.ts";
 import { ChunkScene } from "../render/chunk-scene.ts";
 import type { Materials } from "../render/materials.ts";
 import { drawClasses } from "./appearance.ts";
+import { browserCache } from "./cache-door.ts";
+import { ChunkCache, type KeptChunk } from "./chunk-cache.ts";
 import { LightStore } from "./light-store.ts";
 import { BodyView } from "./body-view.ts";
 import { MeshQueue, neighboursOf, neighboursTouched } from "./mesh-queue.ts";
@@ -28,6 +30,11 @@ const FACE_NEIGHBOURS = [4, 10, 12, 13, 15, 21] as const;
 const EMPTY_MESH: ChunkMesh = { filled: new Uint32Array(0), translucent: new Uint32Array(0) };
 /** Padding chunks is the main thread's work; so many at a time leave it time to draw. */
 const CHUNKS_PER_PUMP = 6;
+
+/** How long kept chunks are waited for before the server is asked for everything. */
+const KEPT_WITHIN_MS = 1_500;
+/** How often changed chunks are written, to be kept. */
+const WRITE_INTERVAL_MS = 500;
 
 /** Ties client, mesh queue, workers and scene together. */
 export class WorldView {
@@ -48,9 +55,17 @@ export class WorldView {
   private classes = new Uint8Array(1);
   private flags: readonly number[] = [];
   private shape: Shape | null = null;
+  /** Chunks from earlier visits. */
+  private readonly cache: ChunkCache;
+  private hear: (welcome: Welcome) => void = () => {};
+  private readonly welcomed = new Promise<Welcome>((resolve) => {
+    this.hear = resolve;
+  });
   private center: Position = [0, 0, 0];
 
-  constructor(url: string, private readonly materials: Materials, private readonly listener: WorldListener) {
+  constructor(url: string, private readonly materials: Materials, private readonly listener: WorldListener, isKept: boolean) {
+    this.cache = new ChunkCache(isKept ? browserCache() : null);
+    setInterval(() => void this.cache.writeSome(Date.now(), (position) => this.keptAt(position)), WRITE_INTERVAL_MS);
     this.scene = new ChunkScene(materials);
     this.bodyScene = new BodyScene(materials);
     this.bodies = new BodyView(this.client, this.bodyScene, this);
@@ -112,10 +127,43 @@ export class WorldView {
     return answer;
   }
 
-  /** Subscribes to the chunks around a centre. */
+  /** Subscribes to the chunks around a centre, once what is kept of them is at hand. */
   subscribe(shape: Shape): void {
     this.shape = shape;
-    this.client.subscribe(shape);
+    void this.takeKept(shape).then(() => {
+      // Meanwhile another shape may be wanted.
+      if (shape === this.shape) {
+        this.client.subscribe(shape);
+        this.connection.flush();
+      }
+    });
+  }
+
+  private async takeKept(shape: Shape): Promise<void> {
+    if (!this.cache.isOn) {
+      return;
+    }
+    await this.welcomed;
+    const late = new Promise<readonly KeptChunk[]>((resolve) => setTimeout(() => resolve([]), KEPT_WITHIN_MS));
+    const kept = await Promise.race([this.cache.take(shape, (position) => this.client.chunkAt(position) !== null), late]);
+    kept.forEach(({ position, version, voxels }) => this.client.adopt(position, Chunk.fromSnapshot(voxels), version));
+    this.connection.drain();
+  }
+
+  /** A chunk as it is to be kept; null if it is not held, or not known to be what the server has. */
+  private keptAt(position: Position): KeptChunk | null {
+    const held = this.client.chunks.get(chunkKey(position));
+    return held?.confirmed ? { position, version: held.version, voxels: held.chunk.voxels } : null;
+  }
+
+  /** Chunks that are kept for the next visit, and those that are still to be written. */
+  get kept(): { readonly chunks: number; readonly unwritten: number } {
+    return { chunks: this.cache.size, unwritten: this.cache.unwrittenCount };
+  }
+
+  /** Says where one looks from and to. */
+  look(eye: Position, forward: Position): void {
+    this.client.look(eye, forward);
     this.connection.flush();
   }
 
@@ -219,7 +267,10 @@ export class WorldView {
 
   private handle(event: ClientEvent): void {
     switch (event.kind) {
-      case "welcome": return this.listener.onWelcome(event.welcome);
+      case "welcome":
+        this.cache.open(`${event.welcome.world.join(",")} ${event.welcome.identity}`);
+        this.hear(event.welcome);
+        return this.listener.onWelcome(event.welcome);
       case "registry": return this.registryGrew(event.blocks);
       case "chunkReplaced": return this.chunkReplaced(event.position);
       case "chunkChanged": return this.chunkChanged(event.position, event.runs);
@@ -255,6 +306,9 @@ export class WorldView {
 
   private chunkReplaced(position: Position): void {
     this.listener.onChunk(position);
+    if (this.client.chunks.get(chunkKey(position))?.confirmed) {
+      this.cache.changed(position);
+    }
     const key = chunkKey(position);
     const wasMeshed = this.meshedWithout.has(key);
     this.queue.mark(position, wasMeshed);
@@ -268,6 +322,7 @@ export class WorldView {
 
   private chunkChanged(position: Position, runs: Uint16Array): void {
     this.listener.onChunk(position);
+    this.cache.changed(position);
     this.light.guess(position, runs, (block) => ((this.client.registry[block]?.flags ?? 0) & BlockFlag.opaque) !== 0);
     this.queue.mark(position, true);
     for (const neighbour of neighboursTouched(position, runs)) {

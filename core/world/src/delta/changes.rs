@@ -9,11 +9,12 @@ use super::CodecError;
 use super::bytes::{BitReader, Reader, bits_of, put_bits, put_signed, put_varint};
 use super::codec::ROWS;
 use crate::block::BlockId;
-use crate::chunk::{Sparse, Version};
+use crate::chunk::{Chunk, Sparse, Version};
 use crate::limits::{CHUNK_EDGE, SPARSE_BYTES_MAX};
 use crate::physics::state::BodyId;
 use crate::space::{ChunkPos, LocalIndex, VoxelPos};
 use crate::step::{ActorId, Cause, CauseKind, ChunkDelta, Run, SparseChange};
+use std::borrow::Borrow;
 
 /// For clients, version 1.
 const CHANGES: u8 = 0x20;
@@ -42,6 +43,17 @@ pub struct Change {
     pub runs: Vec<NewRun>,
 }
 
+impl Change {
+    /// Puts what is there now into a chunk that is at the version before.
+    pub fn apply(&self, chunk: &mut Chunk) {
+        for run in &self.runs {
+            for local in (run.first.get()..run.first.get() + run.length).filter_map(LocalIndex::new) {
+                chunk.set(local, run.block);
+            }
+        }
+    }
+}
+
 /// Neighbouring local indexes that became one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewRun {
@@ -63,24 +75,26 @@ pub struct TickDeltas {
 }
 
 /// Puts what a tick changed behind `out`: the new blocks.
-pub fn pack(tick: u64, deltas: &[ChunkDelta], out: &mut Vec<u8>) {
+pub fn pack<D: Borrow<ChunkDelta>>(tick: u64, deltas: &[D], out: &mut Vec<u8>) {
+    let deltas: Vec<&ChunkDelta> = deltas.iter().map(Borrow::borrow).collect();
     let table = table(deltas.iter().flat_map(|delta| delta.runs.iter().map(|run| run.new)));
     out.push(CHANGES);
-    put_head(tick, deltas, &table, out);
-    put_places(deltas, out);
-    put_blocks(deltas, &table, |run| run.new, out);
+    put_head(tick, &deltas, &table, out);
+    put_places(&deltas, out);
+    put_blocks(&deltas, &table, |run| run.new, out);
 }
 
 /// Puts what a tick changed behind `out`, with all that its deltas say.
-pub fn pack_whole(tick: u64, deltas: &[ChunkDelta], out: &mut Vec<u8>) {
+pub fn pack_whole<D: Borrow<ChunkDelta>>(tick: u64, deltas: &[D], out: &mut Vec<u8>) {
+    let deltas: Vec<&ChunkDelta> = deltas.iter().map(Borrow::borrow).collect();
     let table = table(deltas.iter().flat_map(|delta| delta.runs.iter().flat_map(|run| [run.old, run.new])));
     out.push(WHOLE);
-    put_head(tick, deltas, &table, out);
-    put_places(deltas, out);
-    put_blocks(deltas, &table, |run| run.new, out);
-    put_blocks(deltas, &table, |run| run.old, out);
-    put_causes(deltas, out);
-    put_sparse(deltas, out);
+    put_head(tick, &deltas, &table, out);
+    put_places(&deltas, out);
+    put_blocks(&deltas, &table, |run| run.new, out);
+    put_blocks(&deltas, &table, |run| run.old, out);
+    put_causes(&deltas, out);
+    put_sparse(&deltas, out);
 }
 
 /// Every block once, ascending.
@@ -95,7 +109,7 @@ fn table(blocks: impl Iterator<Item = BlockId>) -> Vec<BlockId> {
     table
 }
 
-fn put_head(tick: u64, deltas: &[ChunkDelta], table: &[BlockId], out: &mut Vec<u8>) {
+fn put_head(tick: u64, deltas: &[&ChunkDelta], table: &[BlockId], out: &mut Vec<u8>) {
     put_varint(out, tick);
     put_varint(out, deltas.len() as u64);
     put_varint(out, table.len() as u64);
@@ -135,7 +149,7 @@ fn masks(runs: &[Run]) -> Vec<(usize, u32)> {
     masks
 }
 
-fn put_places(deltas: &[ChunkDelta], out: &mut Vec<u8>) {
+fn put_places(deltas: &[&ChunkDelta], out: &mut Vec<u8>) {
     let masks: Vec<Vec<(usize, u32)>> = deltas.iter().map(|delta| masks(&delta.runs)).collect();
     let low = |masks: &[(usize, u32)]| masks.iter().map(|(_, mask)| mask.trailing_zeros()).min().unwrap_or(0);
     let lows: Vec<u32> = masks.iter().map(|masks| low(masks)).collect();
@@ -153,14 +167,14 @@ fn put_places(deltas: &[ChunkDelta], out: &mut Vec<u8>) {
     }
 }
 
-fn put_blocks(deltas: &[ChunkDelta], table: &[BlockId], block: impl Fn(&Run) -> BlockId, out: &mut Vec<u8>) {
+fn put_blocks(deltas: &[&ChunkDelta], table: &[BlockId], block: impl Fn(&Run) -> BlockId, out: &mut Vec<u8>) {
     let number = |run: &Run| table.binary_search(&block(run)).unwrap_or_default() as u32;
     let runs = deltas.iter().flat_map(|delta| &delta.runs);
     let numbers = runs.flat_map(|run| std::iter::repeat_n(number(run), usize::from(run.length)));
     put_bits(out, bits_of(table.len()), numbers);
 }
 
-fn put_causes(deltas: &[ChunkDelta], out: &mut Vec<u8>) {
+fn put_causes(deltas: &[&ChunkDelta], out: &mut Vec<u8>) {
     out.extend(deltas.iter().map(|delta| delta.cause.kind as u8));
     for part in [|cause: &Cause| cause.actor.0, |cause: &Cause| cause.root] {
         let mut before = 0u64;
@@ -176,7 +190,7 @@ fn put_causes(deltas: &[ChunkDelta], out: &mut Vec<u8>) {
     }
 }
 
-fn put_sparse(deltas: &[ChunkDelta], out: &mut Vec<u8>) {
+fn put_sparse(deltas: &[&ChunkDelta], out: &mut Vec<u8>) {
     let put = |data: &Option<Sparse>, out: &mut Vec<u8>| {
         put_varint(out, data.as_ref().map_or(0, |data| data.len() as u64 + 1));
         out.extend_from_slice(data.as_deref().unwrap_or_default());

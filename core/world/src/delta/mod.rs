@@ -18,6 +18,7 @@ use crate::limits::{CHUNK_VOXELS, SPARSE_CHUNK_BYTES_MAX, SPARSE_ENTRIES_MAX};
 use crate::step::ChunkDelta;
 use changes::{Changes, TickDeltas};
 use outer::Outer;
+use std::borrow::Borrow;
 
 /// Most bytes of the inner layout of a chunk: plain ids, and all the sparse data that it may have.
 pub const CHUNK_BYTES_MAX: usize = 1 + CHUNK_VOXELS * 2 + 4 + SPARSE_ENTRIES_MAX * 8 + SPARSE_CHUNK_BYTES_MAX;
@@ -98,7 +99,13 @@ pub fn unpack_chunk(bytes: &[u8], outer: &mut Outer) -> Result<Chunk, CodecError
 }
 
 /// What a tick changed, as clients need it: which voxels, and what is there now.
-pub fn pack_changes(tick: u64, deltas: &[ChunkDelta], class: Class, outer: &mut Outer, out: &mut Vec<u8>) {
+pub fn pack_changes<D: Borrow<ChunkDelta>>(
+    tick: u64,
+    deltas: &[D],
+    class: Class,
+    outer: &mut Outer,
+    out: &mut Vec<u8>,
+) {
     outer.pack(class, out, |inner| changes::pack(tick, deltas, inner));
 }
 
@@ -111,7 +118,7 @@ pub fn unpack_changes(bytes: &[u8], outer: &mut Outer) -> Result<Changes, CodecE
 }
 
 /// What a tick changed, with all that history needs: what was there before, why, and sparse data.
-pub fn pack_deltas(tick: u64, deltas: &[ChunkDelta], class: Class, outer: &mut Outer, out: &mut Vec<u8>) {
+pub fn pack_deltas<D: Borrow<ChunkDelta>>(tick: u64, deltas: &[D], class: Class, outer: &mut Outer, out: &mut Vec<u8>) {
     outer.pack(class, out, |inner| changes::pack_whole(tick, deltas, inner));
 }
 

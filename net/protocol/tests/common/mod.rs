@@ -7,16 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use terrane_protocol::body::{BodyMove, BodyPart, BodyRun};
 use terrane_protocol::error::RefusedCode;
-use terrane_protocol::message::{
-    BlockInfo, DeltaRun, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome,
-};
+use terrane_protocol::message::{BlockInfo, EditVoxel, Hello, Reason, Refused, RefusedInput, SessionId, Welcome};
 use terrane_protocol::{
     AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldChunk,
     FieldRequest, FieldState, FrameReader, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
-    ServerMessage, Shape, Towards, Wanted,
+    ServerMessage, Shape, Towards, View, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version, new_blocks};
+use terrane_world::delta::changes::{Change, Changes, NewRun};
 use terrane_world::path::mode::{Medium, Mode};
 use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
@@ -45,7 +44,9 @@ fn shape() -> impl Strategy<Value = Shape> {
     let boxes = (-100i32..100, -9i32..9, -100i32..100, 0i32..20, 0i32..8, 0i32..20)
         .prop_map(|(x, y, z, a, b, c)| Shape::new_box([x, y, z], [x + a, y + b, z + c]).unwrap());
     let radii = (chunk_pos(), 0i32..=64, 0i32..=2).prop_map(|(at, r, v)| Shape::new_radius(at, r, v).unwrap());
-    prop_oneof![boxes, radii]
+    let margins = (chunk_pos(), 0i32..=40, 0i32..=2, 0i32..=4)
+        .prop_map(|(at, r, v, margin)| Shape::new_radius(at, r, v).unwrap().with_margin(margin).unwrap());
+    prop_oneof![boxes, radii, margins]
 }
 
 pub fn client_message() -> impl Strategy<Value = ClientMessage> {
@@ -71,6 +72,11 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
         any::<u32>().prop_map(|request| ClientMessage::Cancel { request }),
         crowd_request(),
         (1u64..).prop_map(|sequence| ClientMessage::Dismiss { sequence }),
+        (chunk_pos(), any::<[i8; 3]>()).prop_map(|(at, forward)| {
+            let eye = VoxelPos::try_from(at.to_array().map(|part| part * 32 + 31)).unwrap();
+            ClientMessage::Look(View { eye, forward })
+        }),
+        vec((chunk_pos(), version()), 0..40).prop_map(|chunks| ClientMessage::Holds { chunks }),
     ]
 }
 
@@ -147,15 +153,15 @@ fn crowds() -> impl Strategy<Value = ServerMessage> {
     prop_oneof![crowd, agents, moves, any::<u32>().prop_map(|handle| ServerMessage::CrowdEnd { handle })]
 }
 
-fn runs() -> impl Strategy<Value = Vec<DeltaRun>> {
-    vec((0u16..300, 1u16..300, any::<u16>()), 0..50).prop_map(|parts| {
+fn runs() -> impl Strategy<Value = Vec<NewRun>> {
+    vec((1u16..300, 1u16..300, any::<u16>()), 0..50).prop_map(|parts| {
         let mut next = 0;
         parts
             .into_iter()
             .map(|(gap, length, block)| {
                 let first = LocalIndex::new(next + gap).unwrap();
                 next += gap + length;
-                DeltaRun { first, length, block: BlockId(block) }
+                NewRun { first, length, block: BlockId(block) }
             })
             .collect()
     })
@@ -166,7 +172,7 @@ fn welcome() -> impl Strategy<Value = ServerMessage> {
     (ids, any::<[u64; 2]>(), any::<[u32; 2]>(), 0u32..65_536, -2048i32..2048).prop_map(
         |((session, world, resumed), [tick, acknowledged], [epoch, tick_us], blocks, y)| {
             ServerMessage::Welcome(Welcome {
-                version: 1,
+                version: 2,
                 resumed,
                 epoch,
                 session: SessionId(session),
@@ -176,6 +182,7 @@ fn welcome() -> impl Strategy<Value = ServerMessage> {
                 tick_us,
                 blocks,
                 spawn: VoxelPos::new(-(1 << 30), y, (1 << 30) - 1).unwrap(),
+                identity: tick.rotate_left(9),
             })
         },
     )
@@ -311,8 +318,12 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
             ServerMessage::Snapshot { pos, subscription, version, chunk }
         },
     );
-    let delta = (chunk_pos(), version(), version(), any::<u64>(), runs())
-        .prop_map(|(pos, from, to, tick, runs)| ServerMessage::Delta { pos, from, to, tick, runs });
+    let change =
+        (chunk_pos(), version(), version(), runs()).prop_map(|(pos, from, to, runs)| Change { pos, from, to, runs });
+    let delta =
+        (any::<u64>(), vec(change, 0..8)).prop_map(|(tick, chunks)| ServerMessage::Delta(Changes { tick, chunks }));
+    let same = (any::<u32>(), vec(chunk_pos(), 0..40))
+        .prop_map(|(subscription, chunks)| ServerMessage::Same { subscription, chunks });
     let refused = (1u16..13, "\\PC{0,200}").prop_map(|(code, text)| {
         ServerMessage::Refused(Refused { code: RefusedCode::from_number(code).unwrap(), text })
     });
@@ -321,6 +332,7 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         registry(),
         snapshot,
         delta,
+        same,
         acknowledge(),
         refused,
         (chunk_pos(), any::<u32>()).prop_map(|(pos, subscription)| ServerMessage::Forget { pos, subscription }),
@@ -339,6 +351,8 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
 pub struct Client {
     reader: FrameReader,
     pub chunks: BTreeMap<ChunkPos, (Version, Chunk)>,
+    /// Chunks from before, which the client has said it holds.
+    pub kept: BTreeMap<ChunkPos, (Version, Chunk)>,
     pub caught_up: Vec<u32>,
     pub acknowledged: u64,
     pub refusals: Vec<RefusedInput>,
@@ -371,6 +385,7 @@ impl Client {
         Self {
             reader: FrameReader::new(Towards::Client),
             chunks: BTreeMap::new(),
+            kept: BTreeMap::new(),
             caught_up: Vec::new(),
             acknowledged: 0,
             refusals: Vec::new(),
@@ -415,16 +430,11 @@ impl Client {
                 assert!(before.is_none_or(|(before, _)| before <= *version), "a version went back");
                 self.snapshots_since_caught_up.insert(*pos);
             }
-            ServerMessage::Delta { pos, from, to, runs, .. } => {
-                let (version, chunk) = self.chunks.get_mut(pos).expect("deltas are for chunks that are held");
-                assert_eq!(version, from, "a gap");
-                for run in runs {
-                    for index in run.first.get()..run.first.get() + run.length {
-                        chunk.set(LocalIndex::new(index).unwrap(), run.block);
-                    }
-                }
-                *version = *to;
-            }
+            ServerMessage::Delta(changes) => changes.chunks.iter().for_each(|change| self.change(change)),
+            ServerMessage::Same { chunks, .. } => chunks.iter().for_each(|pos| {
+                let kept = self.kept.get(pos).expect("only what the client said it holds is the same");
+                self.chunks.insert(*pos, kept.clone());
+            }),
             ServerMessage::Forget { pos, .. } => {
                 self.chunks.remove(pos).expect("what is forgotten was held");
                 self.overlays.retain(|(held, _), _| held != pos);
@@ -475,6 +485,15 @@ impl Client {
             }
             ServerMessage::Refused(refused) => self.refused = Some(refused.clone()),
         }
+    }
+
+    /// A change of a chunk that is held, or was kept from before.
+    fn change(&mut self, change: &Change) {
+        let kept = || self.kept.get(&change.pos).cloned().expect("changes are of chunks that are held");
+        let (version, chunk) = self.chunks.entry(change.pos).or_insert_with(kept);
+        assert_eq!(*version, change.from, "a gap");
+        change.apply(chunk);
+        *version = change.to;
     }
 
     fn place_agents(&mut self, Agents { part, tick, agents }: &Agents) {
