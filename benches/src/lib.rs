@@ -20,6 +20,7 @@ pub mod record;
 pub mod rounds;
 pub mod sqlite;
 pub mod summary;
+pub mod watching;
 
 /// Chunks in the worlds that are compared.
 pub const CHUNKS: usize = 20_000;

@@ -427,8 +427,8 @@ pub(crate) struct Payload<'a> {
 
 impl<'a> Payload<'a> {
     /// Everything that is left.
-    pub(crate) const fn rest(&mut self) -> &'a [u8] {
-        std::mem::replace(&mut self.rest, &[])
+    pub(crate) fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.rest)
     }
 
     pub(crate) fn bytes(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], ProtocolError> {

@@ -51,12 +51,15 @@ pub trait ChunkSource {
     fn delta_frame(&mut self, deltas: &[Arc<ChunkDelta>]) -> Arc<[u8]>;
 }
 
+/// What names a frame: chunks, and from which version to which.
+type FrameName = Vec<(ChunkPos, Version, Version)>;
+
 /// Makes Delta frames, and remembers those of the tick: clients that keep up and look at the same are sent the same bytes.
 #[derive(Debug, Default)]
 pub struct DeltaPacker {
     outer: Outer,
     tick: u64,
-    made: HashMap<Vec<(ChunkPos, Version, Version)>, Arc<[u8]>>,
+    made: HashMap<FrameName, Arc<[u8]>>,
 }
 
 impl DeltaPacker {
@@ -66,7 +69,7 @@ impl DeltaPacker {
             (self.tick, self.made) = (tick, HashMap::new());
         }
         let Self { outer, made, .. } = self;
-        let name = deltas.iter().map(|delta| (delta.pos, delta.from, delta.to)).collect();
+        let name: FrameName = deltas.iter().map(|delta| (delta.pos, delta.from, delta.to)).collect();
         let make = || {
             let mut frame = Vec::new();
             encode_delta(tick, deltas, outer, &mut frame);
