@@ -733,6 +733,12 @@ impl ChunkServer {
         let Some(client) = self.clients.get_mut(&peer) else { return };
         // The last word is said whatever there is.
         let share = if client.ending { OUTPUT_TRANSPORT_BYTES_MAX } else { share };
+        if client.ending && !out.close.contains(&peer) {
+            out.close.push(peer);
+        }
+        if !client.stream.may_send(now, share) {
+            return;
+        }
         if client.stream.take_bodies_wanted() {
             let tick = self.bodies.tick();
             self.bodies.iter().for_each(|(frames, now)| client.stream.offer_body(frames, Some((tick, now))));
@@ -760,9 +766,6 @@ impl ChunkServer {
         let sent = client.stream.take_paths_sent();
         if sent > 0 {
             out.paths.push(PathInput::Sent { peer, bytes: sent });
-        }
-        if client.ending && !out.close.contains(&peer) {
-            out.close.push(peer);
         }
         if !bytes.is_empty() {
             self.spend(bytes.len());

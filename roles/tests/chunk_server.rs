@@ -9,7 +9,7 @@ use terrane_protocol::limits::PATH_REQUESTS_MAX;
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
 use terrane_protocol::{
     AgentMoves, Agents, AgentsPart, BodyMove, ClientMessage, CrowdInfo, CrowdRequest, FieldState, FrameReader, MAGIC,
-    OverlayKind, OverlayKinds, PROTOCOL_VERSION, PathRefusal, PathRequest, ServerMessage, Shape, Towards, Wanted,
+    OverlayKind, OverlayKinds, PROTOCOL_VERSION, PathRefusal, PathRequest, Rate, ServerMessage, Shape, Towards, Wanted,
 };
 use terrane_roles::{ChunkServer, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
 use terrane_world::block::{BlockId, Registry};
@@ -60,6 +60,11 @@ struct Client {
     overlays: BTreeMap<ChunkPos, Option<Box<[u8; 32_768]>>>,
     light: BTreeMap<ChunkPos, Option<Box<[u8; 32_768]>>>,
     overlays_seen: usize,
+    /// Chunks from before that it has said it holds.
+    kept: BTreeMap<ChunkPos, (Version, Chunk)>,
+    bytes: usize,
+    snapshots: usize,
+    pongs: usize,
     /// Chunks whose light came, in order.
     lit: Vec<ChunkPos>,
     requests_refused: Vec<(u32, PathRefusal)>,
@@ -75,6 +80,7 @@ struct Client {
 
 impl Client {
     fn take(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len();
         let reader = self.reader.get_or_insert_with(|| FrameReader::new(Towards::Client));
         let mut rest = bytes;
         let mut messages = Vec::new();
@@ -91,18 +97,22 @@ impl Client {
                 self.welcome = Some(welcome);
             }
             ServerMessage::Snapshot { pos, version, chunk, .. } => {
+                self.snapshots += 1;
                 drop(self.chunks.insert(pos, (version, (*chunk).clone())))
             }
             ServerMessage::Delta(changes) => {
                 for change in changes.chunks {
-                    let (version, chunk) =
-                        self.chunks.get_mut(&change.pos).expect("changes are of chunks that are held");
+                    let kept = || self.kept[&change.pos].clone();
+                    let (version, chunk) = self.chunks.entry(change.pos).or_insert_with(kept);
                     assert_eq!(*version, change.from, "no gap in chunk {}", change.pos);
                     *version = change.to;
                     change.apply(chunk);
                 }
             }
-            ServerMessage::Same { chunks, .. } => panic!("{chunks:?} are the same as what was never said to be held"),
+            ServerMessage::Same { chunks, .. } => chunks.into_iter().for_each(|pos| {
+                let kept = self.kept[&pos].clone();
+                self.chunks.insert(pos, kept);
+            }),
             ServerMessage::Forget { pos, .. } => drop(self.chunks.remove(&pos)),
             ServerMessage::Acknowledge { sequence, refusals, .. } => {
                 assert!(sequence >= self.acknowledged, "acknowledgements only grow");
@@ -148,7 +158,8 @@ impl Client {
                 self.agents.retain(|part, _| part.handle != handle);
             }
             ServerMessage::PathAnswer(_) | ServerMessage::FieldChunk(_) => {}
-            ServerMessage::Registry { .. } | ServerMessage::Pong { .. } => {}
+            ServerMessage::Pong { .. } => self.pongs += 1,
+            ServerMessage::Registry { .. } => {}
         }
     }
 
@@ -896,4 +907,90 @@ fn a_crowd_that_cannot_be_is_refused_with_its_reason_and_a_tick_takes_one() {
     assert_eq!(bench.clients[&other].acknowledged, 1, "and nobody else waits for it");
     (0..8).for_each(|_| bench.tick());
     assert_eq!(bench.clients[&peer].refusals, [(1, 6), (2, 8), (3, 9), (4, 9), (5, 10), (6, 12)]);
+}
+
+#[test]
+fn what_one_client_and_all_together_are_sent_a_second_is_limited_and_everybody_gets_a_share() {
+    let rate = |kib: u64| Some(Rate::new(kib << 10));
+    let limits = Limits { session_rate: rate(16), server_rate: rate(48), ..Limits::default() };
+    let mut bench = Bench::daylight(limits);
+    let peers: Vec<u64> = (0..6).map(|_| bench.connect(None)).collect();
+    let shape = Shape::new_radius(ChunkPos::new(0, 0, 0).unwrap(), 12, 2).unwrap();
+    peers.iter().for_each(|peer| bench.say(*peer, &ClientMessage::Subscribe { subscription: 1, shape }));
+    let begun: BTreeMap<u64, usize> = peers.iter().map(|peer| (*peer, bench.clients[peer].bytes)).collect();
+    let largest = 8 << 10;
+    for tick in 1..=40u64 {
+        bench.step(Input::Tick);
+        let sent = |peer: &u64| bench.clients[peer].bytes - begun[peer];
+        let most = |kib: u64| (kib << 10) / 4 + (kib << 10) * tick / 20;
+        for peer in &peers {
+            assert!(sent(peer) as u64 <= most(16) + largest, "client {peer} after {tick} ticks");
+        }
+        let all: usize = peers.iter().map(sent).sum();
+        assert!(all as u64 <= most(48) + peers.len() as u64 * largest, "{all} bytes after {tick} ticks");
+    }
+    let sent: Vec<usize> = peers.iter().map(|peer| bench.clients[peer].bytes - begun[peer]).collect();
+    let (least, most) = (*sent.iter().min().unwrap(), *sent.iter().max().unwrap());
+    assert!(2 * least > most, "{sent:?} is no fair share");
+    (0..4_000).for_each(|_| bench.step(Input::Tick));
+    assert!(
+        peers.iter().all(|peer| bench.clients[peer].caught_up == Some(1)),
+        "and in the end everybody has everything"
+    );
+}
+
+#[test]
+fn who_asks_without_end_is_not_read_any_more_until_time_has_passed_and_loses_nothing() {
+    let mut bench = Bench::plain();
+    let peer = bench.connect(None);
+    let mut bytes = Vec::new();
+    (0..6_000).for_each(|number| ClientMessage::Ping { number }.encode(&mut bytes));
+    let mut pauses = Vec::new();
+    for part in bytes.chunks(640) {
+        let mut out = Outbox::default();
+        bench.server.step(bench.now, Input::Received { peer: PeerId(peer), bytes: part }, &mut out);
+        pauses.extend(out.pause.iter().copied());
+        bench.deliver(out);
+    }
+    assert_eq!(pauses, [(PeerId(peer), true)]);
+    for _ in 0..800 {
+        bench.now += Duration::from_millis(50);
+        let mut out = Outbox::default();
+        bench.server.step(bench.now, Input::Tick, &mut out);
+        pauses.extend(out.pause.iter().copied());
+        bench.deliver(out);
+    }
+    assert_eq!(pauses, [(PeerId(peer), true), (PeerId(peer), false)]);
+    assert_eq!(bench.clients[&peer].pongs, 6_000);
+}
+
+#[test]
+fn a_client_that_comes_back_with_chunks_is_told_only_what_has_changed() {
+    let mut bench = Bench::plain();
+    let (a, b) = (bench.connect(None), bench.connect(None));
+    bench.subscribe(a, 1);
+    bench.subscribe(b, 1);
+    let kept = bench.clients[&a].chunks.clone();
+    bench.step(Input::Closed { peer: PeerId(a) });
+    for (sequence, x) in (1..=20).zip(0..) {
+        bench.edit(b, sequence, [x, 2, 3], 5);
+        bench.step(Input::Tick);
+        bench.commit_all();
+    }
+    let again = bench.connect(None);
+    let chunks = kept.iter().map(|(pos, (version, _))| (*pos, *version)).collect();
+    bench.clients.get_mut(&again).unwrap().kept = kept.clone();
+    bench.say(again, &ClientMessage::Holds { chunks });
+    let before = bench.clients[&again].bytes;
+    bench.subscribe(again, 1);
+    let told = bench.clients[&again].bytes - before;
+    assert_eq!(bench.clients[&again].chunks, bench.clients[&b].chunks);
+    assert_eq!(bench.clients[&again].snapshots, 0);
+    assert!(told < 12 * kept.len() + 200, "{told} bytes for {} chunks", kept.len());
+    // What the server has never had is sent whole.
+    let bold = bench.connect(None);
+    let (at, version) = (ChunkPos::new(0, 0, 0).unwrap(), Version { epoch: 9, count: 9 });
+    bench.say(bold, &ClientMessage::Holds { chunks: vec![(at, version)] });
+    bench.subscribe(bold, 1);
+    assert_eq!(bench.clients[&bold].chunks, bench.clients[&b].chunks);
 }

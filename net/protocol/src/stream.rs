@@ -309,6 +309,8 @@ impl ChunkStream {
         let magic_is_due = matches!(self.answers.front(), Some(Answer::Own(bytes)) if bytes[..] == MAGIC);
         self.answers.clear();
         (self.pongs, self.requests_refused, self.acknowledgement) = (0, 0, None);
+        // The last word is said whatever has been sent.
+        self.budget = None;
         self.paths.clear();
         self.paths_bytes = 0;
         self.chunks.clear();
@@ -531,6 +533,12 @@ impl ChunkStream {
     /// Whether Refused was said: when the transport is empty, the connection may be closed.
     pub const fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether anything would go out now, were there something: who has to wait needs nothing loaded for it.
+    pub fn may_send(&mut self, now: Duration, budget_bytes: usize) -> bool {
+        let own = self.budget.as_mut().is_none_or(|budget| budget.available(now) > 0);
+        own && budget_bytes > 0 && self.unsent_bytes < self.transport_bytes_max
     }
 
     /// Whether [`ChunkStream::next`] would have something to send, were there room and every chunk at hand.
