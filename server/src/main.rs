@@ -77,6 +77,7 @@ enum Verb {
     Path(verbs::path::Path),
     Digest(verbs::digest::Digest),
     Info(verbs::info::Info),
+    Pack(verbs::pack::Pack),
     Check(verbs::check::Check),
 }
 
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Path(verb) => verb.run(json),
         Verb::Digest(verb) => verb.run(json),
         Verb::Info(verb) => verb.run(json),
+        Verb::Pack(verb) => verb.run(json),
         Verb::Check(verb) => verb.run(json),
     };
     match result {

@@ -10,6 +10,7 @@ pub mod import;
 pub mod info;
 pub mod map;
 pub mod new;
+pub mod pack;
 pub mod path;
 pub mod serve;
 pub mod simulate;
