@@ -78,6 +78,8 @@ enum Verb {
     Digest(verbs::digest::Digest),
     Info(verbs::info::Info),
     Pack(verbs::pack::Pack),
+    Backup(verbs::backup::Backup),
+    RestoreBackup(verbs::restore_backup::RestoreBackup),
     Check(verbs::check::Check),
 }
 
@@ -105,6 +107,8 @@ fn main() -> ExitCode {
         Verb::Digest(verb) => verb.run(json),
         Verb::Info(verb) => verb.run(json),
         Verb::Pack(verb) => verb.run(json),
+        Verb::Backup(verb) => verb.run(json),
+        Verb::RestoreBackup(verb) => verb.run(json),
         Verb::Check(verb) => verb.run(json),
     };
     match result {

@@ -108,11 +108,7 @@ pub fn digest(
     each: &(dyn Fn() + Sync),
 ) -> Result<(String, u64), terrane_store::StoreError> {
     use rayon::prelude::*;
-    let settings = store.settings();
-    let identity = match within {
-        Some(_) => String::new(),
-        None => format!("seed {} generator {}", settings.seed, generator_identity(&settings.generator)),
-    };
+    let identity = within.map_or_else(|| content_identity(store.settings()), |_| String::new());
     let registry = store.registry();
     let hash = |pos: &ChunkPos| -> Result<(ChunkPos, u128), terrane_store::StoreError> {
         let held = store.chunk(*pos)?.expect("it is listed as stored");
@@ -123,6 +119,11 @@ pub fn digest(
     let mut digest = ContentDigest::new(&identity);
     hashes.into_iter().for_each(|(pos, hash)| digest.add(pos, hash));
     Ok((digest.finish(), digest.chunks()))
+}
+
+/// What the digest of a whole world covers beside its chunks.
+pub fn content_identity(settings: &Settings) -> String {
+    format!("seed {} generator {}", settings.seed, generator_identity(&settings.generator))
 }
 
 /// The generator as the digest has it: name and version, and what was chosen beyond them.

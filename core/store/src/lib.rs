@@ -7,6 +7,7 @@
 //! `unsafe` code stands in three files: mapping files (`door.rs`, `os.rs`), and the handler for what a truncated map raises
 //! (`sigbus.rs`).
 
+pub mod backup;
 pub mod check;
 mod cold;
 mod decoded;

@@ -98,7 +98,11 @@ pub fn replay(
 }
 
 /// Every whole frame from `start` to the journal's end.
-fn read_tail(dir: &dyn Dir, world: &[u8; 16], start: Place) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
+pub fn read_tail(
+    dir: &dyn Dir,
+    world: &[u8; 16],
+    start: Place,
+) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
     let segments = dir.list("journal").at("listing", "journal", 0)?;
     let mut frames = Vec::new();
     let mut place = start;

@@ -291,9 +291,13 @@ pub fn write_registry(dir: &dyn Dir, registry: &Registry) -> Result<(), StoreErr
 
 /// Reads one registry file, without the rules.
 pub fn read_registry_names(dir: &dyn Dir, file: &str) -> Result<Vec<String>, StoreError> {
-    let bytes = read_file(dir, file)?;
+    parse_registry(file, &read_file(dir, file)?)
+}
+
+/// The names in the bytes of a registry file.
+pub fn parse_registry(file: &str, bytes: &[u8]) -> Result<Vec<String>, StoreError> {
     let wrong = |offset: usize, what: &str| StoreError::corrupt(file, offset as u64, what);
-    let text = std::str::from_utf8(&bytes).map_err(|e| wrong(e.valid_up_to(), "it is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| wrong(e.valid_up_to(), "it is not UTF-8"))?;
     let (names, last) = text
         .strip_suffix('\n')
         .and_then(|text| text.rsplit_once('\n'))

@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod backup;
 pub mod check;
 pub mod devices;
 pub mod digest;
@@ -12,5 +13,6 @@ pub mod map;
 pub mod new;
 pub mod pack;
 pub mod path;
+pub mod restore_backup;
 pub mod serve;
 pub mod simulate;
