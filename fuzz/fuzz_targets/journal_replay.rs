@@ -27,7 +27,9 @@ static EMPTY: LazyLock<MemoryDir> = LazyLock::new(|| {
         seed: 7,
         generator,
         physics: terrane_world::physics::RuleSet::default(),
-        rules: BTreeMap::new(), modes: BTreeMap::new(),
+        rules: BTreeMap::new(),
+        modes: BTreeMap::new(),
+        cold: terrane_store::settings::Cold::default(),
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("memory does not fail");
     dir.image(|_| Keep::All)

@@ -2,11 +2,13 @@
 //! the two ways to read a voxel agree.
 //!
 //! The first byte is the mode. Even: the rest is the file. Odd: the rest is put together to a file whose checksums are
-//! right, from a few directory entries (a byte for which, 28 bytes each) and the bytes of the slots, repeated.
+//! right, from a few directory entries (a byte for which, 28 bytes each) and the bytes of the slots, repeated. With 8 in it the
+//! rest is a packed file, whose checksums are made right if the mode is odd.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use terrane_store::door::Map;
+use terrane_store::packed::{self, PackedFile};
 use terrane_store::region::{self, RegionFile};
 use terrane_world::space::{LocalIndex, RegionPos};
 
@@ -34,9 +36,26 @@ fn assemble(data: &[u8]) -> Vec<u8> {
     file
 }
 
+/// Every chunk is read with some checks and with all of them.
+fn read_packed(mut file: Vec<u8>, pos: RegionPos, sealed: bool) {
+    if sealed {
+        packed::seal(&mut file, pos, &WORLD);
+    }
+    let Ok(region) = PackedFile::parse("a packed region".into(), Map::copied(file), pos, &WORLD) else { return };
+    for index in 0..128 {
+        if let Ok(Some(slot)) = region.encoded(index) {
+            let chunk = region.chunk(index).expect("it was just read").expect("it is stored");
+            assert_eq!(terrane_store::slot::decode(&slot.entry, &slot.bytes).as_ref(), Ok(&chunk.0));
+        }
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let Some((&mode, rest)) = data.split_first() else { return };
     let pos = RegionPos::new(-1, 0, 2).expect("inside the bounds");
+    if mode & 8 != 0 {
+        return read_packed(rest.to_vec(), pos, mode & 1 != 0);
+    }
     let mut file = if mode & 1 == 0 { rest.to_vec() } else { assemble(rest) };
     if mode & 3 != 0 {
         region::seal(&mut file, pos, &WORLD);

@@ -77,6 +77,9 @@ enum Verb {
     Path(verbs::path::Path),
     Digest(verbs::digest::Digest),
     Info(verbs::info::Info),
+    Pack(verbs::pack::Pack),
+    Backup(verbs::backup::Backup),
+    RestoreBackup(verbs::restore_backup::RestoreBackup),
     Check(verbs::check::Check),
 }
 
@@ -103,6 +106,9 @@ fn main() -> ExitCode {
         Verb::Path(verb) => verb.run(json),
         Verb::Digest(verb) => verb.run(json),
         Verb::Info(verb) => verb.run(json),
+        Verb::Pack(verb) => verb.run(json),
+        Verb::Backup(verb) => verb.run(json),
+        Verb::RestoreBackup(verb) => verb.run(json),
         Verb::Check(verb) => verb.run(json),
     };
     match result {

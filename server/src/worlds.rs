@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use terrane_store::settings::Cold;
 use terrane_store::store::StoreSource;
 use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
 use terrane_world::block::AIR;
@@ -36,7 +37,8 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: Rul
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
     let generator = GeneratorSetting::listed(name, version);
-    let settings = Settings { id, seed, generator, physics, rules: BTreeMap::new(), modes: BTreeMap::new() };
+    let (rules, modes, cold) = (BTreeMap::new(), BTreeMap::new(), Cold::default());
+    let settings = Settings { id, seed, generator, physics, rules, modes, cold };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
     Ok(())
@@ -93,7 +95,8 @@ pub fn stored(store: &Store, within: Option<VoxelBox>) -> Result<Vec<ChunkPos>, 
     Ok(chunks)
 }
 
-fn touches(within: VoxelBox, region: RegionPos) -> bool {
+/// Whether a box and a region have a voxel in common.
+pub fn touches(within: VoxelBox, region: RegionPos) -> bool {
     let (first, last) = (region.chunk(0).voxel_box().min(), region.chunk(127).voxel_box().max());
     (0..3).all(|axis| within.min()[axis] < last[axis] && first[axis] < within.max()[axis])
 }
@@ -105,11 +108,7 @@ pub fn digest(
     each: &(dyn Fn() + Sync),
 ) -> Result<(String, u64), terrane_store::StoreError> {
     use rayon::prelude::*;
-    let settings = store.settings();
-    let identity = match within {
-        Some(_) => String::new(),
-        None => format!("seed {} generator {}", settings.seed, generator_identity(&settings.generator)),
-    };
+    let identity = within.map_or_else(|| content_identity(store.settings()), |_| String::new());
     let registry = store.registry();
     let hash = |pos: &ChunkPos| -> Result<(ChunkPos, u128), terrane_store::StoreError> {
         let held = store.chunk(*pos)?.expect("it is listed as stored");
@@ -120,6 +119,11 @@ pub fn digest(
     let mut digest = ContentDigest::new(&identity);
     hashes.into_iter().for_each(|(pos, hash)| digest.add(pos, hash));
     Ok((digest.finish(), digest.chunks()))
+}
+
+/// What the digest of a whole world covers beside its chunks.
+pub fn content_identity(settings: &Settings) -> String {
+    format!("seed {} generator {}", settings.seed, generator_identity(&settings.generator))
 }
 
 /// The generator as the digest has it: name and version, and what was chosen beyond them.

@@ -8,11 +8,13 @@ use crate::door::{Dir, Open};
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
+use crate::packed::{self, PackedFile};
 use crate::region::{self, RegionFile};
 use crate::replay::{self, apply, begin, hear, hear_column, is_untouched};
 use crate::settings::{self, REGISTRY_FILES, Settings};
 use crate::slot::{self, Encoded};
 use crate::store::{Access, Store, by_reference, take_lock};
+use crate::stored::{self, Stored};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use terrane_world::block::Registry;
@@ -50,8 +52,10 @@ pub enum Repair {
 /// What a check found.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
-    /// Region files read.
+    /// Regions read.
     pub regions: usize,
+    /// Of those, how many are packed.
+    pub packed: usize,
     /// Stored chunks whose bytes were compared with their checksums.
     pub chunks: usize,
     /// Journal frames read.
@@ -456,7 +460,7 @@ impl Checker<'_> {
         progress: &dyn Fn(usize, usize),
     ) -> Result<(), StoreError> {
         let listed = self.dir.list("regions").at("listing", "regions", 0)?;
-        let mut regions: BTreeSet<RegionPos> = listed.iter().filter_map(|name| region::parse_file_name(name)).collect();
+        let mut regions: BTreeSet<RegionPos> = listed.iter().filter_map(|name| stored::parse_file_name(name)).collect();
         self.report.regions = regions.len();
         // Files that the journal says have been written.
         regions.extend(history.written.keys().map(|pos| pos.region()));
@@ -472,13 +476,15 @@ impl Checker<'_> {
     /// Opens a region as well as it can be, and says what of it must be written again.
     fn open_region(&mut self, pos: RegionPos) -> Result<Opened, StoreError> {
         let world = &self.settings.id;
-        let error = match RegionFile::open(self.dir, pos, world, false) {
-            Ok(Some(file)) => return Ok(Opened { file: Some(file), torn: None }),
-            Ok(None) => return Ok(Opened { file: None, torn: None }),
+        let error = match stored::open(self.dir, pos, world, false) {
+            Ok(file) => return Ok(Opened { file, torn: None }),
             Err(error) => error,
         };
-        if let Ok(Some(file)) = RegionFile::open(self.dir, pos, world, true) {
+        if let Ok(Some(file @ Stored::Slots(_))) = stored::open(self.dir, pos, world, true) {
             return Ok(Opened { file: Some(file), torn: Some(error) });
+        }
+        if let Some(file) = self.other_file(pos, &error)? {
+            return Ok(Opened { file: Some(file), torn: None });
         }
         match RegionFile::open_without_header(self.dir, pos) {
             Ok(file) => {
@@ -487,7 +493,7 @@ impl Checker<'_> {
                     region::write_header(self.dir, pos, world)?;
                 }
                 let torn = file.older().is_none().then_some(error);
-                Ok(Opened { file: Some(file), torn })
+                Ok(Opened { file: Some(Stored::Slots(Arc::new(file))), torn })
             }
             // Nothing of it can be read: each chunk is made again, or reported.
             Err(_) => {
@@ -500,6 +506,29 @@ impl Checker<'_> {
         }
     }
 
+    /// The file of a region that is whole, where its other one is damaged, or gone although it should have taken its place.
+    /// What it lacks of what had been written is then found chunk by chunk.
+    fn other_file(&mut self, pos: RegionPos, error: &StoreError) -> Result<Option<Stored>, StoreError> {
+        let world = &self.settings.id;
+        let slots = RegionFile::open(self.dir, pos, world, false).map(|file| file.map(|f| Stored::Slots(Arc::new(f))));
+        let packed = PackedFile::open(self.dir, pos, world).map(|file| file.map(|f| Stored::Packed(Arc::new(f))));
+        let (file, damaged) = match (slots, packed) {
+            (Ok(Some(file)), Err(_)) => (file, Some(packed::file_name(pos))),
+            (Err(_), Ok(Some(file))) => (file, Some(region::file_name(pos))),
+            (Ok(Some(file)), Ok(None)) | (Ok(None), Ok(Some(file))) => (file, None),
+            _ => return Ok(None),
+        };
+        self.report.add_error(error, Repair::From(format!("{}, and the journal", file.name())));
+        if self.repair {
+            if let Some(name) = damaged {
+                self.dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+                self.dir.sync("regions").synced("regions")?;
+            }
+            file.mark(self.dir, false)?;
+        }
+        Ok(Some(file))
+    }
+
     fn region(
         &mut self,
         pos: RegionPos,
@@ -508,6 +537,8 @@ impl Checker<'_> {
         history: &History,
     ) -> Result<(), StoreError> {
         let opened = self.open_region(pos)?;
+        self.report.packed += usize::from(opened.file.as_ref().is_some_and(Stored::is_packed));
+        let name = opened.file.as_ref().map_or_else(|| region::file_name(pos), |file| file.name().to_owned());
         let mut restored: Vec<(usize, Encoded)> = Vec::new();
         for index in 0..REGION_CHUNKS {
             let at = pos.chunk(index);
@@ -521,10 +552,10 @@ impl Checker<'_> {
                 Ok(Some((_, version))) if version >= wanted => continue,
                 Ok(Some((_, version))) => {
                     let what = format!("a chunk is at {version:?}, {wanted:?} had been written");
-                    StoreError::corrupt(&region::file_name(pos), 0, what)
+                    StoreError::corrupt(&name, 0, what)
                 }
                 Ok(None) if wanted == Version::NONE => continue,
-                Ok(None) => StoreError::corrupt(&region::file_name(pos), 0, "a chunk is missing that had been written"),
+                Ok(None) => StoreError::corrupt(&name, 0, "a chunk is missing that had been written"),
                 Err(error) => error,
             };
             match restore(opened.file.as_ref(), index, wanted, generator, at, history.of(at)) {
@@ -551,18 +582,25 @@ impl Checker<'_> {
     fn write_restored(
         &self,
         pos: RegionPos,
-        file: Option<&RegionFile>,
+        file: Option<&Stored>,
         restored: &[(usize, Encoded)],
     ) -> Result<(), StoreError> {
         let restored = by_reference(restored);
-        if let Some(file) = file {
-            return region::write_slots(self.dir, file, self.highest_epoch, &restored)?.finish();
+        let (world, epoch) = (&self.settings.id, self.highest_epoch);
+        match file {
+            Some(Stored::Slots(file)) => return region::write_slots(self.dir, file, epoch, &restored)?.finish(),
+            Some(Stored::Packed(file)) => {
+                packed::rewrite(self.dir, pos, world, epoch, file, &restored)?;
+                packed::publish_new(self.dir, pos)?;
+                return self.dir.sync("regions").synced("regions");
+            }
+            None => region::write_new(self.dir, pos, world, epoch, 0, &restored)?,
         }
-        region::write_new(self.dir, pos, &self.settings.id, self.highest_epoch, &restored)?;
-        let name = region::file_name(pos);
         // What can't be read is kept beside the new file, in case somebody knows more.
-        if self.dir.open(&name, Open::Read).is_ok() {
-            self.dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+        for name in [region::file_name(pos), packed::file_name(pos)] {
+            if self.dir.open(&name, Open::Read).is_ok() {
+                self.dir.rename(&name, &format!("{name}.damaged")).at("renaming", &name, 0)?;
+            }
         }
         region::publish_new(self.dir, pos)?;
         self.dir.sync("regions").synced("regions")
@@ -577,7 +615,7 @@ impl Checker<'_> {
     ) -> Result<Option<(Chunk, Version)>, StoreError> {
         let Some(file) = &opened.file else { return Ok(None) };
         self.highest_epoch = self.highest_epoch.max(file.entry(index).version.epoch);
-        let Some((chunk, version)) = file.chunk(index)? else { return Ok(None) };
+        let Some((chunk, version)) = file.checked_chunk(index)? else { return Ok(None) };
         self.report.chunks += 1;
         let known = |block: &terrane_world::block::BlockId| registry.contains(*block);
         let unknown = if chunk.form() == Form::U16 {
@@ -599,7 +637,7 @@ impl Checker<'_> {
 
 /// A region file as well as it can be opened.
 struct Opened {
-    file: Option<RegionFile>,
+    file: Option<Stored>,
     /// Why one of the two directories can't be believed.
     torn: Option<StoreError>,
 }
@@ -613,7 +651,7 @@ fn newer(index: usize, chunk: (Chunk, Version), records: &[Record]) -> Option<(u
 
 /// Makes a damaged or missing chunk again, and says from what.
 fn restore(
-    file: Option<&RegionFile>,
+    file: Option<&Stored>,
     index: usize,
     wanted: Version,
     generator: &Generator,
@@ -622,7 +660,7 @@ fn restore(
 ) -> Result<(Encoded, String), String> {
     let wanted = file.map_or(wanted, |file| file.entry(index).version.max(wanted));
     let mut why = "no older slot of it is left, and it was not generated".to_owned();
-    let older = file.and_then(|file| {
+    let older = file.and_then(Stored::slots).and_then(|file| {
         let entry = file.older()?.entries[index];
         (entry.place != file.entry(index).place).then(|| file.chunk_of(&entry).ok().flatten())?
     });

@@ -7,13 +7,17 @@
 //! `unsafe` code stands in three files: mapping files (`door.rs`, `os.rs`), and the handler for what a truncated map raises
 //! (`sigbus.rs`).
 
+pub mod backup;
 pub mod check;
+mod cold;
+mod decoded;
 pub mod door;
 pub mod double;
 pub mod error;
 pub mod journal;
 pub mod mark;
 pub mod os;
+pub mod packed;
 pub mod reader;
 pub mod region;
 mod replay;
@@ -21,14 +25,17 @@ pub mod settings;
 mod sigbus;
 pub mod slot;
 pub mod store;
+pub mod stored;
 mod view;
 
 pub use check::{Problem, Repair, Report, check, check_with};
+pub use cold::Packing;
 pub use error::StoreError;
 pub use os::OsDir;
 pub use reader::Reader;
 pub use settings::Settings;
-pub use store::{Access, Load, Store};
+pub use store::{Access, Load, Shape, Store};
+pub use stored::Sizes;
 pub use terrane_world::generate::GeneratorSetting;
 
 /// The version of every file in a world directory; a program refuses others.

@@ -1,9 +1,11 @@
 //! Reading single voxels, fast: what a read needs of a chunk lies in one cache line, and the voxel in the map.
 
+use crate::decoded::Decoded;
 use crate::error::StoreError;
 use crate::region::{self, RegionFile};
 use crate::replay::READ_ATTEMPTS;
 use crate::store::{Access, Store};
+use crate::stored::Stored;
 use crate::view::{PositionMap, View};
 use std::sync::Arc;
 use terrane_world::block::BlockId;
@@ -31,6 +33,8 @@ struct Glance {
 /// A region at hand.
 struct Near {
     view: Arc<View>,
+    /// The view's file, if voxels can be read from its map.
+    slots: Option<Arc<RegionFile>>,
     glances: Box<[Glance; REGION_CHUNKS]>,
 }
 
@@ -41,12 +45,21 @@ pub struct Reader {
     near: Vec<Near>,
     index: PositionMap<u32>,
     last: Option<(RegionPos, u32)>,
+    /// Chunks of packed regions.
+    decoded: Decoded,
 }
 
 impl Reader {
     /// A reading end of `store` that has nothing at hand yet.
     pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { store, generation: 0, near: Vec::new(), index: PositionMap::default(), last: None }
+        Self {
+            store,
+            generation: 0,
+            near: Vec::new(),
+            index: PositionMap::default(),
+            last: None,
+            decoded: Decoded::default(),
+        }
     }
 
     /// The block of a voxel as last synced; `None` if its chunk is not stored.
@@ -57,7 +70,7 @@ impl Reader {
         let near = &self.near[at];
         let glance = &near.glances[chunk.index_in_region()];
         if glance.ready
-            && let Some(file) = &near.view.file
+            && let Some(file) = &near.slots
         {
             let byte = file.map_byte(glance.place + (local / 2 & glance.mask));
             let block = glance.table[usize::from(byte >> (4 * (local & 1)) & 15)];
@@ -89,10 +102,10 @@ impl Reader {
                 let near = &self.near[region];
                 let glance = &near.glances[pos.chunk().index_in_region()];
                 *place = glance.place + (pos.local().index() / 2 & glance.mask);
-                *ready = glance.ready && near.view.file.is_some();
+                *ready = glance.ready && near.slots.is_some();
             }
             for ((place, region), (byte, ready)) in places.iter().zip(regions).zip(bytes.iter_mut().zip(&mut ready)) {
-                if *ready && let Some(file) = &self.near[region].view.file {
+                if *ready && let Some(file) = &self.near[region].slots {
                     *byte = file.map_byte(*place);
                 }
             }
@@ -101,7 +114,7 @@ impl Reader {
             // A read of a single voxel may have emptied them as well.
             let near = self.near.get(region).filter(|_| *ready && self.generation == generation);
             let block = match near {
-                Some(Near { view, glances }) if view.file.as_ref().is_some_and(|file| self.is_current(file)) => {
+                Some(Near { slots, glances, .. }) if slots.as_ref().is_some_and(|file| self.is_current(file)) => {
                     let table = &glances[pos.chunk().index_in_region()].table;
                     Some(table[usize::from(byte >> (4 * (pos.local().index() & 1)) & 15)])
                 }
@@ -134,10 +147,15 @@ impl Reader {
                 return Ok(Some(held.chunk.get(local)));
             }
             let Some(file) = &near.view.file else { return Ok(None) };
-            let block = file.voxel(index, local);
+            let block = match file {
+                Stored::Slots(file) => file.voxel(index, local),
+                Stored::Packed(file) => self.decoded.voxel(file, chunk, local),
+            };
             // Only what was read while the directory still stood can be believed.
             if file.is_current() {
-                near.glances[index] = glance_at(file, index);
+                if let Stored::Slots(file) = file {
+                    near.glances[index] = glance_at(file, index);
+                }
                 return block;
             }
             self.store.reopen(region)?;
@@ -152,6 +170,7 @@ impl Reader {
         if generation != self.generation {
             self.near.clear();
             self.index.clear();
+            self.decoded.clear();
             self.last = None;
             self.generation = generation;
         }
@@ -172,7 +191,8 @@ impl Reader {
     fn bring_near(&mut self, region: RegionPos) -> Result<u32, StoreError> {
         let view = self.store.view(region)?;
         let nothing = Glance { place: 0, mask: 0, table: [BlockId(0); 16], ready: false };
-        self.near.push(Near { view, glances: Box::new([nothing; REGION_CHUNKS]) });
+        let slots = view.file.as_ref().and_then(Stored::slots).cloned();
+        self.near.push(Near { view, slots, glances: Box::new([nothing; REGION_CHUNKS]) });
         let at = self.near.len() as u32 - 1;
         self.index.insert(region, at);
         Ok(at)

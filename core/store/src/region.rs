@@ -25,6 +25,10 @@ const ENTRY_BYTES: usize = 28;
 const FIRST_SLOT: u64 = 3 * PAGE as u64;
 /// Slots begin at multiples of this, the sector of a disk.
 const SECTOR: u64 = 512;
+/// The byte of a directory, the highest of its sequence, that says whether the region has moved to its packed file.
+const MOVED_AT: usize = 15;
+/// What stands there then; no sequence gets that far.
+pub const MOVED: u8 = 0xff;
 /// Regions held open at a time: two maps each during a switch stay under the signal handler's table.
 pub const OPEN_MAX: usize = 6_000;
 
@@ -68,12 +72,16 @@ impl Directory {
         page
     }
 
-    /// Reads a page; the error says what does not fit.
+    /// Reads a page; the error says what does not fit. Whether its content has moved does not count.
     fn decode(page: &[u8]) -> Result<Self, String> {
         if page[..4] != *DIRECTORY_MAGIC {
             return Err("a directory does not begin with its magic".into());
         }
         let mut summed = page.to_vec();
+        if is_moved(page) {
+            summed[MOVED_AT] = 0;
+        }
+        let sequence = u64_at(&summed, 8);
         summed[24..32].fill(0);
         if xxh3_64(&summed) != u64_at(page, 24) {
             return Err("a directory does not match its checksum".into());
@@ -84,8 +92,13 @@ impl Directory {
             (*entry, form) = read_entry(bytes);
             check_entry(entry, form)?;
         }
-        Ok(Self { sequence: u64_at(page, 8), entries })
+        Ok(Self { sequence, entries })
     }
+}
+
+/// Whether a page of a directory says that the region is held by its packed file now.
+fn is_moved(page: &[u8]) -> bool {
+    page[MOVED_AT] == MOVED
 }
 
 /// An entry of a directory, with the number of its form as it stands there.
@@ -102,6 +115,15 @@ fn read_entry(bytes: &[u8]) -> (Entry, u8) {
 }
 
 fn check_entry(entry: &Entry, form_number: u8) -> Result<(), String> {
+    check_shape(entry, form_number)?;
+    if entry.form.is_some() && entry.length > 0 && entry.place < FIRST_SLOT {
+        return Err("a directory names a slot that can't be".into());
+    }
+    Ok(())
+}
+
+/// Whether a chunk can have this form, table and length, wherever it stands.
+pub(crate) fn check_shape(entry: &Entry, form_number: u8) -> Result<(), String> {
     let Some(form) = entry.form else {
         return if form_number == 0 {
             Ok(())
@@ -112,20 +134,17 @@ fn check_entry(entry: &Entry, form_number: u8) -> Result<(), String> {
     let table = if form == Form::Uniform { 0 } else { usize::from(entry.table) };
     let (least, most) = form.table_range();
     let fits = form == Form::Uniform || (least..=most).contains(&table);
-    if !fits
-        || (entry.length as usize) < form.data_bytes() + table * 2
-        || (entry.length > 0 && entry.place < FIRST_SLOT)
-    {
+    if !fits || (entry.length as usize) < form.data_bytes() + table * 2 {
         return Err("a directory names a slot that can't be".into());
     }
     Ok(())
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
@@ -214,6 +233,8 @@ pub struct RegionFile {
     directory: Directory,
     /// The extents that the other directory names, if it is valid.
     older: Option<Directory>,
+    /// Whether the packed file holds the region now.
+    moved: bool,
     /// By index in the region, filled when the slot's checksum has been found right: the table of its indexes.
     tables: Box<[OnceLock<Box<[BlockId]>>; REGION_CHUNKS]>,
 }
@@ -266,17 +287,28 @@ impl RegionFile {
                 return Err(StoreError::corrupt(&name, ((n + 1) * PAGE) as u64, what.clone()));
             }
         }
+        let moved = (0..2).any(|n| read[n].is_ok() && is_moved(&pages[(n + 1) * PAGE..]));
         let mut read = read.into_iter().map(Result::ok);
         let (first, second) = (read.next().flatten(), read.next().flatten());
         let (directory, older) = if current == 0 { (first, second) } else { (second, first) };
         let directory = directory.expect("the newer one was checked");
         let tables = Box::new([const { OnceLock::new() }; REGION_CHUNKS]);
-        Ok(Self { name, map, current, directory, older, tables })
+        Ok(Self { name, map, current, directory, older, moved, tables })
     }
 
     /// The path in the world's folder.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the region had moved to its packed file when this was opened.
+    pub const fn is_moved(&self) -> bool {
+        self.moved
+    }
+
+    /// The newer directory's sequence.
+    pub const fn sequence(&self) -> u64 {
+        self.directory.sequence
     }
 
     /// What the newer directory says.
@@ -400,12 +432,14 @@ fn first_pages(name: &str, map: &Map) -> Result<Vec<u8>, StoreError> {
     Err(StoreError::Truncated { file: name.to_owned(), offset: map.length().min(3 * PAGE) as u64 })
 }
 
-/// Makes a new region file beside its final name, whole and synced. [`publish_new`] gives it its name.
+/// Makes a new region file beside its final name, whole and synced. [`publish_new`] gives it its name. Its sequences
+/// are the two above `after`, which is that of the packed file it takes the place of, or 0.
 pub fn write_new(
     dir: &dyn Dir,
     pos: RegionPos,
     world: &[u8; 16],
     epoch: u32,
+    after: u64,
     chunks: &[(usize, &Encoded)],
 ) -> Result<(), StoreError> {
     let name = format!("{}.new", file_name(pos));
@@ -423,9 +457,9 @@ pub fn write_new(
     }
     bytes[..PAGE].copy_from_slice(&header(pos, world));
     // Both directories from the start, so that an invalid one always means something.
-    for sequence in 1..=2 {
-        let directory = Directory { sequence, entries: entries.clone() };
-        bytes[sequence as usize * PAGE..(sequence as usize + 1) * PAGE].copy_from_slice(&directory.encode(epoch));
+    for page in 1..=2 {
+        let directory = Directory { sequence: after + page as u64, entries: entries.clone() };
+        bytes[page * PAGE..(page + 1) * PAGE].copy_from_slice(&directory.encode(epoch));
     }
     file.write_at(&bytes, 0).at("writing", &name, 0)?;
     file.sync().synced(&name)
@@ -435,6 +469,18 @@ pub fn write_new(
 pub fn publish_new(dir: &dyn Dir, pos: RegionPos) -> Result<(), StoreError> {
     let name = file_name(pos);
     dir.rename(&format!("{name}.new"), &name).at("renaming", &name, 0)
+}
+
+/// Says in both directories whether the region has moved to its packed file. One byte each, so that nothing is ever torn. It
+/// need not be durable: it is for readers that have the file mapped, and the packed file's sequence says the same.
+pub fn mark_moved(dir: &dyn Dir, name: &str, moved: bool) -> Result<(), StoreError> {
+    let file = dir.open(name, Open::Write).at("opening", name, 0)?;
+    let byte = if moved { MOVED } else { 0 };
+    for page in 1..=2 {
+        let offset = (page * PAGE + MOVED_AT) as u64;
+        file.write_at(&[byte], offset).at("writing", name, offset)?;
+    }
+    Ok(())
 }
 
 /// A switch of directories under way: slots are written and synced, the directory is not yet.

@@ -4,8 +4,8 @@ use crate::door::Dir;
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::Mark;
-use crate::region::{RegionFile, parse_file_name};
 use crate::store::Access;
+use crate::stored::{self, Stored, parse_file_name};
 use crate::view::View;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -37,13 +37,13 @@ pub fn open_region(
     world: &[u8; 16],
     switching: bool,
     patient: bool,
-) -> Result<Option<RegionFile>, StoreError> {
-    let mut result = RegionFile::open(dir, pos, world, switching);
+) -> Result<Option<Stored>, StoreError> {
+    let mut result = stored::open(dir, pos, world, switching);
     for _ in 0..if patient { READ_ATTEMPTS } else { 0 } {
         if !matches!(result, Err(StoreError::Corrupt { .. })) {
             break;
         }
-        result = RegionFile::open(dir, pos, world, switching);
+        result = stored::open(dir, pos, world, switching);
     }
     result
 }
@@ -98,7 +98,11 @@ pub fn replay(
 }
 
 /// Every whole frame from `start` to the journal's end.
-fn read_tail(dir: &dyn Dir, world: &[u8; 16], start: Place) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
+pub fn read_tail(
+    dir: &dyn Dir,
+    world: &[u8; 16],
+    start: Place,
+) -> Result<(Vec<journal::Frame>, Place, u64), StoreError> {
     let segments = dir.list("journal").at("listing", "journal", 0)?;
     let mut frames = Vec::new();
     let mut place = start;
@@ -190,7 +194,7 @@ impl Replay<'_> {
             Entry::Vacant(entry) => {
                 let file =
                     open_region(self.dir, pos, self.world, self.switching.contains(&pos), self.access == Access::Read)?;
-                Ok(entry.insert(View { file: file.map(Arc::new), overlay: None }))
+                Ok(entry.insert(View { file, ..View::default() }))
             }
         }
     }

@@ -19,11 +19,27 @@ pub const SETTINGS_FILE: &str = "world.toml";
 pub const SETTINGS_COPY: &str = "world.toml.copy";
 /// The registry, and the copy that it can be repaired from.
 pub const REGISTRY_FILES: [&str; 2] = ["registry", "registry.copy"];
+const MINUTE_MS: u64 = 60_000;
+/// Most minutes of `[cold]`: a century, so that they are a number of milliseconds.
+const COLD_MINUTES_MAX: f64 = 52_560_000.0;
 const REGISTRY_HEAD: &str = "terrane registry 1";
 
 /// Above the generator in the text of a world that lists stages.
 const STAGES_HINT: &str = "# The stages run in this order. Each may have settings, be moved or left out, and plug-ins may stand among them:\n\
      # docs/generation.md has the settings of every stage, docs/plugins.md tells how to write one.\n";
+
+/// When a served world packs a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cold {
+    /// Milliseconds that nobody has touched it; 0 for never.
+    pub after_ms: u64,
+}
+
+impl Default for Cold {
+    fn default() -> Self {
+        Self { after_ms: 30 * MINUTE_MS }
+    }
+}
 
 /// What `world.toml` says.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +56,8 @@ pub struct Settings {
     pub rules: BTreeMap<String, BlockRule>,
     /// The world's own movement modes, on top of the built-in ones.
     pub modes: BTreeMap<String, Mode>,
+    /// When regions are packed.
+    pub cold: Cold,
 }
 
 #[derive(Deserialize)]
@@ -60,6 +78,14 @@ struct Raw {
     #[serde(default)]
     #[allow(dead_code, reason = "parsed again by the modes' own parser")]
     modes: toml::Table,
+    #[serde(default)]
+    cold: Option<RawCold>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCold {
+    after_minutes: toml::Spanned<f64>,
 }
 
 #[derive(Deserialize)]
@@ -97,11 +123,14 @@ impl Settings {
              format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\
              # What falls: \"span\" (by strength and losses), \"connectivity\" (what is not connected to bedrock) or \"off\".\n\
              physics = \"{}\"\n\n{stages}{}\n\
+             # A region that nobody has touched for so many minutes is packed while the world is served; 0 for never.\n\
+             [cold]\nafter_minutes = {}\n\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n\n\
              # The world's own movement modes, for example:\n# [modes.giant]\n# cost = \"walk\"\n# height = 5\n# width = 3\n",
             self.seed,
             self.physics.name(),
-            self.generator.to_toml()
+            self.generator.to_toml(),
+            self.cold.after_ms as f64 / MINUTE_MS as f64
         )
     }
 
@@ -119,6 +148,21 @@ impl Settings {
         let seed = (raw.seed.get_ref().parse()).map_err(|_| {
             at(raw.seed.span().start, "seed must be a whole number from 0 to 18446744073709551615".into())
         })?;
+        let cold = raw.cold.map_or_else(
+            || Ok(Cold::default()),
+            |cold| {
+                let minutes = *cold.after_minutes.get_ref();
+                if !(0.0..=COLD_MINUTES_MAX).contains(&minutes) {
+                    let span = cold.after_minutes.span();
+                    let what = format!(
+                        "{}after_minutes must be a number from 0 to {COLD_MINUTES_MAX}",
+                        line_of(text, Some(span.clone()))
+                    );
+                    return Err(at(span.start, what));
+                }
+                Ok(Cold { after_ms: (minutes * MINUTE_MS as f64).ceil() as u64 })
+            },
+        )?;
         Ok(Self {
             id,
             seed,
@@ -126,6 +170,7 @@ impl Settings {
             generator: raw.generator.with_plugins(raw.plugins),
             rules: parse_rules(SETTINGS_FILE, &tables_of(text, "rules"))?,
             modes: parse_modes(SETTINGS_FILE, &tables_of(text, "modes"))?,
+            cold,
         })
     }
 
@@ -246,9 +291,13 @@ pub fn write_registry(dir: &dyn Dir, registry: &Registry) -> Result<(), StoreErr
 
 /// Reads one registry file, without the rules.
 pub fn read_registry_names(dir: &dyn Dir, file: &str) -> Result<Vec<String>, StoreError> {
-    let bytes = read_file(dir, file)?;
+    parse_registry(file, &read_file(dir, file)?)
+}
+
+/// The names in the bytes of a registry file.
+pub fn parse_registry(file: &str, bytes: &[u8]) -> Result<Vec<String>, StoreError> {
     let wrong = |offset: usize, what: &str| StoreError::corrupt(file, offset as u64, what);
-    let text = std::str::from_utf8(&bytes).map_err(|e| wrong(e.valid_up_to(), "it is not UTF-8"))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| wrong(e.valid_up_to(), "it is not UTF-8"))?;
     let (names, last) = text
         .strip_suffix('\n')
         .and_then(|text| text.rsplit_once('\n'))
@@ -280,9 +329,12 @@ mod tests {
             physics: RuleSet::Connectivity,
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
+            cold: Cold { after_ms: 90_000 },
         };
         let text = settings.to_toml();
         assert_eq!(Settings::parse(&text).unwrap(), settings);
+        let without = text.replace("[cold]\nafter_minutes = 1.5\n", "");
+        assert_eq!(Settings::parse(&without).unwrap().cold, Cold::default());
         let own = Settings::parse(&format!("{text}[rules.stone]\nstrength = 8\ncolour = \"#010203\"\n")).unwrap();
         assert_eq!(own.rules["stone"].strength, 8);
         let own = Settings::parse(&format!("{text}[modes.giant]\ncost = \"walk\"\nheight = 5\n")).unwrap();
@@ -312,6 +364,7 @@ mod tests {
             physics: RuleSet::Span,
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
+            cold: Cold::default(),
         };
         let text = settings.to_toml();
         assert!(text.contains("docs/generation.md"), "{text}");
@@ -327,6 +380,10 @@ mod tests {
             (
                 "format = 1\nid = \"00\"\nseed = \"1\"\nphysics = \"on\"\n[generator]\nname=\"void\"\nversion=1\n",
                 "expected one of `off`, `connectivity`, `span`",
+            ),
+            (
+                "format = 1\nid = \"00000000000000000000000000000000\"\nseed = \"1\"\n[cold]\nafter_minutes = -1\n[generator]\nname=\"void\"\nversion=1\n",
+                "line 5, column 17: after_minutes must be a number from 0",
             ),
             ("format = 1\nsead = \"1\"\n", "line 2, column 1"),
         ] {

@@ -1,14 +1,17 @@
 //! A world's folder, opened: what is stored, what the journal adds to it, and the ways to add more.
 
+use crate::cold::Ages;
 use crate::door::Dir;
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
+use crate::packed;
 use crate::reader::Reader;
-use crate::region::{self, OPEN_MAX, RegionFile};
+use crate::region::{self, OPEN_MAX};
 use crate::replay::{self, READ_ATTEMPTS, hear, is_untouched, open_region, replay};
 use crate::settings::{self, Settings};
 use crate::slot::{self, Encoded};
+use crate::stored::{self, Sizes, Stored};
 use crate::view::{PositionMap, View};
 use parking_lot::{Mutex, RwLock};
 use rayon::prelude::*;
@@ -47,6 +50,16 @@ pub enum Load {
     /// Leaves those that exist as they are, and loads the others.
     KeepExisting,
 }
+
+/// What a region that has no file yet is loaded into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A region file.
+    Slots,
+    /// A packed file.
+    Packed,
+}
+
 /// What only the writer has.
 struct Writer {
     journal: Journal,
@@ -60,21 +73,23 @@ struct Writer {
 
 /// A world's folder, opened. All methods take `&self`; threads share it in an `Arc`.
 pub struct Store {
-    dir: Arc<dyn Dir>,
+    pub(crate) dir: Arc<dyn Dir>,
     settings: Settings,
     generator: Generator,
     registry: RwLock<Arc<Registry>>,
-    regions: RwLock<PositionMap<Arc<View>>>,
+    pub(crate) regions: RwLock<PositionMap<Arc<View>>>,
     /// Grows whenever a view is replaced.
     generation: AtomicU64,
     /// Regions whose directories a crash or a failed checkpoint may have torn.
-    switching: RwLock<HashSet<RegionPos>>,
+    pub(crate) switching: RwLock<HashSet<RegionPos>>,
     writer: Option<Mutex<Writer>>,
     opened_standing: Standing,
     /// One fsync of the journal at a time.
     sync_turn: Mutex<()>,
     /// One checkpoint or load at a time.
-    checkpoint_turn: Mutex<()>,
+    pub(crate) checkpoint_turn: Mutex<()>,
+    /// Since when nobody has looked into a region.
+    pub(crate) ages: Mutex<Ages>,
     poisoned: OnceLock<String>,
     notices: Vec<String>,
     _lock: Option<Box<dyn Any + Send + Sync>>,
@@ -158,6 +173,7 @@ impl Store {
             opened_standing: replayed.standing,
             sync_turn: Mutex::new(()),
             checkpoint_turn: Mutex::new(()),
+            ages: Mutex::new(Ages::default()),
             poisoned: OnceLock::new(),
             notices,
             _lock: lock,
@@ -173,6 +189,8 @@ impl Store {
 
     /// Raises the epoch above every one that was ever used, and only then goes on with the journal.
     fn become_writer(&mut self, mark: Mark, end: Place, highest_epoch: u32) -> Result<(), StoreError> {
+        let switching = |pos: RegionPos| self.switching.read().contains(&pos);
+        stored::remove_replaced(&*self.dir, &self.settings.id, &switching)?;
         let spent = || StoreError::corrupt("the journal", 0, format!("it names epoch {}, the last there is", u32::MAX));
         let epoch = mark.epoch.max(highest_epoch).checked_add(1).ok_or_else(spent)?;
         let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
@@ -205,6 +223,10 @@ impl Store {
         &self.notices
     }
 
+    pub(crate) fn must_write(&self) -> Result<(), StoreError> {
+        self.writer().map(drop)
+    }
+
     fn writer(&self) -> Result<&Mutex<Writer>, StoreError> {
         if let Some(reason) = self.poisoned.get() {
             return Err(StoreError::Poisoned { reason: reason.clone() });
@@ -213,7 +235,7 @@ impl Store {
     }
 
     /// Remembers a failed fsync for good.
-    fn watch<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(crate) fn watch<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
         if let Err(StoreError::Poisoned { reason }) = &result {
             let _ = self.poisoned.set(reason.clone());
         }
@@ -279,9 +301,12 @@ impl Store {
             by_region.entry(pos.region()).or_default().push((pos.index_in_region(), held));
         }
         for (region, chunks) in by_region {
-            let mut view = (*self.view(region)?).clone();
+            let opened = self.view(region)?;
+            let mut regions = self.regions.write();
+            // A checkpoint or a packing may have opened another file of it since.
+            let mut view = (**regions.entry(region).or_insert(opened)).clone();
             chunks.into_iter().for_each(|(index, held)| view.put(index, held));
-            self.regions.write().insert(region, Arc::new(view));
+            regions.insert(region, Arc::new(view));
         }
         self.generation.fetch_add(1, Ordering::Release);
         Ok(())
@@ -290,6 +315,7 @@ impl Store {
     /// The region as it stands, opened if need be.
     pub(crate) fn view(&self, pos: RegionPos) -> Result<Arc<View>, StoreError> {
         if let Some(view) = self.regions.read().get(&pos) {
+            view.touched.store(true, Ordering::Relaxed);
             return Ok(Arc::clone(view));
         }
         let file = self.open_region(pos)?;
@@ -298,22 +324,22 @@ impl Store {
             regions.retain(|_, view| view.overlay.is_some());
             self.generation.fetch_add(1, Ordering::Release);
         }
-        let view = View { file: file.map(Arc::new), overlay: None };
+        let view = View { file, overlay: None, touched: Arc::new(true.into()) };
         // Another thread may have been faster, and have changed it since.
         Ok(Arc::clone(regions.entry(pos).or_insert_with(|| Arc::new(view))))
     }
 
-    fn open_region(&self, pos: RegionPos) -> Result<Option<RegionFile>, StoreError> {
+    fn open_region(&self, pos: RegionPos) -> Result<Option<Stored>, StoreError> {
         let switching = self.switching.read().contains(&pos);
         open_region(&*self.dir, pos, &self.settings.id, switching, self.writer.is_none())
     }
 
     /// Reads a region's directories again, after another process has switched them.
     pub(crate) fn reopen(&self, pos: RegionPos) -> Result<(), StoreError> {
-        let file = self.open_region(pos)?.map(Arc::new);
+        let file = self.open_region(pos)?;
         let mut regions = self.regions.write();
-        let overlay = regions.get(&pos).and_then(|view| view.overlay.clone());
-        let mut view = View { file, overlay };
+        let mut view = View { file, ..regions.get(&pos).map(|view| (**view).clone()).unwrap_or_default() };
+        view.touched.store(true, Ordering::Relaxed);
         view.drop_written();
         regions.insert(pos, Arc::new(view));
         drop(regions);
@@ -346,9 +372,14 @@ impl Store {
     /// Every region that holds a chunk, in ascending order.
     pub fn stored_regions(&self) -> Result<Vec<RegionPos>, StoreError> {
         let names = self.dir.list("regions").at("listing", "regions", 0)?;
-        let mut found: BTreeSet<RegionPos> = names.iter().filter_map(|name| region::parse_file_name(name)).collect();
+        let mut found: BTreeSet<RegionPos> = names.iter().filter_map(|name| stored::parse_file_name(name)).collect();
         found.extend(self.regions.read().iter().filter(|(_, view)| view.overlay.is_some()).map(|(pos, _)| *pos));
         Ok(found.into_iter().collect())
+    }
+
+    /// How many regions stand in files, packed and not, and their bytes.
+    pub fn sizes(&self) -> Result<Sizes, StoreError> {
+        stored::sizes(&*self.dir)
     }
 
     /// The stored chunks of one region, by index.
@@ -413,7 +444,7 @@ impl Store {
             for pos in self.switching.read().iter() {
                 dirty.entry(*pos).or_insert(self.view(*pos)?);
             }
-            let regions = dirty.iter().filter(|(_, view)| view.file.is_some()).map(|(pos, _)| *pos).collect();
+            let regions = dirty.iter().filter(|(_, view)| is_switched(view)).map(|(pos, _)| *pos).collect();
             let mut records = replay::standing_records(&writer.standing);
             records.push(Record::SwitchBegins { regions });
             let place = writer.journal.place();
@@ -443,11 +474,16 @@ impl Store {
             let changed = encode_overlay(view);
             match &view.file {
                 None => {
-                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), &by_reference(&changed))?;
+                    region::write_new(&*self.dir, *pos, &self.settings.id, self.epoch(), 0, &by_reference(&changed))?;
                     region::publish_new(&*self.dir, *pos)?;
-                    new.push(*pos);
+                    new.push((*pos, None));
                 }
-                Some(file) => {
+                Some(Stored::Packed(file)) => {
+                    self.write_unpacked(*pos, file, &by_reference(&changed))?;
+                    region::publish_new(&*self.dir, *pos)?;
+                    new.push((*pos, view.file.clone()));
+                }
+                Some(Stored::Slots(file)) => {
                     // A directory that a crash has torn is the older one, so this overwrites it.
                     region::write_slots(&*self.dir, file, self.epoch(), &by_reference(&changed))?.finish()?;
                     self.reopen_switched(*pos)?;
@@ -457,12 +493,18 @@ impl Store {
         if !new.is_empty() {
             self.dir.sync("regions").synced("regions")?;
         }
-        new.into_iter().try_for_each(|pos| self.reopen_switched(pos))
+        new.into_iter().try_for_each(|(pos, replaced)| self.reopen_replaced(pos, replaced.as_ref()))
     }
 
     fn reopen_switched(&self, pos: RegionPos) -> Result<(), StoreError> {
         self.switching.write().remove(&pos);
         self.reopen(pos)
+    }
+
+    /// Opens the file that holds a region now, durably, and removes the one that held it before.
+    pub(crate) fn reopen_replaced(&self, pos: RegionPos, replaced: Option<&Stored>) -> Result<(), StoreError> {
+        self.reopen_switched(pos)?;
+        replaced.map_or(Ok(()), |file| file.remove(&*self.dir))
     }
 
     fn end_checkpoint(&self, place: Place, dirty: &BTreeMap<RegionPos, Arc<View>>) -> Result<(), StoreError> {
@@ -488,16 +530,27 @@ impl Store {
         Ok(())
     }
 
-    fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.opened_standing.epoch
     }
 
     /// Loads whole chunks (import, generation): straight into slots, with one `Replaced` record each. The chunks of one
     /// region come to be all at once or not at all. Gives how many were loaded.
     pub fn load(&self, chunks: Vec<(ChunkPos, Chunk)>, how: Load, time_ms: u64) -> Result<usize, StoreError> {
+        self.load_as(chunks, how, Shape::Slots, time_ms)
+    }
+
+    /// The same, and says what regions become that have no file yet. Packed ones that have are unpacked.
+    pub fn load_as(
+        &self,
+        chunks: Vec<(ChunkPos, Chunk)>,
+        how: Load,
+        shape: Shape,
+        time_ms: u64,
+    ) -> Result<usize, StoreError> {
         let _turn = self.checkpoint_turn.lock();
         self.writer()?;
-        let loads = self.plan_load(chunks, how)?;
+        let loads = self.plan_load(chunks, how, shape)?;
         if loads.is_empty() {
             return Ok(0);
         }
@@ -509,7 +562,12 @@ impl Store {
         result
     }
 
-    fn plan_load(&self, chunks: Vec<(ChunkPos, Chunk)>, how: Load) -> Result<Vec<RegionLoad>, StoreError> {
+    fn plan_load(
+        &self,
+        chunks: Vec<(ChunkPos, Chunk)>,
+        how: Load,
+        shape: Shape,
+    ) -> Result<Vec<RegionLoad>, StoreError> {
         let mut by_region: BTreeMap<RegionPos, BTreeMap<usize, Chunk>> = BTreeMap::new();
         for (pos, chunk) in chunks {
             by_region.entry(pos.region()).or_default().insert(pos.index_in_region(), chunk);
@@ -538,7 +596,7 @@ impl Store {
             .into_par_iter()
             .map(|(pos, view, chunks)| {
                 let chunks = chunks.into_iter().map(|(index, chunk)| encode(&view, index, chunk)).collect();
-                RegionLoad { pos, view, chunks }
+                RegionLoad { pos, view, chunks, shape }
             })
             .collect())
     }
@@ -552,7 +610,10 @@ impl Store {
             match switch {
                 Some(switch) => switch.finish()?,
                 None => {
-                    region::publish_new(&*self.dir, load.pos)?;
+                    match load.is_packed() {
+                        true => packed::publish_new(&*self.dir, load.pos)?,
+                        false => region::publish_new(&*self.dir, load.pos)?,
+                    }
                     new = true;
                 }
             }
@@ -566,27 +627,39 @@ impl Store {
         writer.standing.digest = loads.iter().fold(writer.standing.digest, |sum, load| sum.wrapping_add(load.digest()));
         drop(writer);
         for load in loads {
-            self.reopen_switched(load.pos)?;
+            let replaced = load.view.file.as_ref().filter(|file| file.is_packed());
+            self.reopen_replaced(load.pos, replaced)?;
         }
         Ok(loads.iter().map(|load| load.chunks.len()).sum())
     }
 
     fn write_load_slots(&self, load: &RegionLoad) -> Result<Option<region::Switch>, StoreError> {
         let chunks: Vec<(usize, &Encoded)> = load.chunks.iter().map(|(index, _, encoded)| (*index, encoded)).collect();
-        if let Some(file) = &load.view.file {
-            return region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some);
+        match &load.view.file {
+            Some(Stored::Slots(file)) => {
+                return region::write_slots(&*self.dir, file, self.epoch(), &chunks).map(Some);
+            }
+            Some(Stored::Packed(file)) => return self.write_unpacked(load.pos, file, &chunks).map(|()| None),
+            None => {}
         }
         // Changed chunks of a region that has no file yet go in with the loaded ones.
         let changed = encode_overlay(&load.view);
         let mut all = chunks.clone();
         all.extend(by_reference(&changed).into_iter().filter(|(index, _)| !chunks.iter().any(|(at, _)| at == index)));
         all.sort_by_key(|(index, _)| *index);
-        region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), &all).map(|()| None)
+        match load.shape {
+            Shape::Packed => {
+                packed::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), 1, &all).map(|_| None)
+            }
+            Shape::Slots => {
+                region::write_new(&*self.dir, load.pos, &self.settings.id, self.epoch(), 0, &all).map(|()| None)
+            }
+        }
     }
 
     fn journal_load(&self, loads: &[RegionLoad], time_ms: u64) -> Result<(), StoreError> {
         let mut writer = self.writer()?.lock();
-        let regions = loads.iter().filter(|load| load.view.file.is_some()).map(|load| load.pos).collect();
+        let regions = loads.iter().filter(|load| is_switched(&load.view)).map(|load| load.pos).collect();
         let mut records = vec![Record::SwitchBegins { regions }];
         let tick = writer.standing.tick;
         for load in loads {
@@ -649,15 +722,27 @@ struct RegionLoad {
     pos: RegionPos,
     view: Arc<View>,
     chunks: Vec<(usize, Version, Encoded)>,
+    /// What it becomes if it has no file yet.
+    shape: Shape,
 }
 
 impl RegionLoad {
+    /// Whether it comes to be as a packed file.
+    fn is_packed(&self) -> bool {
+        self.view.file.is_none() && self.shape == Shape::Packed
+    }
+
     /// What these chunks add to the running digest.
     fn digest(&self) -> u64 {
         let term =
             |(index, _, encoded): &(usize, Version, Encoded)| load_term(self.pos.chunk(*index), encoded.entry.checksum);
         self.chunks.iter().map(term).fold(0, u64::wrapping_add)
     }
+}
+
+/// Whether a change of a region is a switch of directories, and not a new file.
+fn is_switched(view: &View) -> bool {
+    view.file.as_ref().is_some_and(|file| !file.is_packed())
 }
 
 fn encode_overlay(view: &View) -> Vec<(usize, Encoded)> {

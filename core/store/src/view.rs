@@ -1,10 +1,11 @@
 //! A region as readers see it: its file, and over it the changed chunks that no slot holds yet.
 
 use crate::error::StoreError;
-use crate::region::RegionFile;
+use crate::stored::Stored;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use terrane_world::chunk::Version;
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::RegionPos;
@@ -32,8 +33,10 @@ pub type Overlay = Box<[Option<Held>; REGION_CHUNKS]>;
 /// A region as readers see it: its file, and the changed chunks that no slot holds yet.
 #[derive(Clone, Default)]
 pub struct View {
-    pub file: Option<Arc<RegionFile>>,
+    pub file: Option<Stored>,
     pub overlay: Option<Overlay>,
+    /// Set whenever somebody looks into the region; whoever packs cold regions takes it back.
+    pub touched: Arc<AtomicBool>,
 }
 
 impl View {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use terrane_store::door::{Dir, Open};
 use terrane_store::double::MemoryDir;
 use terrane_store::journal::{self, FRAME_HEAD, SEGMENT_HEAD};
-use terrane_store::{Access, Load, Store, region};
+use terrane_store::{Access, Load, Store, packed, region};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::Chunk;
 use terrane_world::space::{ChunkPos, RegionPos};
@@ -90,6 +90,11 @@ fn regions_to_start_from() {
         }
         write("region_open", name, &parts(&file, index));
     }
+    assert!(store.pack_region(pos).unwrap().is_some());
+    for (mode, name) in [(8, "packed-raw"), (9, "packed-sealed")] {
+        write("region_open", name, &[&[mode], &read(&dir, &packed::file_name(pos))[..]].concat());
+    }
+    store.unpack_region(pos).unwrap();
     let mut sealed = read(&dir, &region::file_name(pos));
     let before = sealed.clone();
     region::seal(&mut sealed, pos, b"a world for test");

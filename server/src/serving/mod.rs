@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use terrane_net::{Config, Shell};
 use terrane_protocol::Rate;
 use terrane_roles::{ChunkServer, Limits, PathAnswer};
-use terrane_store::{Access, Store};
+use terrane_store::{Access, Store, StoreError};
 use terrane_world::path::mode::Modes;
 use terrane_world::space::VoxelPos;
 use terrane_world::step::Deltas;
@@ -34,6 +34,10 @@ const EVENTS_MAX: usize = 4_096;
 const ACTIONS_MAX: usize = 16_384;
 /// Regions that are still written when the server stops: some seconds on a slow disk.
 const STOP_REGIONS_MAX: usize = 512;
+/// How often the io thread looks for cold regions, at most; a world that packs sooner is looked at more often.
+const COLD_LOOK: Duration = Duration::from_secs(10);
+/// Regions packed at one look: a checkpoint that is due waits for them.
+const COLD_REGIONS: usize = 8;
 /// How often the io thread looks for something to write.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(500);
 
@@ -177,11 +181,15 @@ fn run_journal(store: &Arc<Store>, commits: &Receiver<Arc<Deltas>>, events: &Syn
     }
 }
 
-/// Writes a checkpoint now and then, and whenever much has changed.
+/// Writes a checkpoint now and then, and whenever much has changed; and packs what is cold.
 fn run_checkpoints(plan: &Plan, store: &Arc<Store>, stopping: &AtomicBool, events: &SyncSender<Event>) {
     let mut last = Instant::now();
+    let mut cold = Cold::new(store);
     while !stopping.load(Ordering::Acquire) {
         thread::sleep(CHECKPOINT_LOOK.min(plan.checkpoint_every));
+        if let Err(error) = cold.look(store, Instant::now()) {
+            tracing::error!("a cold region can't be packed, none is from now on: {error}");
+        }
         let dirty = store.dirty_bytes();
         let much = dirty > plan.resident_bytes / 4;
         if dirty == 0 || (!much && last.elapsed() < plan.checkpoint_every) {
@@ -196,6 +204,42 @@ fn run_checkpoints(plan: &Plan, store: &Arc<Store>, stopping: &AtomicBool, event
             }
         }
         last = Instant::now();
+    }
+}
+
+/// When the io thread has looked for cold regions, and looks again.
+struct Cold {
+    after: Duration,
+    begun: Instant,
+    next: Instant,
+}
+
+impl Cold {
+    fn new(store: &Store) -> Self {
+        let now = Instant::now();
+        Self { after: Duration::from_millis(store.settings().cold.after_ms), begun: now, next: now }
+    }
+
+    /// Packs some of what nobody has touched for long enough. Gives up after an error: what keeps the world from being
+    /// written ends the server at the next commit, anything else is for `terrane check`.
+    fn look(&mut self, store: &Store, now: Instant) -> Result<(), StoreError> {
+        if self.after.is_zero() || now < self.next {
+            return Ok(());
+        }
+        let after_ms = self.after.as_millis() as u64;
+        let packed = store.pack_cold((now - self.begun).as_millis() as u64, after_ms, COLD_REGIONS);
+        self.next = if matches!(packed, Ok(COLD_REGIONS)) { now } else { now + COLD_LOOK.min(self.after / 4) };
+        match packed {
+            Ok(0) => Ok(()),
+            Ok(regions) => {
+                tracing::debug!("packed {regions} regions that nobody has touched");
+                Ok(())
+            }
+            Err(error) => {
+                self.after = Duration::ZERO;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -68,7 +68,13 @@ fn print_text(report: &Report, repaired: bool) {
     } else {
         format!("{} problems", report.problems.len())
     };
-    say!("{} regions, {} chunks, {} journal frames: {verdict}", report.regions, report.chunks, report.frames);
+    say!(
+        "{} regions ({} packed), {} chunks, {} journal frames: {verdict}",
+        report.regions,
+        report.packed,
+        report.chunks,
+        report.frames
+    );
 }
 
 fn print_json(report: &Report, repaired: bool) {
@@ -84,6 +90,6 @@ fn print_json(report: &Report, repaired: bool) {
         .collect();
     say!(
         "{}",
-        json!({ "regions": report.regions, "chunks": report.chunks, "frames": report.frames, "problems": problems })
+        json!({ "regions": report.regions, "packed": report.packed, "chunks": report.chunks, "frames": report.frames, "problems": problems })
     );
 }

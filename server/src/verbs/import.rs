@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use terrane_formats::volume::{Counts, ImportedChunk, ImportedFile, Problem};
 use terrane_formats::{anvil, npy, vox};
-use terrane_store::{Load, Store};
+use terrane_store::{Load, Shape, Store};
 use terrane_world::block::BlockId;
 use terrane_world::chunk::Chunk;
 use terrane_world::space::{ChunkPos, VoxelPos};
@@ -37,6 +37,9 @@ pub struct Import {
     /// Replace chunks that exist; where a file says nothing, what was there stays
     #[arg(long)]
     replace: bool,
+    /// Pack what is stored: small files, a little slower to read; what is changed is unpacked
+    #[arg(long)]
+    packed: bool,
 }
 
 /// What came of an import, over all files.
@@ -65,6 +68,11 @@ impl Import {
                 }
             }
             summary.files += 1;
+        }
+        if self.packed {
+            // What two files of this command share has been unpacked again.
+            let regions: BTreeSet<_> = summary.loaded.iter().map(|pos| pos.region()).collect();
+            regions.into_iter().try_for_each(|region| store.pack_region(region).map(drop)).about(&self.world)?;
         }
         worlds::close(store, &self.world)?;
         if json {
@@ -130,7 +138,8 @@ impl Import {
             imported.chunks.par_iter().map(|chunk| translate(store, chunk, &ids, file)).collect();
         let made = made?;
         summary.loaded.extend(made.iter().map(|(pos, _)| *pos));
-        store.load(made, Load::Replace, worlds::now_ms()).about(&self.world)?;
+        let shape = if self.packed { Shape::Packed } else { Shape::Slots };
+        store.load_as(made, Load::Replace, shape, worlds::now_ms()).about(&self.world)?;
         summary.chunks = summary.loaded.len();
         summary.new_blocks += registry.len() - before;
         summary.counts.add(&imported.counts);

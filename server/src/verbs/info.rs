@@ -34,6 +34,7 @@ impl Info {
         let counts =
             if self.blocks { count(&store, &chunks, self.within).about(&self.world)? } else { BTreeMap::new() };
         let settings = store.settings();
+        let sizes = store.sizes().about(&self.world)?;
         let id: String = settings.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let bounds = bounds(&chunks);
         let generator = &settings.generator;
@@ -44,6 +45,8 @@ impl Info {
                 "id": id, "seed": settings.seed, "generator": generator.name, "version": generator.version,
                 "stages": stages, "plugins": generator.plugins,
                 "chunks": chunks.len(), "bounds": bounds.map(|b| b.to_string()), "registry": store.registry().len(),
+                "regions": sizes.regions, "region_bytes": sizes.region_bytes,
+                "packed_regions": sizes.packed, "packed_bytes": sizes.packed_bytes,
                 "epoch": store.standing().epoch, "tick": store.standing().tick,
                 "blocks": self.blocks.then_some(&counts),
             });
@@ -56,6 +59,13 @@ impl Info {
         }
         generator.plugins.iter().for_each(|(name, sha256)| say!("plug-in    {name}, SHA-256 {sha256}"));
         say!("chunks     {} stored{}", chunks.len(), bounds.map_or(String::new(), |b| format!(", within {b}")));
+        say!(
+            "regions    {} in {} bytes, {} packed in {} bytes",
+            sizes.regions,
+            sizes.region_bytes,
+            sizes.packed,
+            sizes.packed_bytes
+        );
         say!(
             "registry   {} blocks\ntick       {}, epoch {}",
             store.registry().len(),

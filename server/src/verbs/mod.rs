@@ -1,5 +1,6 @@
 //! One file a verb.
 
+pub mod backup;
 pub mod check;
 pub mod devices;
 pub mod digest;
@@ -10,6 +11,8 @@ pub mod import;
 pub mod info;
 pub mod map;
 pub mod new;
+pub mod pack;
 pub mod path;
+pub mod restore_backup;
 pub mod serve;
 pub mod simulate;

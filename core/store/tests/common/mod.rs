@@ -19,6 +19,7 @@ pub fn settings(generator: &str) -> Settings {
         physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
+        cold: terrane_store::settings::Cold::default(),
     }
 }
 
@@ -104,6 +105,10 @@ pub fn workload(dir: &Arc<dyn Dir>, pool: &Arc<rayon::ThreadPool>, model: &mut M
         model.highest_epoch = store.standing().epoch;
         let mut world = world(&store, pool);
         let base = u64::from(session) * 100;
+        if session == 1 {
+            // What follows loads into a packed region, and changes another by a checkpoint.
+            pack_all(&store)?;
+        }
         let first = [(at(0, 0, 0), patterned(3, session)), (at(1, 0, 0), Chunk::uniform(BlockId(5)))];
         load(&store, first.into(), Load::Replace, &mut known, model)?;
         // The world had read nothing of what the load replaced, so it may go on with the same standing.
@@ -153,6 +158,15 @@ pub fn workload(dir: &Arc<dyn Dir>, pool: &Arc<rayon::ThreadPool>, model: &mut M
         acknowledge(&store, model)?;
     }
     Ok(())
+}
+
+/// Packs every region that can be; gives how many were.
+pub fn pack_all(store: &Store) -> Result<usize, StoreError> {
+    let mut packed = 0;
+    for region in store.stored_regions()? {
+        packed += usize::from(store.pack_region(region)?.is_some());
+    }
+    Ok(packed)
 }
 
 fn reopen_world(store: &Arc<Store>, pool: &Arc<rayon::ThreadPool>, world: &World, known: &Content) -> World {

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
-use terrane_store::{Load, Store};
+use terrane_store::{Load, Shape, Store};
 use terrane_world::chunk::Chunk;
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, VoxelBox};
@@ -73,6 +73,8 @@ pub struct Engine<'a> {
     pub compute: &'a Compute,
     pub threads: usize,
     pub batch_chunks: usize,
+    /// What new regions become.
+    pub shape: Shape,
 }
 
 /// A batch in hand.
@@ -259,7 +261,7 @@ impl Engine<'_> {
         give_back: SyncSender<()>,
     ) {
         for batch in batches {
-            match pool.install(|| self.store.load(batch, Load::KeepExisting, now_ms())) {
+            match pool.install(|| self.store.load_as(batch, Load::KeepExisting, self.shape, now_ms())) {
                 Ok(stored) => shared.stored.fetch_add(stored as u64, Ordering::Relaxed),
                 Err(error) => return shared.fail(&error),
             };

@@ -22,6 +22,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
+use terrane_store::{Shape, Store, StoreError};
 use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::space::VoxelBox;
 
@@ -52,6 +53,9 @@ pub struct Generate {
     /// Threads that make chunks (default: one for each core)
     #[arg(long)]
     threads: Option<NonZeroUsize>,
+    /// Pack what is stored: small files, a little slower to read; what is changed is unpacked
+    #[arg(long)]
+    packed: bool,
 }
 
 impl Generate {
@@ -72,11 +76,16 @@ impl Generate {
         let (total, begun) = (self.within.chunk_count(), Instant::now());
         let progress = Progress::new(total);
         let stop = stopping::on_signals()?;
+        let shape = if self.packed { Shape::Packed } else { Shape::Slots };
         let engine =
-            Engine { store: &store, progress: &progress, stop: &stop, compute: &compute, threads, batch_chunks };
+            Engine { store: &store, progress: &progress, stop: &stop, compute: &compute, threads, batch_chunks, shape };
         let result = engine.run(self.within);
         progress.finish();
         let counts = result.about(&self.world)?;
+        if self.packed {
+            // What had been stored of these regions before.
+            pack_within(&store, self.within).about(&self.world)?;
+        }
         worlds::close(store, &self.world)?;
         let interrupted = counts.handled() < total;
         self.tell(json, total, &counts, &compute.name(), begun.elapsed().as_secs_f64());
@@ -103,6 +112,12 @@ impl Generate {
             say!("interrupted with {left} chunks left: the same command goes on from here");
         }
     }
+}
+
+/// Packs what is not packed of the stored regions that a box touches.
+fn pack_within(store: &Store, within: VoxelBox) -> Result<(), StoreError> {
+    let mut regions = store.stored_regions()?.into_iter().filter(|region| worlds::touches(within, *region));
+    regions.try_for_each(|region| store.pack_region(region).map(drop))
 }
 
 fn cores() -> usize {
