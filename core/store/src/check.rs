@@ -8,6 +8,7 @@ use crate::door::{Dir, Open};
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
+use crate::notes::Notes;
 use crate::region::{self, RegionFile};
 use crate::replay::{self, apply, begin, hear, hear_column, is_untouched};
 use crate::settings::{self, REGISTRY_FILES, Settings};
@@ -136,6 +137,7 @@ fn run(
         mark: mark.unwrap_or(start),
         highest_epoch,
         standing: Standing::default(),
+        notes: Notes::default(),
     };
     let history = checker.journal()?;
     checker.regions(&registry, &history, progress)?;
@@ -267,6 +269,15 @@ impl History {
     fn frame(&mut self, frame: &journal::Frame, mark: &Mark) {
         for record in &frame.records {
             match record {
+                Record::Deltas { deltas, time_ms, .. } => {
+                    for delta in &deltas.chunks {
+                        // By itself, so that a chunk can be brought forward without the others of its tick.
+                        let (tick, time_ms, delta) = (deltas.tick, *time_ms, delta.clone());
+                        let (pos, to) = (delta.pos, delta.to);
+                        let record = Record::Delta { tick, time_ms, column_sequence: 0, delta };
+                        self.note(pos, to, &record, frame.sequence < mark.frame);
+                    }
+                }
                 Record::Delta { delta, .. } => self.note(delta.pos, delta.to, record, frame.sequence < mark.frame),
                 Record::Replaced { pos, .. } => self.loading.push((*pos, record.clone())),
                 Record::SwitchBegins { .. } => self.loading.clear(),
@@ -305,6 +316,7 @@ struct Checker<'a> {
     highest_epoch: u32,
     /// Where the journal's last frames leave the world.
     standing: Standing,
+    notes: Notes,
 }
 
 impl Checker<'_> {
@@ -358,7 +370,7 @@ impl Checker<'_> {
         if there {
             journal::set_aside(self.dir, self.mark.segment)?;
         }
-        let records = replay::standing_records(&self.standing);
+        let records = replay::standing_records(&self.standing, &self.notes);
         journal::begin_anew(self.dir, last + 1, &self.settings.id, self.mark.frame, &records)?;
         self.move_mark(last + 1, self.mark.frame)
     }
@@ -426,10 +438,13 @@ impl Checker<'_> {
         self.report.frames += 1;
         history.frame(frame, &self.mark);
         for record in &frame.records {
+            self.notes.hear(record);
+            for ChunkDelta { to, .. } in record.deltas().map_or(&[][..], |(_, _, deltas)| deltas) {
+                self.highest_epoch = self.highest_epoch.max(to.epoch);
+            }
             match record {
-                Record::Delta { delta: ChunkDelta { to, .. }, .. } | Record::Replaced { to, .. } => {
-                    self.highest_epoch = self.highest_epoch.max(to.epoch);
-                }
+                Record::Replaced { to, .. } => self.highest_epoch = self.highest_epoch.max(to.epoch),
+                Record::UndoBegins(request) => replay::begin_undo(&mut self.standing, request.id),
                 Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
                 Record::State { tick, digest, actors, .. } => begin(&mut self.standing, *tick, *digest, actors),
                 Record::Column { column, epoch, state, .. } => {

@@ -2,8 +2,10 @@
 
 use crate::door::Dir;
 use crate::error::{Context, StoreError};
+use crate::history::History;
 use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
+use crate::notes::Notes;
 use crate::reader::Reader;
 use crate::region::{self, OPEN_MAX, RegionFile};
 use crate::replay::{self, READ_ATTEMPTS, hear, is_untouched, open_region, replay};
@@ -23,10 +25,14 @@ use terrane_world::generate::Generator;
 use terrane_world::generate::stage::{BuiltInOnly, StageSource};
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
-use terrane_world::step::{ChunkSource, ColumnUpdate, Deltas, Held, SourceError, Standing};
+use terrane_world::step::{ActorId, ChunkSource, ColumnUpdate, Deltas, Held, SourceError, Standing};
+use terrane_world::undo::Request;
 
 /// The lock's file.
 const LOCK_FILE: &str = "lock";
+
+/// Names that may wait for their actors' first changes: more than a server has sessions.
+const INTRODUCED_MAX: usize = 65_536;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,7 @@ pub enum Load {
 struct Writer {
     journal: Journal,
     standing: Standing,
+    notes: Notes,
     mark: Mark,
     /// Chunks whose deltas are appended but not synced.
     pending: Vec<(ChunkPos, Held)>,
@@ -71,6 +78,9 @@ pub struct Store {
     switching: RwLock<HashSet<RegionPos>>,
     writer: Option<Mutex<Writer>>,
     opened_standing: Standing,
+    opened_notes: Notes,
+    /// Names that are journaled with the first change of whoever has them.
+    introduced: Mutex<BTreeMap<ActorId, String>>,
     /// One fsync of the journal at a time.
     sync_turn: Mutex<()>,
     /// One checkpoint or load at a time.
@@ -156,6 +166,8 @@ impl Store {
             switching: RwLock::new(replayed.switching.into_iter().collect()),
             writer: None,
             opened_standing: replayed.standing,
+            opened_notes: replayed.notes,
+            introduced: Mutex::default(),
             sync_turn: Mutex::new(()),
             checkpoint_turn: Mutex::new(()),
             poisoned: OnceLock::new(),
@@ -179,8 +191,8 @@ impl Store {
         mark.write(&*self.dir)?;
         let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
         self.opened_standing.epoch = epoch;
-        let standing = self.opened_standing.clone();
-        self.writer = Some(Mutex::new(Writer { journal, standing, mark, pending: Vec::new(), unsynced: false }));
+        let (standing, notes) = (self.opened_standing.clone(), self.opened_notes.clone());
+        self.writer = Some(Mutex::new(Writer { journal, standing, notes, mark, pending: Vec::new(), unsynced: false }));
         Ok(())
     }
 
@@ -229,11 +241,11 @@ impl Store {
             return Ok(());
         }
         let tick = deltas.tick;
-        let mut records: Vec<Record> = Vec::with_capacity(deltas.chunks.len() + 1);
-        for delta in &deltas.chunks {
-            let column_sequence = writer.journal.column_sequence(delta.pos.column());
-            records.push(Record::Delta { tick, time_ms, column_sequence, delta: delta.clone() });
-        }
+        let mut records = {
+            let introduced = self.introduced.lock();
+            writer.notes.name(&writer.journal, deltas, &introduced, &writer.standing.actors)
+        };
+        records.extend(writer.journal.deltas(tick, time_ms, &deltas.chunks));
         let epoch = writer.standing.epoch;
         for ColumnUpdate { column, state, fresh } in &deltas.columns {
             let (column_sequence, state) = (writer.journal.column_sequence(*column), state.to_bytes(fresh));
@@ -249,6 +261,50 @@ impl Store {
             .iter()
             .for_each(|update| replay::set_column(&mut writer.standing, update.column, update.state.clone()));
         Ok(())
+    }
+
+    /// Says what somebody calls themselves; it is journaled with their first change.
+    pub fn introduce(&self, actor: ActorId, name: &str) {
+        let mut introduced = self.introduced.lock();
+        if introduced.len() >= INTRODUCED_MAX {
+            introduced.pop_first();
+        }
+        introduced.insert(actor, name.to_owned());
+    }
+
+    /// Notes that an undo has begun: durable with the next sync, and remembered until it ends. Its number must be the tick after
+    /// the last one, and that tick is taken by it.
+    pub fn begin_undo(&self, request: &Request) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        self.append_note(&mut writer, Record::UndoBegins(request.clone()))?;
+        replay::begin_undo(&mut writer.standing, request.id);
+        Ok(())
+    }
+
+    /// Notes that an undo is done, and with it the one that it takes back.
+    pub fn end_undo(&self, undo: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        self.append_note(&mut writer, Record::UndoEnds { undo })
+    }
+
+    fn append_note(&self, writer: &mut Writer, record: Record) -> Result<(), StoreError> {
+        self.watch(writer.journal.append(std::slice::from_ref(&record)))?;
+        writer.unsynced = true;
+        writer.notes.hear(&record);
+        Ok(())
+    }
+
+    /// Undos that have begun and not ended, in the order in which they began.
+    pub fn unfinished_undos(&self) -> Vec<Request> {
+        match &self.writer {
+            Some(writer) => writer.lock().notes.undos().cloned().collect(),
+            None => self.opened_notes.undos().cloned().collect(),
+        }
+    }
+
+    /// The journal as history.
+    pub fn history(&self) -> Result<History<'_>, StoreError> {
+        History::open(&*self.dir, self.settings.id, 1)
     }
 
     /// Makes everything appended so far durable and shows it to readers. Commits may go on meanwhile; the next call
@@ -414,7 +470,7 @@ impl Store {
                 dirty.entry(*pos).or_insert(self.view(*pos)?);
             }
             let regions = dirty.iter().filter(|(_, view)| view.file.is_some()).map(|(pos, _)| *pos).collect();
-            let mut records = replay::standing_records(&writer.standing);
+            let mut records = replay::standing_records(&writer.standing, &writer.notes);
             records.push(Record::SwitchBegins { regions });
             let place = writer.journal.place();
             self.watch(writer.journal.append(&records))?;
