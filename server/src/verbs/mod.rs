@@ -11,5 +11,7 @@ pub mod info;
 pub mod map;
 pub mod new;
 pub mod path;
+pub mod restore;
 pub mod serve;
 pub mod simulate;
+pub mod undo;
