@@ -36,6 +36,7 @@ pub fn create(folder: &Path) {
         physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
+        history: terrane_store::settings::HistoryLimits::NONE,
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("the folder is empty");
 }

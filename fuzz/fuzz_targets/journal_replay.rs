@@ -27,7 +27,7 @@ static EMPTY: LazyLock<MemoryDir> = LazyLock::new(|| {
         seed: 7,
         generator,
         physics: terrane_world::physics::RuleSet::default(),
-        rules: BTreeMap::new(), modes: BTreeMap::new(),
+        rules: BTreeMap::new(), modes: BTreeMap::new(), history: terrane_store::settings::HistoryLimits::NONE,
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("memory does not fail");
     dir.image(|_| Keep::All)

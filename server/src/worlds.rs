@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use terrane_store::settings::HistoryLimits;
 use terrane_store::store::StoreSource;
 use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
 use terrane_world::block::AIR;
@@ -36,7 +37,15 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: Rul
     let mut id = [0u8; 16];
     getrandom::fill(&mut id).about(path)?;
     let generator = GeneratorSetting::listed(name, version);
-    let settings = Settings { id, seed, generator, physics, rules: BTreeMap::new(), modes: BTreeMap::new() };
+    let settings = Settings {
+        id,
+        seed,
+        generator,
+        physics,
+        rules: BTreeMap::new(),
+        modes: BTreeMap::new(),
+        history: HistoryLimits::default(),
+    };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
     Ok(())

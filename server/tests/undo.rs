@@ -286,3 +286,57 @@ fn names_come_from_clients_too_and_what_is_not_there_is_said() {
     let said = succeed(&["undo", "--world", world.to_str().unwrap(), "--undo", "99999"]);
     assert!(said.starts_with("0 voxels"), "{said}");
 }
+
+/// Voxels of blocks that follow no order, a tick of them by somebody.
+fn noise(seed: u64, name: &str) -> String {
+    let mut state = seed;
+    let mut next = |most: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % most
+    };
+    let blocks = ["stone", "sand", "dirt", "air", "glass", "stone_bricks", "oak_planks", "gravel"];
+    let mut lines = String::new();
+    for _ in 0..20 {
+        let voxel = |_| format!("[{},{},{},\"{}\"]", next(64), next(64), next(64), blocks[next(8) as usize]);
+        let voxels: Vec<String> = (0..2_000).map(voxel).collect();
+        lines +=
+            &format!("{{\"tick\": 1, \"set\": [{}], \"actor\": {seed}, \"name\": \"{name}\"}}\n", voxels.join(","));
+    }
+    lines
+}
+
+#[test]
+fn history_that_was_cut_is_said_to_be_and_nothing_is_restored_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path(), "world", &["--generator", "void", "--physics", "off"]);
+    let settings = std::fs::read_to_string(world.join("world.toml")).unwrap();
+    assert!(settings.contains("[history]\nbytes = 1073741824\ndays = 90\n"), "{settings}");
+    assert_eq!(facts("info", &world, &[])["history"]["since"], Value::Null);
+    std::fs::write(world.join("world.toml"), settings.replace("bytes = 1073741824", "bytes = 200000")).unwrap();
+    simulate(&world, &noise(2, "Early"), "1");
+    let early = facts("info", &world, &[])["history"].clone();
+    assert_eq!((&early["whole"], &early["since"]["tick"]), (&true.into(), &1.into()));
+    (3..10).for_each(|seed| simulate(&world, &noise(seed, "Late"), "1"));
+    let late = facts("info", &world, &[])["history"].clone();
+    let begins = late["since"]["tick"].as_u64().unwrap();
+    assert!(late["whole"] == false && begins > 3 && late["bytes"].as_u64().unwrap() < 600_000, "{late}");
+    assert!(succeed(&["info", "--world", world.to_str().unwrap()]).contains("what was before has been cut"));
+
+    let within = ["--box", "0,0,0:64,64,64"];
+    let reach = format!("history goes back to tick {begins}, ");
+    let said = refusal("restore", &world, &[&["--at", "tick:1"], &within[..]].concat());
+    assert!(said.contains(&reach), "{said}");
+    let said = refusal("undo", &world, &["--by", "Nobody"]);
+    assert!(said.contains("there are Early, Late") && said.contains(&reach), "{said}");
+    // Who Early was is remembered, and what they did is not.
+    for (name, nothing) in [("Early", true), ("Late", false)] {
+        let output = terrane(&["undo", "--world", world.to_str().unwrap(), "--by", name, "--preview"]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains(&reach), "{name}");
+        assert_eq!(output.stdout.starts_with(b"0 voxels"), nothing, "{name}");
+    }
+    let last = facts("info", &world, &[])["tick"].as_u64().unwrap();
+    let moment = format!("tick:{}", last - 1);
+    let restored = facts("restore", &world, &[&["--at", moment.as_str()], &within[..]].concat());
+    assert!(restored["put_back"].as_u64().unwrap() > 10_000, "{restored}");
+    succeed(&["check", "--world", world.to_str().unwrap()]);
+}

@@ -125,9 +125,7 @@ fn run(
     let Some(registry) = check_registry(dir, repair, &settings, report)? else { return Ok(false) };
     let mark = check_mark(dir, repair, &settings, mark, report)?;
     let highest_epoch = mark.map_or(0, |mark| mark.epoch);
-    // Without a mark everything is replayed: what the regions have already is skipped.
-    let start =
-        Mark { segment: 1, offset: journal::SEGMENT_HEAD, frame: 1, identity: settings.identity(), ..Mark::default() };
+    let start = Mark { identity: settings.identity(), ..start_without_mark(dir, &settings)? };
     let mut checker = Checker {
         dir,
         settings: &settings,
@@ -249,6 +247,29 @@ fn check_mark(
     }
 }
 
+/// Where replay begins if no mark says so: at the journal's beginning, as what the regions have already is skipped; if that has
+/// been cut, at the first place that says where the world stood.
+fn start_without_mark(dir: &dyn Dir, settings: &Settings) -> Result<Mark, StoreError> {
+    let begin = Mark { segment: 1, history: 1, offset: journal::SEGMENT_HEAD, frame: 1, ..Mark::default() };
+    let segments = journal::segments(dir)?;
+    let Some(history) = segments.first().copied().filter(|first| *first > 1) else { return Ok(begin) };
+    for segment in segments {
+        let place = Place { segment, offset: journal::SEGMENT_HEAD, frame: 0 };
+        let Ok(mut scan) = Scan::open(dir, &settings.id, place) else { continue };
+        loop {
+            match scan.advance() {
+                Scanned::Frame(frame, offset) if matches!(frame.records.first(), Some(Record::State { .. })) => {
+                    return Ok(Mark { segment, history, offset, frame: frame.sequence, ..begin });
+                }
+                Scanned::Frame(..) => {}
+                Scanned::Damaged { resume, missing, .. } => scan.resume_at(resume, missing.end),
+                Scanned::End { .. } => break,
+            }
+        }
+    }
+    Ok(begin)
+}
+
 /// Whether as many frames as are missing can have stood where they are missing.
 fn missing_fit(offset: u64, resume: u64, missing: &std::ops::Range<u64>) -> bool {
     missing.end - missing.start <= (resume - offset) / journal::FRAME_HEAD as u64
@@ -336,7 +357,8 @@ impl Checker<'_> {
         let (segments, aside) = (numbers(".trj"), numbers(".trj.damaged"));
         let last = segments.last().copied().unwrap_or(0).max(self.mark.segment);
         let mut reached = 0;
-        for number in 1..=last {
+        // What lies before has been cut, whether it is gone already or not.
+        for number in self.mark.history.max(1)..=last {
             match (segments.contains(&number), aside.contains(&number)) {
                 (true, _) => reached = self.segment(number, &mut history)?.unwrap_or(reached),
                 (false, true) => {}
@@ -550,7 +572,8 @@ impl Checker<'_> {
                 Err(why) => {
                     self.report.add_error(&problem, Repair::Impossible);
                     let problem = self.report.problems.last_mut().expect("just added");
-                    problem.what = format!("{} (chunk {at}; {why})", problem.what);
+                    let cut = if self.mark.history > 1 { ", history before it has been cut" } else { "" };
+                    problem.what = format!("{} (chunk {at}; {why}{cut})", problem.what);
                 }
             }
         }

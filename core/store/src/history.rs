@@ -5,8 +5,13 @@
 
 use crate::door::{Dir, Open};
 use crate::error::{Context, StoreError};
-use crate::journal::{self, FRAME_HEAD, Place, Record, SEGMENT_HEAD, Scan, Scanned, parse_frame, segment_name};
+use crate::journal::{
+    self, FRAME_HEAD, Place, Record, SEGMENT_BYTES, SEGMENT_HEAD, Scan, Scanned, parse_frame, segment_name,
+};
+use crate::settings::HistoryLimits;
 
+/// The smallest segments there are.
+const SEGMENT_BYTES_LEAST: u64 = 64 << 10;
 /// Bytes of a segment that are looked at first to find its first tick; twice as many each time they are not enough.
 const LOOK_BYTES: u64 = 64 << 10;
 
@@ -70,9 +75,9 @@ impl<'a> History<'a> {
 
     /// The first tick at or after a time.
     pub fn tick_at(&self, time_ms: u64) -> Result<Option<u64>, StoreError> {
-        let later = self.segments.partition_point(|s| s.first.is_none_or(|first| first.time_ms < time_ms));
+        let from = self.last_before(|first| first.time_ms < time_ms);
         let mut found = None;
-        self.read_segments(later.saturating_sub(1), &mut |record| {
+        self.read_segments(from, &mut |record| {
             if let Record::Tick { tick, time_ms: time, .. } = record
                 && *time >= time_ms
             {
@@ -91,7 +96,7 @@ impl<'a> History<'a> {
         tick: u64,
         visit: &mut dyn FnMut(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        let later = self.segments.partition_point(|s| s.first.is_none_or(|first| first.tick <= tick));
+        let from = self.last_before(|first| first.tick <= tick);
         let mut failed = None;
         let mut visit = |record: &Record| {
             visit(record).map_err(|error| {
@@ -99,8 +104,13 @@ impl<'a> History<'a> {
                 None
             })
         };
-        self.read_segments(later.saturating_sub(1), &mut visit)?;
+        self.read_segments(from, &mut visit)?;
         failed.map_or(Ok(()), Err)
+    }
+
+    /// The last segment whose first tick is early enough, by its place in the list. One without a tick says nothing of when it is.
+    fn last_before(&self, is_before: impl Fn(Moment) -> bool) -> usize {
+        self.segments.iter().rposition(|segment| segment.first.is_some_and(&is_before)).unwrap_or(0)
     }
 
     /// An error of the visitor that is none ends the reading without one.
@@ -144,6 +154,57 @@ impl<'a> History<'a> {
             }
         }
     }
+}
+
+/// Bytes of a segment under some limits: so few that what is cut at once is a small part of history.
+pub(crate) fn segment_bytes(limits: HistoryLimits) -> u64 {
+    match limits.bytes {
+        0 => SEGMENT_BYTES,
+        bytes => (bytes / 16).clamp(SEGMENT_BYTES_LEAST, SEGMENT_BYTES),
+    }
+}
+
+/// The first segment that the limits keep. `first` is the first that has not been cut yet, `replay` the one that replay may have
+/// to begin in: it and what follows stay, whatever the limits say.
+pub(crate) fn first_kept(
+    dir: &dyn Dir,
+    (first, replay): (u32, u32),
+    limits: HistoryLimits,
+    now_ms: u64,
+) -> Result<u32, StoreError> {
+    if limits == HistoryLimits::NONE {
+        return Ok(first);
+    }
+    let numbers: Vec<u32> = journal::segments(dir)?.into_iter().filter(|number| *number >= first).collect();
+    let length = |number: &u32| {
+        let name = segment_name(*number);
+        dir.open(&name, Open::Read).and_then(|file| file.len()).at("measuring", &name, 0)
+    };
+    let lengths = numbers.iter().map(length).collect::<Result<Vec<u64>, _>>()?;
+    let mut left: u64 = lengths.iter().sum();
+    let mut kept = first;
+    for (pair, bytes) in numbers.windows(2).zip(lengths).take_while(|(pair, _)| pair[1] <= replay) {
+        let is_too_much = limits.bytes > 0 && left > limits.bytes;
+        // What stands in a segment is older than the first tick of the next one.
+        let age_max_ms = limits.days.saturating_mul(24 * 60 * 60 * 1_000);
+        let is_old = |moment: Moment| moment.time_ms.saturating_add(age_max_ms) < now_ms;
+        let is_beyond = is_too_much || (limits.days > 0 && look(dir, pair[1])?.0.is_some_and(is_old));
+        if !is_beyond {
+            break;
+        }
+        left -= bytes;
+        kept = pair[1];
+    }
+    Ok(kept)
+}
+
+/// Removes the segments before one, oldest first. Nothing has to be durable: what comes back after a crash is removed again.
+pub(crate) fn remove_before(dir: &dyn Dir, first: u32) -> Result<(), StoreError> {
+    for number in journal::segments(dir)?.into_iter().filter(|number| *number < first) {
+        let name = segment_name(number);
+        dir.remove(&name).at("removing", &name, 0)?;
+    }
+    Ok(())
 }
 
 /// The first tick of a segment, and the segment's length. Only as much is read as it takes.

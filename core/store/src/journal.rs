@@ -869,6 +869,13 @@ impl Journal {
         })
     }
 
+    /// The same journal with segments of another size.
+    #[must_use]
+    pub const fn with_segments_of(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
     /// Where the next frame goes.
     pub const fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.end, frame: self.next_frame }

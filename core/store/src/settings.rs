@@ -25,6 +25,35 @@ const REGISTRY_HEAD: &str = "terrane registry 1";
 const STAGES_HINT: &str = "# The stages run in this order. Each may have settings, be moved or left out, and plug-ins may stand among them:\n\
      # docs/generation.md has the settings of every stage, docs/plugins.md tells how to write one.\n";
 
+/// How far back history goes; 0 sets no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryLimits {
+    /// Most bytes of the journal.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Most days.
+    #[serde(default)]
+    pub days: u64,
+}
+
+impl HistoryLimits {
+    /// Everything is kept.
+    pub const NONE: Self = Self { bytes: 0, days: 0 };
+}
+
+/// Those of a new world.
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { bytes: 1 << 30, days: 90 }
+    }
+}
+
+/// What a world says that says nothing of it: nothing is taken away that nobody has agreed to.
+const fn unlimited() -> HistoryLimits {
+    HistoryLimits::NONE
+}
+
 /// What `world.toml` says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -40,6 +69,8 @@ pub struct Settings {
     pub rules: BTreeMap<String, BlockRule>,
     /// The world's own movement modes, on top of the built-in ones.
     pub modes: BTreeMap<String, Mode>,
+    /// How far back history goes.
+    pub history: HistoryLimits,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +83,8 @@ struct Raw {
     #[serde(default)]
     physics: RuleSet,
     generator: RawGenerator,
+    #[serde(default = "unlimited")]
+    history: HistoryLimits,
     #[serde(default)]
     plugins: BTreeMap<String, String>,
     #[serde(default)]
@@ -92,16 +125,20 @@ impl Settings {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
-            "# A Terrane world. Physics, [rules] and [modes] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
+            "# A Terrane world. Physics, [history], [rules] and [modes] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
              # chunks are made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
              format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\
              # What falls: \"span\" (by strength and losses), \"connectivity\" (what is not connected to bedrock) or \"off\".\n\
              physics = \"{}\"\n\n{stages}{}\n\
+             # How far back changes can be undone, in bytes and in days; 0 sets no limit.\n\
+             [history]\nbytes = {}\ndays = {}\n\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n\n\
              # The world's own movement modes, for example:\n# [modes.giant]\n# cost = \"walk\"\n# height = 5\n# width = 3\n",
             self.seed,
             self.physics.name(),
-            self.generator.to_toml()
+            self.generator.to_toml(),
+            self.history.bytes,
+            self.history.days
         )
     }
 
@@ -126,6 +163,7 @@ impl Settings {
             generator: raw.generator.with_plugins(raw.plugins),
             rules: parse_rules(SETTINGS_FILE, &tables_of(text, "rules"))?,
             modes: parse_modes(SETTINGS_FILE, &tables_of(text, "modes"))?,
+            history: raw.history,
         })
     }
 
@@ -280,11 +318,16 @@ mod tests {
             physics: RuleSet::Connectivity,
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
+            history: HistoryLimits { bytes: 5, days: 6 },
         };
         let text = settings.to_toml();
         assert_eq!(Settings::parse(&text).unwrap(), settings);
         let own = Settings::parse(&format!("{text}[rules.stone]\nstrength = 8\ncolour = \"#010203\"\n")).unwrap();
         assert_eq!(own.rules["stone"].strength, 8);
+        let old = text.replace("[history]\nbytes = 5\ndays = 6\n", "");
+        assert_eq!(Settings::parse(&old).unwrap().history, HistoryLimits::NONE, "nobody has agreed to a limit");
+        let own = Settings::parse(&text.replace("bytes = 5\n", "")).unwrap();
+        assert_eq!(own.history, HistoryLimits { bytes: 0, days: 6 });
         let own = Settings::parse(&format!("{text}[modes.giant]\ncost = \"walk\"\nheight = 5\n")).unwrap();
         assert_eq!((own.modes["giant"].height, own.rules.len()), (5, 0));
         let error = Settings::parse(&format!("{text}[modes.giant]\ncost = \"crawl\"\n")).unwrap_err().to_string();
@@ -312,6 +355,7 @@ mod tests {
             physics: RuleSet::Span,
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
+            history: HistoryLimits { bytes: 5, days: 6 },
         };
         let text = settings.to_toml();
         assert!(text.contains("docs/generation.md"), "{text}");
@@ -327,6 +371,10 @@ mod tests {
             (
                 "format = 1\nid = \"00\"\nseed = \"1\"\nphysics = \"on\"\n[generator]\nname=\"void\"\nversion=1\n",
                 "expected one of `off`, `connectivity`, `span`",
+            ),
+            (
+                "format = 1\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n[history]\ndays = -1\n",
+                "line 8",
             ),
             ("format = 1\nsead = \"1\"\n", "line 2, column 1"),
         ] {

@@ -2,7 +2,7 @@
 
 use crate::door::Dir;
 use crate::error::{Context, StoreError};
-use crate::history::History;
+use crate::history::{self, History};
 use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
 use crate::notes::Notes;
@@ -59,6 +59,8 @@ struct Writer {
     standing: Standing,
     notes: Notes,
     mark: Mark,
+    /// When the last change was committed.
+    time_ms: u64,
     /// Chunks whose deltas are appended but not synced.
     pending: Vec<(ChunkPos, Held)>,
     /// Whether frames that matter are appended but not synced.
@@ -79,6 +81,7 @@ pub struct Store {
     writer: Option<Mutex<Writer>>,
     opened_standing: Standing,
     opened_notes: Notes,
+    opened_mark: Mark,
     /// Names that are journaled with the first change of whoever has them.
     introduced: Mutex<BTreeMap<ActorId, String>>,
     /// One fsync of the journal at a time.
@@ -101,6 +104,7 @@ impl Store {
             sequence: 1,
             epoch: 0,
             segment: 1,
+            history: 1,
             offset: journal::SEGMENT_HEAD,
             frame: 1,
             identity: settings.identity(),
@@ -167,6 +171,7 @@ impl Store {
             writer: None,
             opened_standing: replayed.standing,
             opened_notes: replayed.notes,
+            opened_mark: mark,
             introduced: Mutex::default(),
             sync_turn: Mutex::new(()),
             checkpoint_turn: Mutex::new(()),
@@ -189,10 +194,12 @@ impl Store {
         let epoch = mark.epoch.max(highest_epoch).checked_add(1).ok_or_else(spent)?;
         let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
         mark.write(&*self.dir)?;
-        let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
+        let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?
+            .with_segments_of(history::segment_bytes(self.settings.history));
         self.opened_standing.epoch = epoch;
         let (standing, notes) = (self.opened_standing.clone(), self.opened_notes.clone());
-        self.writer = Some(Mutex::new(Writer { journal, standing, notes, mark, pending: Vec::new(), unsynced: false }));
+        let (pending, unsynced, time_ms) = (Vec::new(), false, 0);
+        self.writer = Some(Mutex::new(Writer { journal, standing, notes, mark, time_ms, pending, unsynced }));
         Ok(())
     }
 
@@ -254,6 +261,7 @@ impl Store {
         records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
         self.watch(writer.journal.append(&records))?;
         writer.unsynced = true;
+        writer.time_ms = time_ms;
         writer.pending.extend(deltas.after.iter().cloned());
         hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
         deltas
@@ -304,7 +312,8 @@ impl Store {
 
     /// The journal as history.
     pub fn history(&self) -> Result<History<'_>, StoreError> {
-        History::open(&*self.dir, self.settings.id, 1)
+        let first = self.writer.as_ref().map_or(self.opened_mark.history, |writer| writer.lock().mark.history);
+        History::open(&*self.dir, self.settings.id, first)
     }
 
     /// Makes everything appended so far durable and shows it to readers. Commits may go on meanwhile; the next call
@@ -535,13 +544,25 @@ impl Store {
         let mark = Mark {
             sequence: writer.mark.sequence + 1,
             segment: place.segment,
+            history: self.history_begins(&writer)?,
             offset: place.offset,
             frame: place.frame,
             ..writer.mark
         };
         self.watch(mark.write(&*self.dir))?;
-        writer.mark = mark;
-        Ok(())
+        let before = std::mem::replace(&mut writer.mark, mark);
+        drop(writer);
+        // Only what both marks have given up: if one of them is damaged, the other one misses nothing.
+        history::remove_before(&*self.dir, before.history)
+    }
+
+    /// The first segment that is kept from now on. An unfinished undo may need all there is.
+    fn history_begins(&self, writer: &Writer) -> Result<u32, StoreError> {
+        let Mark { history, segment, .. } = writer.mark;
+        if writer.notes.undos().next().is_some() {
+            return Ok(history);
+        }
+        history::first_kept(&*self.dir, (history, segment), self.settings.history, writer.time_ms)
     }
 
     fn epoch(&self) -> u32 {

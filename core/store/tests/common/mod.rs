@@ -19,6 +19,7 @@ pub fn settings(generator: &str) -> Settings {
         physics: terrane_world::physics::RuleSet::default(),
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
+        history: terrane_store::settings::HistoryLimits::NONE,
     }
 }
 
