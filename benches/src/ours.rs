@@ -37,6 +37,7 @@ pub fn create(folder: &Path) {
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
         cold: terrane_store::settings::Cold::default(),
+        history: terrane_store::settings::HistoryLimits::NONE,
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("the folder is empty");
 }

@@ -30,6 +30,7 @@ static EMPTY: LazyLock<MemoryDir> = LazyLock::new(|| {
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
         cold: terrane_store::settings::Cold::default(),
+        history: terrane_store::settings::HistoryLimits::NONE,
     };
     Store::create(&dir, &settings, &Registry::built_in()).expect("memory does not fail");
     dir.image(|_| Keep::All)

@@ -80,6 +80,8 @@ pub enum Input<'a> {
 /// What shall happen outside, in this order: commit, send, close.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    /// What actors call themselves, to be journaled with their first change.
+    pub names: Vec<(ActorId, String)>,
     /// To be journaled and synced; `Input::Committed` answers.
     pub commit: Vec<Arc<Deltas>>,
     /// Bytes to be sent.
@@ -431,6 +433,9 @@ impl ChunkServer {
         };
         let client = self.clients.get_mut(&peer).expect("it has just said Hello");
         client.identity = Some((session, actor));
+        if !hello.name.is_empty() {
+            out.names.push((actor, hello.name.clone()));
+        }
         client.session.welcome(acknowledged);
         client.stream.welcome(&welcome);
         client.stream.registry(&registry_frames(0, &block_infos(self.world.registry(), 0)));

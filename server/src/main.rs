@@ -24,6 +24,7 @@ mod serving;
 mod simulating;
 mod stages;
 mod stopping;
+mod undoing;
 mod verbs;
 mod worlds;
 
@@ -73,6 +74,8 @@ enum Verb {
     Generate(verbs::generate::Generate),
     Simulate(verbs::simulate::Simulate),
     Edit(verbs::edit::Edit),
+    Undo(verbs::undo::Undo),
+    Restore(verbs::restore::Restore),
     Map(verbs::map::Map),
     Path(verbs::path::Path),
     Digest(verbs::digest::Digest),
@@ -102,6 +105,8 @@ fn main() -> ExitCode {
         Verb::Generate(verb) => verb.run(json),
         Verb::Simulate(verb) => verb.run(json),
         Verb::Edit(verb) => verb.run(json),
+        Verb::Undo(verb) => verb.run(json),
+        Verb::Restore(verb) => verb.run(json),
         Verb::Map(verb) => verb.run(json),
         Verb::Path(verb) => verb.run(json),
         Verb::Digest(verb) => verb.run(json),

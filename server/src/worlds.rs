@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use terrane_store::settings::Cold;
+use terrane_store::settings::{Cold, HistoryLimits};
 use terrane_store::store::StoreSource;
 use terrane_store::{Access, GeneratorSetting, OsDir, Settings, Store};
 use terrane_world::block::AIR;
@@ -38,7 +38,8 @@ pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: Rul
     getrandom::fill(&mut id).about(path)?;
     let generator = GeneratorSetting::listed(name, version);
     let (rules, modes, cold) = (BTreeMap::new(), BTreeMap::new(), Cold::default());
-    let settings = Settings { id, seed, generator, physics, rules, modes, cold };
+    let history = HistoryLimits::default();
+    let settings = Settings { id, seed, generator, physics, rules, modes, cold, history };
     Store::create(&dir, &settings, &Registry::built_in()).about(path)?;
     tracing::info!("made the world {} (generator {name} {version}, seed {seed})", path.display());
     Ok(())

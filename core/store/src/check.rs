@@ -8,6 +8,7 @@ use crate::door::{Dir, Open};
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::{self, Mark};
+use crate::notes::Notes;
 use crate::packed::{self, PackedFile};
 use crate::region::{self, RegionFile};
 use crate::replay::{self, apply, begin, hear, hear_column, is_untouched};
@@ -128,9 +129,7 @@ fn run(
     let Some(registry) = check_registry(dir, repair, &settings, report)? else { return Ok(false) };
     let mark = check_mark(dir, repair, &settings, mark, report)?;
     let highest_epoch = mark.map_or(0, |mark| mark.epoch);
-    // Without a mark everything is replayed: what the regions have already is skipped.
-    let start =
-        Mark { segment: 1, offset: journal::SEGMENT_HEAD, frame: 1, identity: settings.identity(), ..Mark::default() };
+    let start = Mark { identity: settings.identity(), ..start_without_mark(dir, &settings)? };
     let mut checker = Checker {
         dir,
         settings: &settings,
@@ -140,6 +139,7 @@ fn run(
         mark: mark.unwrap_or(start),
         highest_epoch,
         standing: Standing::default(),
+        notes: Notes::default(),
     };
     let history = checker.journal()?;
     checker.regions(&registry, &history, progress)?;
@@ -251,6 +251,29 @@ fn check_mark(
     }
 }
 
+/// Where replay begins if no mark says so: at the journal's beginning, as what the regions have already is skipped; if that has
+/// been cut, at the first place that says where the world stood.
+fn start_without_mark(dir: &dyn Dir, settings: &Settings) -> Result<Mark, StoreError> {
+    let begin = Mark { segment: 1, history: 1, offset: journal::SEGMENT_HEAD, frame: 1, ..Mark::default() };
+    let segments = journal::segments(dir)?;
+    let Some(history) = segments.first().copied().filter(|first| *first > 1) else { return Ok(begin) };
+    for segment in segments {
+        let place = Place { segment, offset: journal::SEGMENT_HEAD, frame: 0 };
+        let Ok(mut scan) = Scan::open(dir, &settings.id, place) else { continue };
+        loop {
+            match scan.advance() {
+                Scanned::Frame(frame, offset) if matches!(frame.records.first(), Some(Record::State { .. })) => {
+                    return Ok(Mark { segment, history, offset, frame: frame.sequence, ..begin });
+                }
+                Scanned::Frame(..) => {}
+                Scanned::Damaged { resume, missing, .. } => scan.resume_at(resume, missing.end),
+                Scanned::End { .. } => break,
+            }
+        }
+    }
+    Ok(begin)
+}
+
 /// Whether as many frames as are missing can have stood where they are missing.
 fn missing_fit(offset: u64, resume: u64, missing: &std::ops::Range<u64>) -> bool {
     missing.end - missing.start <= (resume - offset) / journal::FRAME_HEAD as u64
@@ -271,6 +294,15 @@ impl History {
     fn frame(&mut self, frame: &journal::Frame, mark: &Mark) {
         for record in &frame.records {
             match record {
+                Record::Deltas { deltas, time_ms, .. } => {
+                    for delta in &deltas.chunks {
+                        // By itself, so that a chunk can be brought forward without the others of its tick.
+                        let (tick, time_ms, delta) = (deltas.tick, *time_ms, delta.clone());
+                        let (pos, to) = (delta.pos, delta.to);
+                        let record = Record::Delta { tick, time_ms, column_sequence: 0, delta };
+                        self.note(pos, to, &record, frame.sequence < mark.frame);
+                    }
+                }
                 Record::Delta { delta, .. } => self.note(delta.pos, delta.to, record, frame.sequence < mark.frame),
                 Record::Replaced { pos, .. } => self.loading.push((*pos, record.clone())),
                 Record::SwitchBegins { .. } => self.loading.clear(),
@@ -309,6 +341,7 @@ struct Checker<'a> {
     highest_epoch: u32,
     /// Where the journal's last frames leave the world.
     standing: Standing,
+    notes: Notes,
 }
 
 impl Checker<'_> {
@@ -328,7 +361,8 @@ impl Checker<'_> {
         let (segments, aside) = (numbers(".trj"), numbers(".trj.damaged"));
         let last = segments.last().copied().unwrap_or(0).max(self.mark.segment);
         let mut reached = 0;
-        for number in 1..=last {
+        // What lies before has been cut, whether it is gone already or not.
+        for number in self.mark.history.max(1)..=last {
             match (segments.contains(&number), aside.contains(&number)) {
                 (true, _) => reached = self.segment(number, &mut history)?.unwrap_or(reached),
                 (false, true) => {}
@@ -362,7 +396,7 @@ impl Checker<'_> {
         if there {
             journal::set_aside(self.dir, self.mark.segment)?;
         }
-        let records = replay::standing_records(&self.standing);
+        let records = replay::standing_records(&self.standing, &self.notes);
         journal::begin_anew(self.dir, last + 1, &self.settings.id, self.mark.frame, &records)?;
         self.move_mark(last + 1, self.mark.frame)
     }
@@ -430,10 +464,13 @@ impl Checker<'_> {
         self.report.frames += 1;
         history.frame(frame, &self.mark);
         for record in &frame.records {
+            self.notes.hear(record);
+            for ChunkDelta { to, .. } in record.deltas().map_or(&[][..], |(_, _, deltas)| deltas) {
+                self.highest_epoch = self.highest_epoch.max(to.epoch);
+            }
             match record {
-                Record::Delta { delta: ChunkDelta { to, .. }, .. } | Record::Replaced { to, .. } => {
-                    self.highest_epoch = self.highest_epoch.max(to.epoch);
-                }
+                Record::Replaced { to, .. } => self.highest_epoch = self.highest_epoch.max(to.epoch),
+                Record::UndoBegins(request) => replay::begin_undo(&mut self.standing, request.id),
                 Record::Tick { tick, digest, actors, .. } => hear(&mut self.standing, *tick, *digest, actors),
                 Record::State { tick, digest, actors, .. } => begin(&mut self.standing, *tick, *digest, actors),
                 Record::Column { column, epoch, state, .. } => {
@@ -566,7 +603,8 @@ impl Checker<'_> {
                 Err(why) => {
                     self.report.add_error(&problem, Repair::Impossible);
                     let problem = self.report.problems.last_mut().expect("just added");
-                    problem.what = format!("{} (chunk {at}; {why})", problem.what);
+                    let cut = if self.mark.history > 1 { ", history before it has been cut" } else { "" };
+                    problem.what = format!("{} (chunk {at}; {why}{cut})", problem.what);
                 }
             }
         }

@@ -7,14 +7,19 @@
 use crate::FORMAT_VERSION;
 use crate::door::{Dir, File, Open};
 use crate::error::{Context, StoreError};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Sparse, Version};
+use terrane_world::delta::changes::TickDeltas;
+use terrane_world::delta::outer::Outer;
+use terrane_world::delta::{Class, pack_deltas, unpack_deltas};
 use terrane_world::limits::{CHUNK_VOXELS, REGION_CHUNKS, SPARSE_BYTES_MAX};
 use terrane_world::physics::state::BodyId;
 use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, RegionPos, VoxelPos};
 use terrane_world::step::{ActorId, ActorState, Cause, CauseKind, ChunkDelta, Run, SparseChange};
+use terrane_world::undo::Request;
 use xxhash_rust::xxh3::Xxh3;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"TERRJRNL";
@@ -24,14 +29,50 @@ pub const SEGMENT_HEAD: u64 = 64;
 /// Bytes of a frame's header.
 pub const FRAME_HEAD: usize = 40;
 /// A segment that has grown past this is followed by a new one.
-const SEGMENT_BYTES: u64 = 64 << 20;
+pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// Frames begin at multiples of this, so that the next one can be found behind a damaged one.
 const ALIGN: u64 = 8;
+
+/// Bytes of a name that the journal keeps of an actor; what is longer is cut.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Bytes that the deltas of one record may take before they are packed, about: the rest of a tick goes into further records.
+const PACK_BYTES: usize = 64 << 20;
+/// Deltas of one record: their columns' sequences are told in front.
+const PACK_DELTAS: usize = 1 << 20;
+
+thread_local! {
+    /// Making one costs more than using it, and a journal has many records.
+    static OUTER: RefCell<Outer> = RefCell::new(Outer::new());
+}
 
 /// What a journal record says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Record {
-    /// A chunk changed.
+    /// What a tick changed, or a part of it.
+    Deltas {
+        /// When, in milliseconds since 1970, as the server passed it in.
+        time_ms: u64,
+        /// For each column, in the order in which the deltas first name them, the record number of its first delta here; the
+        /// next ones count on from there.
+        column_sequences: Vec<u64>,
+        /// The tick, and the changes.
+        deltas: TickDeltas,
+    },
+    /// What somebody calls themselves, before the first change of theirs in a segment.
+    Name {
+        /// Who.
+        actor: ActorId,
+        /// The name.
+        name: String,
+    },
+    /// An undo has begun.
+    UndoBegins(Request),
+    /// An undo is done; so is the one that it takes back.
+    UndoEnds {
+        /// Its number.
+        undo: u64,
+    },
+    /// A chunk changed, as journals told it before deltas were packed.
     Delta {
         /// The tick.
         tick: u64,
@@ -120,8 +161,49 @@ impl Record {
             Self::SwitchBegins { .. } => 5,
             Self::SwitchEnds => 6,
             Self::Lost => 7,
+            Self::Deltas { .. } => 10,
+            Self::Name { .. } => 11,
+            Self::UndoBegins(_) => 12,
+            Self::UndoEnds { .. } => 13,
         }
     }
+
+    /// The changes of chunks that it tells of, with their tick and time; none for other records.
+    pub fn deltas(&self) -> Option<(u64, u64, &[ChunkDelta])> {
+        match self {
+            Self::Deltas { time_ms, deltas, .. } => Some((deltas.tick, *time_ms, &deltas.chunks)),
+            Self::Delta { tick, time_ms, delta, .. } => Some((*tick, *time_ms, std::slice::from_ref(delta))),
+            _ => None,
+        }
+    }
+}
+
+/// The deltas of a tick in parts that one record can hold.
+pub fn parts(mut deltas: &[ChunkDelta]) -> Vec<&[ChunkDelta]> {
+    let bytes_of = |delta: &ChunkDelta| {
+        let voxels: usize = delta.runs.iter().map(|run| usize::from(run.length)).sum();
+        let data = delta.sparse.iter().flat_map(|change| [&change.old, &change.new]).flatten();
+        64 + 9 * delta.runs.len().min(CHUNK_VOXELS / 32) + 4 * voxels + data.map(|data| data.len() + 8).sum::<usize>()
+    };
+    let mut parts = Vec::new();
+    while !deltas.is_empty() {
+        let mut bytes = 0;
+        let fits = |delta: &&ChunkDelta| {
+            bytes += bytes_of(delta);
+            bytes <= PACK_BYTES
+        };
+        let count = deltas.iter().take(PACK_DELTAS).take_while(fits).count().max(1);
+        let (part, rest) = deltas.split_at(count);
+        parts.push(part);
+        deltas = rest;
+    }
+    parts
+}
+
+/// The columns that some deltas name, in the order in which they do so first.
+fn columns_of(deltas: &[ChunkDelta]) -> Vec<ColumnPos> {
+    let mut seen = std::collections::HashSet::new();
+    deltas.iter().map(|delta| delta.pos.column()).filter(|column| seen.insert(*column)).collect()
 }
 
 /// Little-endian bytes going out.
@@ -198,8 +280,42 @@ impl Writer<'_> {
                 self.u32(state.len() as u32);
                 self.0.extend_from_slice(state);
             }
+            Record::Deltas { time_ms, column_sequences, deltas } => {
+                self.u64(*time_ms);
+                self.u32(column_sequences.len() as u32);
+                column_sequences.iter().for_each(|sequence| self.varint(*sequence));
+                self.long(|bytes| {
+                    OUTER.with_borrow_mut(|outer| pack_deltas(deltas.tick, &deltas.chunks, Class::Small, outer, bytes));
+                });
+            }
+            Record::Name { actor, name } => {
+                self.u64(actor.0);
+                let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
+                self.u8(name.len() as u8);
+                self.0.extend_from_slice(name.as_bytes());
+            }
+            Record::UndoBegins(request) => self.long(|bytes| bytes.extend(request.to_bytes())),
+            Record::UndoEnds { undo } => self.u64(*undo),
             Record::SwitchEnds | Record::Lost => {}
         }
+    }
+
+    /// Bytes behind their length.
+    fn long(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let at = self.0.len();
+        self.u32(0);
+        write(self.0);
+        let length = (self.0.len() - at - 4) as u32;
+        self.0[at..at + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Seven bits a byte, the lowest first.
+    fn varint(&mut self, mut value: u64) {
+        while value >= 128 {
+            self.u8(value as u8 | 128);
+            value >>= 7;
+        }
+        self.u8(value as u8);
     }
 
     fn delta(&mut self, delta: &ChunkDelta) {
@@ -298,8 +414,52 @@ impl Bytes<'_> {
             }
             6 => Record::SwitchEnds,
             7 => Record::Lost,
+            10 => self.deltas_record()?,
+            11 => {
+                let (actor, length) = (ActorId(self.u64()?), self.u8()?);
+                let name = String::from_utf8(self.take(usize::from(length))?.to_vec()).ok()?;
+                Record::Name { actor, name }
+            }
+            12 => {
+                let length = self.u32()? as usize;
+                Record::UndoBegins(Request::from_bytes(self.take(length)?)?)
+            }
+            13 => Record::UndoEnds { undo: self.u64()? },
             _ => return None,
         })
+    }
+
+    fn take(&mut self, length: usize) -> Option<&[u8]> {
+        let (head, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            let part = u64::from(byte & 127);
+            // No bits beyond the 64th, and no more bytes than it takes.
+            if part << shift >> shift != part || (byte == 0 && shift > 0) {
+                return None;
+            }
+            value |= part << shift;
+            if byte < 128 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn deltas_record(&mut self) -> Option<Record> {
+        let time_ms = self.u64()?;
+        let column_sequences = (0..self.count(1)?).map(|_| self.varint()).collect::<Option<Vec<_>>>()?;
+        let length = self.u32()? as usize;
+        let packed = self.take(length)?;
+        let deltas = OUTER.with_borrow_mut(|outer| unpack_deltas(packed, outer)).ok()?;
+        let is_whole = columns_of(&deltas.chunks).len() == column_sequences.len();
+        is_whole.then_some(Record::Deltas { time_ms, column_sequences, deltas })
     }
 
     /// Tick, time, column as x and z, epoch, column sequence.
@@ -385,6 +545,14 @@ pub struct Place {
 /// The path of a segment.
 pub fn segment_name(segment: u32) -> String {
     format!("journal/{segment:08}.trj")
+}
+
+/// The numbers of the segments that there are, ascending.
+pub fn segments(dir: &dyn Dir) -> Result<Vec<u32>, StoreError> {
+    let names = dir.list("journal").at("listing", "journal", 0)?;
+    let mut numbers: Vec<u32> = names.iter().filter_map(|name| name.strip_suffix(".trj")?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 fn segment_header(segment: u32, world: &[u8; 16], first_frame: u64) -> Vec<u8> {
@@ -673,6 +841,8 @@ pub struct Journal {
     next_frame: u64,
     synced: u64,
     column_sequences: HashMap<ColumnPos, u64>,
+    /// A segment that has grown past this is followed by a new one.
+    segment_bytes: u64,
 }
 
 impl Journal {
@@ -695,12 +865,40 @@ impl Journal {
             next_frame,
             synced: next_frame - 1,
             column_sequences: HashMap::new(),
+            segment_bytes: SEGMENT_BYTES,
         })
+    }
+
+    /// The same journal with segments of another size.
+    #[must_use]
+    pub const fn with_segments_of(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
     }
 
     /// Where the next frame goes.
     pub const fn place(&self) -> Place {
         Place { segment: self.segment, offset: self.end, frame: self.next_frame }
+    }
+
+    /// What a tick changed as records, with the next record numbers of their columns.
+    pub fn deltas(&mut self, tick: u64, time_ms: u64, deltas: &[ChunkDelta]) -> Vec<Record> {
+        let record = |part: &[ChunkDelta]| {
+            let mut column_sequences = Vec::new();
+            for column in columns_of(part) {
+                column_sequences.push(self.column_sequences.get(&column).copied().unwrap_or(0) + 1);
+            }
+            for delta in part {
+                self.column_sequence(delta.pos.column());
+            }
+            Record::Deltas { time_ms, column_sequences, deltas: TickDeltas { tick, chunks: part.to_vec() } }
+        };
+        parts(deltas).into_iter().map(record).collect()
+    }
+
+    /// The segment that the next frame will be in.
+    pub const fn next_segment(&self) -> u32 {
+        self.segment + if self.end > self.segment_bytes { 1 } else { 0 }
     }
 
     /// The next record number of a column.
@@ -713,7 +911,7 @@ impl Journal {
     /// Appends one frame and gives the file to be synced with the frame's sequence. After an error the frame is not
     /// there, and the journal is as before.
     pub fn append(&mut self, records: &[Record]) -> Result<u64, StoreError> {
-        if self.end > SEGMENT_BYTES {
+        if self.next_segment() > self.segment {
             self.start_segment()?;
         }
         let frame = encode_frame(self.next_frame, self.synced, records);
@@ -757,6 +955,7 @@ const _: () = assert!(REGION_CHUNKS * 128 < FRAME_BYTES_MAX);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use terrane_world::undo::{Filter, Kinds, Rule};
 
     fn sample() -> Vec<Record> {
         let pos = ChunkPos::new(-3, 2, 9).unwrap();
@@ -780,7 +979,22 @@ mod tests {
         };
         let body = Some(BodyId { tick: 7, origin: VoxelPos::new(-9, 3, 12).unwrap() });
         let with_body = ChunkDelta { body, ..delta.clone() };
+        let filter = Filter {
+            actors: Some([ActorId(77)].into()),
+            within: None,
+            since: 3,
+            until: 8,
+            kinds: Kinds::all_but_undo(),
+            undo: None,
+        };
+        let request = Request { id: 9, actor: ActorId(1), filter, rule: Rule::Keep, takes_back: None };
+        let elsewhere = ChunkDelta { pos: ChunkPos::new(70, 2, 9).unwrap(), ..delta.clone() };
+        let packed = TickDeltas { tick: 8, chunks: vec![delta.clone(), elsewhere, with_body.clone()] };
         vec![
+            Record::Name { actor: ActorId(77), name: "Ann Müller".into() },
+            Record::UndoBegins(request),
+            Record::Deltas { time_ms: 9, column_sequences: vec![1, u64::MAX], deltas: packed },
+            Record::UndoEnds { undo: 9 },
             Record::Delta { tick: 8, time_ms: 9, column_sequence: 1, delta },
             Record::Delta { tick: 8, time_ms: 9, column_sequence: 2, delta: with_body },
             Record::Column {
@@ -828,6 +1042,28 @@ mod tests {
         for cut in 0..bytes.len() - padding {
             assert!(parse_frame(&bytes[..cut]).is_none());
         }
+    }
+
+    #[test]
+    fn deltas_of_a_tick_too_large_for_a_record_are_told_in_parts_and_lengths_are_no_promise_of_memory() {
+        let Some(Record::Deltas { deltas, .. }) = sample().into_iter().find(|r| matches!(r, Record::Deltas { .. }))
+        else {
+            panic!("the sample has one")
+        };
+        let data: Sparse = vec![7u8; SPARSE_BYTES_MAX].into();
+        let change =
+            |n| SparseChange { local: LocalIndex::new(n).unwrap(), old: None, new: Some(Sparse::clone(&data)) };
+        let large = ChunkDelta { sparse: (0..40).map(change).collect(), ..deltas.chunks[0].clone() };
+        let all = [large.clone(), deltas.chunks[1].clone(), large.clone(), large];
+        assert_eq!(parts(&all).iter().map(|part| part.len()).collect::<Vec<_>>(), [2, 1, 1]);
+        assert!(parts(&[]).is_empty());
+        // A count of columns without columns.
+        let mut bytes = vec![0u8; FRAME_HEAD];
+        bytes.push(10);
+        bytes.extend_from_slice(&9u64.to_le_bytes());
+        bytes.extend_from_slice(&u32::MAX.to_le_bytes());
+        seal_frame(&mut bytes, 1, 0);
+        assert!(parse_frame(&bytes).is_none());
     }
 
     #[test]

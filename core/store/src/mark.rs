@@ -21,6 +21,8 @@ pub struct Mark {
     pub epoch: u32,
     /// The journal segment where replay begins.
     pub segment: u32,
+    /// The first segment of history: those before it have been cut. 0 stands for the first one there ever was.
+    pub history: u32,
     /// The byte in it.
     pub offset: u64,
     /// The sequence of the first frame to replay.
@@ -37,6 +39,7 @@ impl Mark {
         slot[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         slot[16..24].copy_from_slice(&self.sequence.to_le_bytes());
         slot[24..28].copy_from_slice(&self.segment.to_le_bytes());
+        slot[28..32].copy_from_slice(&self.history.to_le_bytes());
         slot[32..40].copy_from_slice(&self.offset.to_le_bytes());
         slot[40..48].copy_from_slice(&self.frame.to_le_bytes());
         slot[48..56].copy_from_slice(&self.identity.to_le_bytes());
@@ -58,6 +61,7 @@ impl Mark {
             sequence: u64_at(16),
             epoch: u32_at(12),
             segment: u32_at(24),
+            history: u32_at(28),
             offset: u64_at(32),
             frame: u64_at(40),
             identity: u64_at(48),

@@ -4,6 +4,7 @@ use crate::door::Dir;
 use crate::error::{Context, StoreError};
 use crate::journal::{self, Place, Record, Scan, Scanned};
 use crate::mark::Mark;
+use crate::notes::Notes;
 use crate::store::Access;
 use crate::stored::{self, Stored, parse_file_name};
 use crate::view::View;
@@ -22,6 +23,7 @@ pub const READ_ATTEMPTS: usize = 100;
 /// What replaying the journal's tail found.
 pub struct Replayed {
     pub standing: Standing,
+    pub notes: Notes,
     pub views: BTreeMap<RegionPos, View>,
     pub switching: BTreeSet<RegionPos>,
     pub end: Place,
@@ -82,6 +84,7 @@ pub fn replay(
         switching,
         views: BTreeMap::new(),
         standing,
+        notes: Notes::default(),
         unfinished_load: false,
         highest_epoch: mark.epoch,
         lenient: false,
@@ -93,8 +96,8 @@ pub fn replay(
         }
         frame.records.iter().try_for_each(|record| replay.record(record))?;
     }
-    let Replay { standing, views, switching, unfinished_load, highest_epoch, .. } = replay;
-    Ok(Replayed { standing, views, switching, end, unfinished_load, highest_epoch, torn_bytes })
+    let Replay { standing, notes, views, switching, unfinished_load, highest_epoch, .. } = replay;
+    Ok(Replayed { standing, notes, views, switching, end, unfinished_load, highest_epoch, torn_bytes })
 }
 
 /// Every whole frame from `start` to the journal's end.
@@ -156,6 +159,7 @@ struct Replay<'a> {
     switching: BTreeSet<RegionPos>,
     views: BTreeMap<RegionPos, View>,
     standing: Standing,
+    notes: Notes,
     unfinished_load: bool,
     highest_epoch: u32,
     /// A frame has been given up by repair: from here on new values count, whatever stood there before.
@@ -164,8 +168,11 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        self.notes.hear(record);
         match record {
+            Record::Deltas { deltas, .. } => deltas.chunks.iter().try_for_each(|delta| self.delta(delta))?,
             Record::Delta { delta, .. } => self.delta(delta)?,
+            Record::UndoBegins(request) => begin_undo(&mut self.standing, request.id),
             Record::Replaced { pos, to, checksum, .. } => {
                 self.highest_epoch = self.highest_epoch.max(to.epoch);
                 // The switch is what counts; the record alone may stand for a load that was cut off.
@@ -182,7 +189,7 @@ impl Replay<'_> {
                 hear_column(&mut self.standing, *column, state, self.lenient)?;
             }
             Record::Lost => self.lenient = true,
-            Record::SwitchBegins { .. } | Record::SwitchEnds => {}
+            Record::SwitchBegins { .. } | Record::SwitchEnds | Record::Name { .. } | Record::UndoEnds { .. } => {}
         }
         Ok(())
     }
@@ -250,7 +257,7 @@ pub fn apply(chunk: &mut Chunk, delta: &ChunkDelta) -> Result<(), StoreError> {
 }
 
 /// The records that say where a world stands, for a frame that replay may begin with.
-pub fn standing_records(standing: &Standing) -> Vec<Record> {
+pub fn standing_records(standing: &Standing, notes: &Notes) -> Vec<Record> {
     let Standing { epoch, tick, digest, actors, columns } = standing;
     let actors = actors.iter().map(|(actor, state)| (*actor, *state)).collect();
     let mut records = vec![Record::State { tick: *tick, time_ms: 0, digest: *digest, actors }];
@@ -262,6 +269,7 @@ pub fn standing_records(standing: &Standing) -> Vec<Record> {
         epoch: *epoch,
         state: state.to_bytes(&state.bodies.keys().copied().collect()),
     }));
+    records.extend(notes.records(&standing.actors));
     records
 }
 
@@ -294,6 +302,11 @@ pub fn set_column(standing: &mut Standing, column: ColumnPos, state: ColumnState
     } else {
         standing.columns.insert(column, state);
     }
+}
+
+/// An undo takes a tick to begin, so that no other has its number.
+pub fn begin_undo(standing: &mut Standing, id: u64) {
+    standing.tick = standing.tick.max(id);
 }
 
 pub fn hear(standing: &mut Standing, tick: u64, digest: u64, actors: &[(ActorId, u64)]) {

@@ -41,6 +41,35 @@ impl Default for Cold {
     }
 }
 
+/// How far back history goes; 0 sets no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryLimits {
+    /// Most bytes of the journal.
+    #[serde(default)]
+    pub bytes: u64,
+    /// Most days.
+    #[serde(default)]
+    pub days: u64,
+}
+
+impl HistoryLimits {
+    /// Everything is kept.
+    pub const NONE: Self = Self { bytes: 0, days: 0 };
+}
+
+/// Those of a new world.
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self { bytes: 1 << 30, days: 90 }
+    }
+}
+
+/// What a world says that says nothing of it: nothing is taken away that nobody has agreed to.
+const fn unlimited() -> HistoryLimits {
+    HistoryLimits::NONE
+}
+
 /// What `world.toml` says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
@@ -58,6 +87,8 @@ pub struct Settings {
     pub modes: BTreeMap<String, Mode>,
     /// When regions are packed.
     pub cold: Cold,
+    /// How far back history goes.
+    pub history: HistoryLimits,
 }
 
 #[derive(Deserialize)]
@@ -70,6 +101,8 @@ struct Raw {
     #[serde(default)]
     physics: RuleSet,
     generator: RawGenerator,
+    #[serde(default = "unlimited")]
+    history: HistoryLimits,
     #[serde(default)]
     plugins: BTreeMap<String, String>,
     #[serde(default)]
@@ -118,19 +151,23 @@ impl Settings {
         let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
         let stages = if self.generator.stages.is_empty() { "" } else { STAGES_HINT };
         format!(
-            "# A Terrane world. Physics, [rules] and [modes] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
+            "# A Terrane world. Physics, [history], [rules] and [modes] may be changed at any time. Id, seed, generator and plug-ins are what its\n\
              # chunks are made from: as long as nothing has been stored in it they may be changed, after that a change is refused.\n\
              format = {FORMAT_VERSION}\nid = \"{id}\"\nseed = \"{}\"\n\
              # What falls: \"span\" (by strength and losses), \"connectivity\" (what is not connected to bedrock) or \"off\".\n\
              physics = \"{}\"\n\n{stages}{}\n\
              # A region that nobody has touched for so many minutes is packed while the world is served; 0 for never.\n\
              [cold]\nafter_minutes = {}\n\n\
+             # How far back changes can be undone, in bytes and in days; 0 sets no limit.\n\
+             [history]\nbytes = {}\ndays = {}\n\n\
              # The world's own block rules, for example:\n# [rules.oak_planks]\n# strength = 200\n# colour = \"#a2834f\"\n\n\
              # The world's own movement modes, for example:\n# [modes.giant]\n# cost = \"walk\"\n# height = 5\n# width = 3\n",
             self.seed,
             self.physics.name(),
             self.generator.to_toml(),
-            self.cold.after_ms as f64 / MINUTE_MS as f64
+            self.cold.after_ms as f64 / MINUTE_MS as f64,
+            self.history.bytes,
+            self.history.days
         )
     }
 
@@ -171,6 +208,7 @@ impl Settings {
             rules: parse_rules(SETTINGS_FILE, &tables_of(text, "rules"))?,
             modes: parse_modes(SETTINGS_FILE, &tables_of(text, "modes"))?,
             cold,
+            history: raw.history,
         })
     }
 
@@ -330,6 +368,7 @@ mod tests {
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
             cold: Cold { after_ms: 90_000 },
+            history: HistoryLimits { bytes: 5, days: 6 },
         };
         let text = settings.to_toml();
         assert_eq!(Settings::parse(&text).unwrap(), settings);
@@ -337,6 +376,10 @@ mod tests {
         assert_eq!(Settings::parse(&without).unwrap().cold, Cold::default());
         let own = Settings::parse(&format!("{text}[rules.stone]\nstrength = 8\ncolour = \"#010203\"\n")).unwrap();
         assert_eq!(own.rules["stone"].strength, 8);
+        let old = text.replace("[history]\nbytes = 5\ndays = 6\n", "");
+        assert_eq!(Settings::parse(&old).unwrap().history, HistoryLimits::NONE, "nobody has agreed to a limit");
+        let own = Settings::parse(&text.replace("bytes = 5\n", "")).unwrap();
+        assert_eq!(own.history, HistoryLimits { bytes: 0, days: 6 });
         let own = Settings::parse(&format!("{text}[modes.giant]\ncost = \"walk\"\nheight = 5\n")).unwrap();
         assert_eq!((own.modes["giant"].height, own.rules.len()), (5, 0));
         let error = Settings::parse(&format!("{text}[modes.giant]\ncost = \"crawl\"\n")).unwrap_err().to_string();
@@ -365,6 +408,7 @@ mod tests {
             rules: BTreeMap::new(),
             modes: BTreeMap::new(),
             cold: Cold::default(),
+            history: HistoryLimits { bytes: 5, days: 6 },
         };
         let text = settings.to_toml();
         assert!(text.contains("docs/generation.md"), "{text}");
@@ -384,6 +428,10 @@ mod tests {
             (
                 "format = 1\nid = \"00000000000000000000000000000000\"\nseed = \"1\"\n[cold]\nafter_minutes = -1\n[generator]\nname=\"void\"\nversion=1\n",
                 "line 5, column 17: after_minutes must be a number from 0",
+            ),
+            (
+                "format = 1\nid = \"00\"\nseed = \"1\"\n[generator]\nname=\"void\"\nversion=1\n[history]\ndays = -1\n",
+                "line 8",
             ),
             ("format = 1\nsead = \"1\"\n", "line 2, column 1"),
         ] {

@@ -3,8 +3,10 @@
 use crate::cold::Ages;
 use crate::door::Dir;
 use crate::error::{Context, StoreError};
+use crate::history::{self, History};
 use crate::journal::{self, Journal, Place, Record};
 use crate::mark::Mark;
+use crate::notes::Notes;
 use crate::packed;
 use crate::reader::Reader;
 use crate::region::{self, OPEN_MAX};
@@ -26,10 +28,14 @@ use terrane_world::generate::Generator;
 use terrane_world::generate::stage::{BuiltInOnly, StageSource};
 use terrane_world::limits::REGION_CHUNKS;
 use terrane_world::space::{ChunkPos, RegionPos};
-use terrane_world::step::{ChunkSource, ColumnUpdate, Deltas, Held, SourceError, Standing};
+use terrane_world::step::{ActorId, ChunkSource, ColumnUpdate, Deltas, Held, SourceError, Standing};
+use terrane_world::undo::Request;
 
 /// The lock's file.
 const LOCK_FILE: &str = "lock";
+
+/// Names that may wait for their actors' first changes: more than a server has sessions.
+const INTRODUCED_MAX: usize = 65_536;
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +70,10 @@ pub enum Shape {
 struct Writer {
     journal: Journal,
     standing: Standing,
+    notes: Notes,
     mark: Mark,
+    /// When the last change was committed.
+    time_ms: u64,
     /// Chunks whose deltas are appended but not synced.
     pending: Vec<(ChunkPos, Held)>,
     /// Whether frames that matter are appended but not synced.
@@ -84,6 +93,10 @@ pub struct Store {
     pub(crate) switching: RwLock<HashSet<RegionPos>>,
     writer: Option<Mutex<Writer>>,
     opened_standing: Standing,
+    opened_notes: Notes,
+    opened_mark: Mark,
+    /// Names that are journaled with the first change of whoever has them.
+    introduced: Mutex<BTreeMap<ActorId, String>>,
     /// One fsync of the journal at a time.
     sync_turn: Mutex<()>,
     /// One checkpoint or load at a time.
@@ -106,6 +119,7 @@ impl Store {
             sequence: 1,
             epoch: 0,
             segment: 1,
+            history: 1,
             offset: journal::SEGMENT_HEAD,
             frame: 1,
             identity: settings.identity(),
@@ -171,6 +185,9 @@ impl Store {
             switching: RwLock::new(replayed.switching.into_iter().collect()),
             writer: None,
             opened_standing: replayed.standing,
+            opened_notes: replayed.notes,
+            opened_mark: mark,
+            introduced: Mutex::default(),
             sync_turn: Mutex::new(()),
             checkpoint_turn: Mutex::new(()),
             ages: Mutex::new(Ages::default()),
@@ -195,10 +212,12 @@ impl Store {
         let epoch = mark.epoch.max(highest_epoch).checked_add(1).ok_or_else(spent)?;
         let mark = Mark { sequence: mark.sequence + 1, epoch, ..mark };
         mark.write(&*self.dir)?;
-        let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?;
+        let journal = Journal::resume(Arc::clone(&self.dir), self.settings.id, end)?
+            .with_segments_of(history::segment_bytes(self.settings.history));
         self.opened_standing.epoch = epoch;
-        let standing = self.opened_standing.clone();
-        self.writer = Some(Mutex::new(Writer { journal, standing, mark, pending: Vec::new(), unsynced: false }));
+        let (standing, notes) = (self.opened_standing.clone(), self.opened_notes.clone());
+        let (pending, unsynced, time_ms) = (Vec::new(), false, 0);
+        self.writer = Some(Mutex::new(Writer { journal, standing, notes, mark, time_ms, pending, unsynced }));
         Ok(())
     }
 
@@ -251,11 +270,11 @@ impl Store {
             return Ok(());
         }
         let tick = deltas.tick;
-        let mut records: Vec<Record> = Vec::with_capacity(deltas.chunks.len() + 1);
-        for delta in &deltas.chunks {
-            let column_sequence = writer.journal.column_sequence(delta.pos.column());
-            records.push(Record::Delta { tick, time_ms, column_sequence, delta: delta.clone() });
-        }
+        let mut records = {
+            let introduced = self.introduced.lock();
+            writer.notes.name(&writer.journal, deltas, &introduced, &writer.standing.actors)
+        };
+        records.extend(writer.journal.deltas(tick, time_ms, &deltas.chunks));
         let epoch = writer.standing.epoch;
         for ColumnUpdate { column, state, fresh } in &deltas.columns {
             let (column_sequence, state) = (writer.journal.column_sequence(*column), state.to_bytes(fresh));
@@ -264,6 +283,7 @@ impl Store {
         records.push(Record::Tick { tick, time_ms, digest: deltas.digest, actors: deltas.actors.clone() });
         self.watch(writer.journal.append(&records))?;
         writer.unsynced = true;
+        writer.time_ms = time_ms;
         writer.pending.extend(deltas.after.iter().cloned());
         hear(&mut writer.standing, tick, deltas.digest, &deltas.actors);
         deltas
@@ -271,6 +291,51 @@ impl Store {
             .iter()
             .for_each(|update| replay::set_column(&mut writer.standing, update.column, update.state.clone()));
         Ok(())
+    }
+
+    /// Says what somebody calls themselves; it is journaled with their first change.
+    pub fn introduce(&self, actor: ActorId, name: &str) {
+        let mut introduced = self.introduced.lock();
+        if introduced.len() >= INTRODUCED_MAX {
+            introduced.pop_first();
+        }
+        introduced.insert(actor, name.to_owned());
+    }
+
+    /// Notes that an undo has begun: durable with the next sync, and remembered until it ends. Its number must be the tick after
+    /// the last one, and that tick is taken by it.
+    pub fn begin_undo(&self, request: &Request) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        self.append_note(&mut writer, Record::UndoBegins(request.clone()))?;
+        replay::begin_undo(&mut writer.standing, request.id);
+        Ok(())
+    }
+
+    /// Notes that an undo is done, and with it the one that it takes back.
+    pub fn end_undo(&self, undo: u64) -> Result<(), StoreError> {
+        let mut writer = self.writer()?.lock();
+        self.append_note(&mut writer, Record::UndoEnds { undo })
+    }
+
+    fn append_note(&self, writer: &mut Writer, record: Record) -> Result<(), StoreError> {
+        self.watch(writer.journal.append(std::slice::from_ref(&record)))?;
+        writer.unsynced = true;
+        writer.notes.hear(&record);
+        Ok(())
+    }
+
+    /// Undos that have begun and not ended, in the order in which they began.
+    pub fn unfinished_undos(&self) -> Vec<Request> {
+        match &self.writer {
+            Some(writer) => writer.lock().notes.undos().cloned().collect(),
+            None => self.opened_notes.undos().cloned().collect(),
+        }
+    }
+
+    /// The journal as history.
+    pub fn history(&self) -> Result<History<'_>, StoreError> {
+        let first = self.writer.as_ref().map_or(self.opened_mark.history, |writer| writer.lock().mark.history);
+        History::open(&*self.dir, self.settings.id, first)
     }
 
     /// Makes everything appended so far durable and shows it to readers. Commits may go on meanwhile; the next call
@@ -445,7 +510,7 @@ impl Store {
                 dirty.entry(*pos).or_insert(self.view(*pos)?);
             }
             let regions = dirty.iter().filter(|(_, view)| is_switched(view)).map(|(pos, _)| *pos).collect();
-            let mut records = replay::standing_records(&writer.standing);
+            let mut records = replay::standing_records(&writer.standing, &writer.notes);
             records.push(Record::SwitchBegins { regions });
             let place = writer.journal.place();
             self.watch(writer.journal.append(&records))?;
@@ -521,13 +586,25 @@ impl Store {
         let mark = Mark {
             sequence: writer.mark.sequence + 1,
             segment: place.segment,
+            history: self.history_begins(&writer)?,
             offset: place.offset,
             frame: place.frame,
             ..writer.mark
         };
         self.watch(mark.write(&*self.dir))?;
-        writer.mark = mark;
-        Ok(())
+        let before = std::mem::replace(&mut writer.mark, mark);
+        drop(writer);
+        // Only what both marks have given up: if one of them is damaged, the other one misses nothing.
+        history::remove_before(&*self.dir, before.history)
+    }
+
+    /// The first segment that is kept from now on. An unfinished undo may need all there is.
+    fn history_begins(&self, writer: &Writer) -> Result<u32, StoreError> {
+        let Mark { history, segment, .. } = writer.mark;
+        if writer.notes.undos().next().is_some() {
+            return Ok(history);
+        }
+        history::first_kept(&*self.dir, (history, segment), self.settings.history, writer.time_ms)
     }
 
     pub(crate) fn epoch(&self) -> u32 {

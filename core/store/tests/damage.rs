@@ -9,7 +9,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use terrane_store::door::Dir;
 use terrane_store::double::{Failure, Keep, MemoryDir};
-use terrane_store::{Access, Load, OsDir, Repair, Store, StoreError, check};
+use terrane_store::{Access, Load, OsDir, Repair, Store, StoreError, check, journal};
 use terrane_world::block::BlockId;
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelPos};
 
@@ -43,8 +43,10 @@ fn a_flipped_byte_is_an_error_or_changes_nothing_and_check_finds_it() {
     for path in memory.paths().into_iter().filter(|path| !path.ends_with("world.toml")) {
         let mut length = 0;
         copy(&memory).damage(&path, |bytes| length = bytes.len());
+        // The last frame of a journal only says that the one before it had been synced; without it, that one may be a torn tail.
+        let known = if path.starts_with("journal/0") { length - journal::FRAME_HEAD } else { length };
         // Every byte of the small parts, a spread over the large ones.
-        for at in (0..length).filter(|at| *at < 300 || at % 257 == 0) {
+        for at in (0..known).filter(|at| *at < 300 || at % 257 == 0) {
             let bad = copy(&memory);
             bad.damage(&path, |bytes| bytes[at] ^= 0x10);
             let what = format!("{path}, byte {at}");

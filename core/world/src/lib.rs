@@ -19,3 +19,4 @@ pub mod relax;
 pub mod resident;
 pub mod space;
 pub mod step;
+pub mod undo;

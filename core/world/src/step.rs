@@ -35,6 +35,26 @@ pub struct VoxelEdit {
     pub sparse: Option<Sparse>,
 }
 
+/// What something is, and what it shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swap<T> {
+    /// What it is.
+    pub from: T,
+    /// What it shall be.
+    pub to: T,
+}
+
+/// One voxel that an undo puts back. Where it is not as expected any more, somebody was faster, and it stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoxelRestore {
+    /// Where.
+    pub pos: VoxelPos,
+    /// Its block; none leaves it as it is.
+    pub block: Option<Swap<BlockId>>,
+    /// Its sparse data; none leaves it as it is.
+    pub sparse: Option<Box<Swap<Option<Sparse>>>>,
+}
+
 /// A request to change the world. All of an input happens in one tick, or none of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Input {
@@ -76,6 +96,17 @@ pub enum Input {
         /// As for a crowd.
         sequence: u64,
     },
+    /// Put voxels back as they were: a part of an undo. Nothing falls because of it, until somebody touches what is there.
+    Restore {
+        /// Who asks.
+        actor: ActorId,
+        /// As for an edit.
+        sequence: u64,
+        /// The undo it belongs to; what it changes has this as the root of its cause.
+        undo: u64,
+        /// At most 4,096 voxels, each once.
+        voxels: Vec<VoxelRestore>,
+    },
 }
 
 impl Input {
@@ -85,6 +116,7 @@ impl Input {
             Self::Edit { actor, sequence, .. }
             | Self::Blast { actor, sequence, .. }
             | Self::Crowd { actor, sequence, .. }
+            | Self::Restore { actor, sequence, .. }
             | Self::Dismiss { actor, sequence } => (*actor, *sequence),
         }
     }
@@ -212,7 +244,7 @@ impl Stage {
 pub struct NotLocal;
 
 /// What kind of thing changed a chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum CauseKind {
     /// Somebody's edit.
@@ -227,9 +259,28 @@ pub enum CauseKind {
     Slide = 5,
     /// An agent dug it away.
     Dig = 6,
+    /// It was put back as it had been.
+    Undo = 7,
 }
 
 impl CauseKind {
+    /// All of them, by number.
+    pub const ALL: [Self; 7] =
+        [Self::Edit, Self::Blast, Self::Collapse, Self::Landing, Self::Slide, Self::Dig, Self::Undo];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Edit => "edit",
+            Self::Blast => "blast",
+            Self::Collapse => "collapse",
+            Self::Landing => "landing",
+            Self::Slide => "slide",
+            Self::Dig => "dig",
+            Self::Undo => "undo",
+        }
+    }
+
     /// From the number in a journal record.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
@@ -239,6 +290,7 @@ impl CauseKind {
             4 => Some(Self::Landing),
             5 => Some(Self::Slide),
             6 => Some(Self::Dig),
+            7 => Some(Self::Undo),
             _ => None,
         }
     }
@@ -251,7 +303,7 @@ pub struct Cause {
     pub kind: CauseKind,
     /// Who asked.
     pub actor: ActorId,
-    /// The sequence of the actor's input that began it.
+    /// The sequence of the actor's input that began it; of an undo, its number.
     pub root: u64,
 }
 
@@ -519,6 +571,13 @@ impl World {
                 let most = self.physics.power_max();
                 (!(1..=most).contains(power)).then_some(Refusal::Power { power: *power, most })
             }
+            Input::Restore { voxels, .. } if voxels.len() > EDIT_VOXELS_MAX => {
+                Some(Refusal::TooManyVoxels(voxels.len()))
+            }
+            Input::Restore { voxels, .. } => {
+                let mut blocks = voxels.iter().filter_map(|voxel| Some(voxel.block.as_ref()?.to));
+                blocks.find(|block| !self.registry.contains(*block)).map(|block| Refusal::UnknownBlock(block.0))
+            }
             Input::Crowd { .. } if self.owned != Owned::All => Some(CrowdError::Shared.into()),
             Input::Crowd { .. } | Input::Dismiss { .. } => None,
         }
@@ -526,19 +585,18 @@ impl World {
 
     /// Makes resident every chunk that an applied edit touches; an edit whose chunk can't be read is refused.
     fn fetch(&mut self, tick: u64, inputs: &[Input], outcomes: &mut [Outcome]) {
-        let mut needed: Vec<ChunkPos> =
-            edits(inputs, outcomes).flat_map(|(_, v)| v.iter().map(|v| v.pos.chunk())).collect();
+        let applied = inputs.iter().zip(&*outcomes).filter(|(_, outcome)| **outcome == Outcome::Applied);
+        let mut needed: Vec<ChunkPos> = applied.flat_map(|(input, _)| places(input)).map(VoxelPos::chunk).collect();
         needed.sort_unstable();
         needed.dedup();
         let failed: BTreeMap<ChunkPos, SourceError> = self.chunks.fetch(tick, &needed);
         for (outcome, input) in outcomes.iter_mut().zip(inputs) {
-            let Input::Edit { voxels, .. } = input else { continue };
-            let unreadable = voxels.iter().find_map(|v| failed.get_key_value(&v.pos.chunk()));
+            let unreadable = places(input).find_map(|pos| failed.get_key_value(&pos.chunk()));
             if let (Outcome::Applied, Some((pos, error))) = (&*outcome, unreadable) {
                 *outcome = Outcome::Refused(Refusal::Unreadable { pos: *pos, reason: error.to_string() });
             }
             if *outcome == Outcome::Applied
-                && let Some(refusal) = self.sparse_refusal(voxels)
+                && let Some(refusal) = self.sparse_refusal(input)
             {
                 *outcome = Outcome::Refused(refusal);
             }
@@ -561,7 +619,7 @@ impl World {
                     let before = self.crowds.before(CrowdId { actor: *actor, sequence: *sequence });
                     if before.is_empty() { Err(CrowdError::NoCrowd(actor.0)) } else { Ok(()) }
                 }
-                Input::Edit { .. } | Input::Blast { .. } => Ok(()),
+                Input::Edit { .. } | Input::Blast { .. } | Input::Restore { .. } => Ok(()),
             };
             if let Err(error) = raised {
                 *outcome = Outcome::Refused(error.into());
@@ -570,17 +628,20 @@ impl World {
     }
 
     /// Whether the sparse data of an input would break a limit; tried on copies, so that the edit itself can't fail.
-    fn sparse_refusal(&self, voxels: &[VoxelEdit]) -> Option<Refusal> {
+    fn sparse_refusal(&self, input: &Input) -> Option<Refusal> {
         let mut tried: HashMap<ChunkPos, Chunk> = HashMap::new();
-        for voxel in voxels.iter().filter(|v| v.sparse.is_some()) {
-            let pos = voxel.pos.chunk();
-            let held = || self.chunks.get(pos).expect("fetched above");
-            let chunk = tried.entry(pos).or_insert_with(|| (*held().chunk).clone());
-            if let Err(error) = chunk.set_sparse(voxel.pos.local(), voxel.sparse.clone()) {
-                return Some(error.into());
+        let mut try_one = |pos: VoxelPos, sparse: &Sparse| {
+            let held = || self.chunks.get(pos.chunk()).expect("fetched above");
+            let chunk = tried.entry(pos.chunk()).or_insert_with(|| (*held().chunk).clone());
+            chunk.set_sparse(pos.local(), Some(sparse.clone())).err().map(Refusal::from)
+        };
+        match input {
+            Input::Edit { voxels, .. } => voxels.iter().find_map(|voxel| try_one(voxel.pos, voxel.sparse.as_ref()?)),
+            Input::Restore { voxels, .. } => {
+                voxels.iter().find_map(|voxel| try_one(voxel.pos, voxel.sparse.as_ref()?.to.as_ref()?))
             }
+            Input::Blast { .. } | Input::Crowd { .. } | Input::Dismiss { .. } => None,
         }
-        None
     }
 
     /// Decides everything that happens in a tick, from the world as it stands; nothing is changed yet.
@@ -830,11 +891,31 @@ fn plan_input(tick: &mut Tick<'_>, crowds: &mut Crowds, input: &Input) {
             tick.next(*at).add_charge(*at, charge);
         }
         Input::Blast { .. } => {}
+        Input::Restore { undo, voxels, .. } => {
+            tick.plan.group(Cause { kind: CauseKind::Undo, actor, root: *undo }, None);
+            for voxel in voxels.iter().filter(|voxel| tick.owned.has(voxel.pos.chunk().column())) {
+                put_back(tick, voxel);
+            }
+        }
         Input::Crowd { .. } => crowds.enter(tick, CrowdId { actor, sequence: root }),
         Input::Dismiss { .. } => {
             let before = crowds.before(CrowdId { actor, sequence: root });
             before.into_iter().for_each(|id| crowds.leave(tick, id));
         }
+    }
+}
+
+/// Plans to put one voxel back, if it is as expected, and nothing else changes it in this tick.
+fn put_back(tick: &mut Tick<'_>, voxel: &VoxelRestore) {
+    let pos = voxel.pos;
+    let start = tick.chunks.block(tick.tick, pos).expect("fetched when the input was admitted");
+    let sparse = tick.chunks.sparse(tick.tick, pos);
+    let is_expected = voxel.block.as_ref().is_none_or(|block| block.from == start)
+        && voxel.sparse.as_ref().is_none_or(|swap| swap.from == sparse);
+    if is_expected && tick.plan.block(pos).is_none() {
+        let block = voxel.block.as_ref().map_or(start, |block| block.to);
+        let sparse = voxel.sparse.as_ref().map_or(sparse, |swap| swap.to.clone());
+        tick.plan.set(pos, start, block, sparse, false);
     }
 }
 
@@ -888,12 +969,13 @@ pub fn forget_silent_actors(actors: &mut BTreeMap<ActorId, ActorState>) {
     }
 }
 
-/// The edits that are to be applied, with their index.
-fn edits<'a>(inputs: &'a [Input], outcomes: &'a [Outcome]) -> impl Iterator<Item = (usize, &'a [VoxelEdit])> {
-    inputs.iter().zip(outcomes).enumerate().filter_map(|(index, (input, outcome))| match (input, outcome) {
-        (Input::Edit { voxels, .. }, Outcome::Applied) => Some((index, &voxels[..])),
-        _ => None,
-    })
+/// The voxels that an input names one by one.
+fn places(input: &Input) -> Box<dyn Iterator<Item = VoxelPos> + '_> {
+    match input {
+        Input::Edit { voxels, .. } => Box::new(voxels.iter().map(|voxel| voxel.pos)),
+        Input::Restore { voxels, .. } => Box::new(voxels.iter().map(|voxel| voxel.pos)),
+        Input::Blast { .. } | Input::Crowd { .. } | Input::Dismiss { .. } => Box::new(std::iter::empty()),
+    }
 }
 
 struct ChangedChunk {

@@ -109,6 +109,7 @@ impl Loop<'_> {
 
     /// Hands on what the role has put into its outbox.
     fn deliver(&mut self) {
+        self.out.names.drain(..).for_each(|(actor, name)| self.store.introduce(actor, &name));
         for deltas in self.out.commit.drain(..) {
             self.wiring.mail.stepped(&deltas);
             // The role lets no more ticks wait than this queue holds; a journal that has ended reports by itself.

@@ -12,7 +12,7 @@ use std::time::Instant;
 use terrane_store::{Access, Store};
 use terrane_world::physics::plan::Counts;
 use terrane_world::relax::Bulk;
-use terrane_world::step::{Input, Outcome, Stage, World};
+use terrane_world::step::{ActorId, Input, Outcome, Stage, World};
 
 /// Ticks between two syncs of the journal: a run can be made again, so nobody waits for each tick to be durable.
 const TICKS_PER_SYNC: u64 = 64;
@@ -98,6 +98,11 @@ impl Run {
     /// The world.
     pub const fn world(&mut self) -> &mut World {
         &mut self.world
+    }
+
+    /// Says what somebody calls themselves, for the journal.
+    pub fn introduce(&self, actor: u64, name: &str) {
+        self.store.introduce(ActorId(actor), name);
     }
 
     /// Whether something is under way.

@@ -16,7 +16,7 @@ const FORMS: &str = "a line is {\"tick\": 1, \"set\": [[X, Y, Z, \"stone\"], …
                      {\"tick\": 1, \"blast\": [X, Y, Z], \"power\": 40}, \
                      {\"tick\": 1, \"crowd\": \"ground\", \"count\": 2000, \"from\": BOX, \"goals\": [[X, Y, Z], …], \
                      \"within\": BOX, \"speed\": 128} or {\"tick\": 1, \"dismiss\": true}, \
-                     each with \"actor\": N if it is not actor 1";
+                     each with \"actor\": N if it is not actor 1, and \"name\": \"Ann\" for what that actor is called";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +24,7 @@ struct Line {
     tick: u64,
     #[serde(default = "first_actor")]
     actor: u64,
+    name: Option<String>,
     set: Option<Vec<(i32, i32, i32, String)>>,
     fill: Option<String>,
     block: Option<String>,
@@ -79,6 +80,8 @@ pub enum Wish {
 #[derive(Default)]
 pub struct Script {
     ticks: BTreeMap<u64, Vec<(u64, Wish)>>,
+    /// What actors are called.
+    pub names: BTreeMap<u64, String>,
 }
 
 impl Script {
@@ -97,6 +100,7 @@ impl Script {
                 return Err(wrong("ticks are counted from 1".into()));
             }
             wishes.into_iter().for_each(|wish| script.push(line.tick, line.actor, wish));
+            script.names.extend(line.name.map(|name| (line.actor, name)));
             if script.ticks[&line.tick].len() > TICK_INPUTS_MAX {
                 return Err(wrong(format!("a tick takes {TICK_INPUTS_MAX} inputs of {EDIT_VOXELS_MAX} voxels")));
             }

@@ -32,6 +32,9 @@ pub struct Edit {
     /// Who does it, for the journal
     #[arg(long, default_value_t = 1, value_name = "N")]
     actor: u64,
+    /// What they are called, for `terrane undo --by`
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// Most ticks that the world is run for; what is under way then goes on when it is next run or served
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     ticks: u64,
@@ -61,6 +64,7 @@ impl Edit {
         if script.last_tick() == 0 {
             return Err(Failure::new("nothing to do: give --set, --fill or --blast"));
         }
+        self.name.iter().for_each(|name| run.introduce(self.actor, name));
         let world = &*run.world();
         let inputs = script.inputs(1, &|actor: ActorId| world.actor_sequence(actor));
         let mut report = run.step(&inputs)?;

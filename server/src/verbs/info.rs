@@ -1,6 +1,7 @@
 //! `terrane info`.
 
 use crate::failure::{About, Failure};
+use crate::undoing::when::told;
 use crate::worlds;
 use clap::Args;
 use rayon::prelude::*;
@@ -40,8 +41,13 @@ impl Info {
         let generator = &settings.generator;
         let pipeline = store.generator().pipeline();
         let stages: Vec<&str> = pipeline.iter().flat_map(|p| p.stages()).map(|stage| stage.name()).collect();
+        let history = store.history().about(&self.world)?;
+        let begins = history.begins();
         if json {
+            let since = begins.map(|begins| json!({ "tick": begins.tick, "time": told(begins.time_ms) }));
+            let history = json!({ "whole": history.is_whole(), "since": since, "bytes": history.bytes(), "segments": history.segment_count() });
             let facts = json!({
+                "history": history,
                 "id": id, "seed": settings.seed, "generator": generator.name, "version": generator.version,
                 "stages": stages, "plugins": generator.plugins,
                 "chunks": chunks.len(), "bounds": bounds.map(|b| b.to_string()), "registry": store.registry().len(),
@@ -72,6 +78,10 @@ impl Info {
             store.standing().tick,
             store.standing().epoch
         );
+        let since = begins
+            .map_or("nothing yet".to_owned(), |begins| format!("since tick {}, {}", begins.tick, told(begins.time_ms)));
+        let is_cut = if history.is_whole() { "" } else { "; what was before has been cut" };
+        say!("history    {since}, {:.1} MiB{is_cut}", history.bytes() as f64 / f64::from(1 << 20));
         let mut by_count: Vec<_> = counts.into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         by_count.iter().for_each(|(name, count)| say!("{count:>12}  {name}"));

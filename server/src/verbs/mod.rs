@@ -13,6 +13,8 @@ pub mod map;
 pub mod new;
 pub mod pack;
 pub mod path;
+pub mod restore;
 pub mod restore_backup;
 pub mod serve;
 pub mod simulate;
+pub mod undo;

@@ -31,7 +31,7 @@ const THREADS_MAX: i64 = 1024;
 ///
 ///   {"tick": 90, "dismiss": true}
 ///
-/// Each may have "actor": N, which is 1 otherwise. The same world and list give the same digests on every machine, with any
+/// Each may have "actor": N, which is 1 otherwise, and "name": "Ann", what that actor is called in history. The same world and list give the same digests on every machine, with any
 /// number of threads, on any device. What is still in the air after the last tick goes on when the world is next run or served.
 #[derive(Args)]
 pub struct Simulate {
@@ -82,6 +82,7 @@ impl Simulate {
             let last = script.last_tick();
             return Err(Failure::new(format!("the list goes on until tick {last}: give at least --ticks {last}")));
         }
+        script.names.iter().for_each(|(actor, name)| run.introduce(*actor, name));
         let stop = on_signals()?;
         let last_tick = script.last_tick();
         if !json {

@@ -6,6 +6,7 @@ use crate::door::Dir;
 use crate::error::{Context, StoreError};
 use crate::journal;
 use crate::mark::Mark;
+use crate::notes::Notes;
 use crate::region;
 use crate::replay::standing_records;
 use crate::settings::{self, Settings};
@@ -165,9 +166,11 @@ fn write(
         to.sync("plugins").synced("plugins")?;
     }
     write_regions(body, chain, settings, to, progress)?;
-    journal::begin_anew(to, 1, &settings.id, 1, &standing_records(standing))?;
+    journal::begin_anew(to, 1, &settings.id, 1, &standing_records(standing, &Notes::default()))?;
     let offset = journal::SEGMENT_HEAD;
-    Mark { sequence: 1, epoch: body.epoch, segment: 1, offset, frame: 1, identity: settings.identity() }.create(to)?;
+    // Nothing was cut: its history begins here.
+    let (epoch, identity) = (body.epoch, settings.identity());
+    Mark { sequence: 1, epoch, segment: 1, history: 0, offset, frame: 1, identity }.create(to)?;
     settings::replace_file(to, settings::SETTINGS_COPY, &body.settings)?;
     Ok(settings::replace_file(to, settings::SETTINGS_FILE, &body.settings)?)
 }

@@ -129,8 +129,7 @@ impl Heard {
             let is_load = frame.records.iter().any(|record| matches!(record, Record::Replaced { .. }));
             match ended.get(&number) {
                 None if is_load => {
-                    heard.later =
-                        frames[number..].iter().flat_map(|frame| &frame.records).filter_map(changed).collect();
+                    heard.later = frames[number..].iter().flat_map(|frame| &frame.records).flat_map(changed).collect();
                     return Ok(heard);
                 }
                 // It was cut off, and nobody will end it.
@@ -143,11 +142,12 @@ impl Heard {
     }
 
     fn record(&mut self, record: &Record) -> Result<(), StoreError> {
+        for delta in record.deltas().map_or(&[][..], |(_, _, deltas)| deltas) {
+            self.epoch = self.epoch.max(delta.to.epoch);
+            self.deltas.entry(delta.pos).or_default().push(delta.clone());
+        }
         match record {
-            Record::Delta { delta, .. } => {
-                self.epoch = self.epoch.max(delta.to.epoch);
-                self.deltas.entry(delta.pos).or_default().push(delta.clone());
-            }
+            Record::UndoBegins(request) => replay::begin_undo(&mut self.standing, request.id),
             Record::Replaced { pos, to, checksum, .. } => {
                 self.epoch = self.epoch.max(to.epoch);
                 self.loaded.insert(*pos, *to);
@@ -165,12 +165,13 @@ impl Heard {
     }
 }
 
-/// The chunk that a record changes, and what it becomes.
-const fn changed(record: &Record) -> Option<(ChunkPos, Version)> {
+/// The chunks that a record changes, and what they become.
+fn changed(record: &Record) -> Vec<(ChunkPos, Version)> {
     match record {
-        Record::Replaced { pos, to, .. } => Some((*pos, *to)),
-        Record::Delta { delta, .. } => Some((delta.pos, delta.to)),
-        _ => None,
+        Record::Replaced { pos, to, .. } => vec![(*pos, *to)],
+        _ => {
+            record.deltas().map_or(&[][..], |(_, _, deltas)| deltas).iter().map(|delta| (delta.pos, delta.to)).collect()
+        }
     }
 }
 

@@ -20,6 +20,7 @@ pub fn settings(generator: &str) -> Settings {
         rules: BTreeMap::new(),
         modes: BTreeMap::new(),
         cold: terrane_store::settings::Cold::default(),
+        history: terrane_store::settings::HistoryLimits::NONE,
     }
 }
 

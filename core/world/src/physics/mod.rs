@@ -20,7 +20,7 @@ use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
 use crate::relax::{Bulk, EXITS, RulesError, TILES_MAX};
 use crate::space::{ColumnPos, VoxelPos};
-use crate::step::Stage;
+use crate::step::{CauseKind, Stage};
 use connectivity::Connectivity;
 use facts::Facts;
 use plan::{Tick, beside};
@@ -91,7 +91,9 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
     for (pos, (exit, cause)) in slides {
         leave_next(tick, pos, Leaving { cause, slide: Some(exit) });
     }
-    mark_changes(tick);
+    if mark_changes(tick) {
+        judge.forget();
+    }
     budget(tick);
 }
 
@@ -119,6 +121,17 @@ pub enum Judge {
     Span(Box<Support>),
 }
 
+impl Judge {
+    /// Drops what is worked out, so that it is worked out again from the blocks where it is needed.
+    fn forget(&mut self) {
+        match self {
+            Self::Nobody => {}
+            Self::Connectivity(connectivity) => connectivity.forget(),
+            Self::Span(support) => support.forget(),
+        }
+    }
+}
+
 /// A voxel leaves in the next tick, unless this one has changed it.
 fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
     if !tick.plan.disturbs(pos) {
@@ -126,9 +139,17 @@ fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
     }
 }
 
-fn mark_changes(tick: &mut Tick<'_>) {
+/// Marks what this tick changed. What an undo put back has no mark, and takes away the one that was there: it stands as it
+/// stood. Gives whether there is such a voxel, of which nobody is told what it means to its neighbours.
+fn mark_changes(tick: &mut Tick<'_>) -> bool {
+    let mut has_unmarked = false;
     for (pos, start, now, placed, cause) in tick.plan.changed() {
         tick.next(pos).stir(pos);
+        if cause.kind == CauseKind::Undo {
+            tick.next(pos).marks.remove(&pos);
+            has_unmarked = true;
+            continue;
+        }
         if !tick.facts.of(start).solid && !tick.facts.of(now).solid {
             continue;
         }
@@ -138,6 +159,7 @@ fn mark_changes(tick: &mut Tick<'_>) {
         let old = marks.get(&pos).map_or(start, |mark| mark.old);
         marks.insert(pos, Mark { old, ..new });
     }
+    has_unmarked
 }
 
 /// Decides for each column what the next tick takes up: in order of tick and place, as much as the budget has left.

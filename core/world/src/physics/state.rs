@@ -167,12 +167,15 @@ impl ColumnState {
 
     /// Whether there is nothing to do and nothing moves.
     pub fn is_at_rest(&self) -> bool {
+        self.is_settled() && self.crowds.is_empty() && self.agents.is_empty()
+    }
+
+    /// Whether nothing is to be decided, bursts or falls; agents may be about.
+    pub fn is_settled(&self) -> bool {
         self.marks.is_empty()
             && self.leaving.is_empty()
             && self.charges.is_empty()
             && self.bodies.is_empty()
-            && self.crowds.is_empty()
-            && self.agents.is_empty()
             && self.debt == 0
     }
 

@@ -228,6 +228,7 @@ fn mine(owned: &Owned, inputs: &[Input]) -> Vec<Input> {
     let column = |input: &Input| match input {
         Input::Edit { voxels, .. } => voxels[0].pos.chunk().column(),
         Input::Blast { at, .. } => at.chunk().column(),
+        Input::Restore { voxels, .. } => voxels[0].pos.chunk().column(),
         Input::Crowd { .. } | Input::Dismiss { .. } => unreachable!("a world that is shared out has no crowds"),
     };
     inputs.iter().filter(|input| owned.has(column(input))).cloned().collect()

@@ -1,0 +1,48 @@
+//! What an undo needs of history: its planner fed, and the names that actors have gone by.
+
+use crate::error::StoreError;
+use crate::history::History;
+use crate::journal::Record;
+use std::collections::{BTreeMap, BTreeSet};
+use terrane_world::step::ActorId;
+use terrane_world::undo::plan::{Planner, TooMuch};
+
+/// Why an undo can't be planned.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UndoError {
+    /// History can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Too much is meant.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+}
+
+/// Tells a planner of everything from before `since` on.
+pub fn tell(history: &History<'_>, since: u64, planner: &mut Planner<'_>) -> Result<(), UndoError> {
+    // A load counts when it has ended; one that a crash cut off has replaced nothing.
+    let mut loading = Vec::new();
+    history.read(since, &mut |record| {
+        match record {
+            Record::Lost => planner.lost(),
+            Record::SwitchBegins { .. } => loading.clear(),
+            Record::Replaced { pos, .. } => loading.push(*pos),
+            Record::SwitchEnds => loading.drain(..).for_each(|pos| planner.replaced(pos)),
+            _ => {}
+        }
+        let (tick, _, deltas) = record.deltas().unwrap_or_default();
+        Ok(deltas.iter().try_for_each(|delta| planner.take(tick, delta))?)
+    })
+}
+
+/// Every name that somebody has acted under since a tick, by actor: more than that, as far as it stands in the same segment.
+pub fn names(history: &History<'_>, since: u64) -> Result<BTreeMap<ActorId, BTreeSet<String>>, StoreError> {
+    let mut names: BTreeMap<ActorId, BTreeSet<String>> = BTreeMap::new();
+    history.read(since, &mut |record| {
+        if let Record::Name { actor, name } = record {
+            names.entry(*actor).or_default().insert(name.clone());
+        }
+        Ok::<(), StoreError>(())
+    })?;
+    Ok(names)
+}

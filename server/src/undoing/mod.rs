@@ -1,0 +1,199 @@
+//! Taking back, on a world that nobody serves: it is opened and run until nothing falls, an undo is planned from its history,
+//! and done a part a tick. docs/undo.md says what is promised.
+
+pub mod picture;
+pub mod telling;
+pub mod when;
+
+use crate::bars::bar;
+use crate::failure::{About, Failure};
+use crate::worlds;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use terrane_store::{Access, History, Store, undo};
+use terrane_world::limits::EDIT_VOXELS_MAX;
+use terrane_world::physics::state::ColumnState;
+use terrane_world::step::{ActorId, CauseKind, Deltas, Input, Outcome, World};
+use terrane_world::undo::plan::{PLAN_VOXELS_MAX, Plan, Planner};
+use terrane_world::undo::{Filter, Kinds, Request, Rule};
+use when::When;
+
+/// Heap bytes of chunks in memory, and of changed ones before they are written to the regions.
+const RESIDENT_BYTES: usize = 512 << 20;
+
+/// Names that actors have gone by.
+pub type Names = BTreeMap<ActorId, BTreeSet<String>>;
+
+/// A world on which something is taken back.
+pub struct Bench {
+    store: Arc<Store>,
+    world: World,
+    path: PathBuf,
+    /// Nothing is written.
+    is_preview: bool,
+    /// Ticks that only a preview has run: they are in no journal.
+    unwritten: Vec<Deltas>,
+}
+
+/// What became of an undo.
+pub struct Done {
+    /// Voxels that were put back.
+    pub put_back: u64,
+    /// Voxels that were another block by then than planned, and stayed.
+    pub stayed: u64,
+    /// Somebody wanted it to end.
+    pub is_interrupted: bool,
+}
+
+impl Bench {
+    /// Opens a world, and runs it until nothing falls: a body on its way is in no voxel, so nobody could put it back.
+    pub fn open(path: &Path, is_preview: bool, ticks: u64) -> Result<Self, Failure> {
+        let store = worlds::open(path, if is_preview { Access::Read } else { Access::Write })?;
+        let pool = rayon::ThreadPoolBuilder::new().build();
+        let pool = Arc::new(pool.map_err(|error| Failure::new(format!("threads can't be started: {error}")))?);
+        let world = worlds::world(&store, pool)?;
+        let mut bench = Self { store, world, path: path.to_owned(), is_preview, unwritten: Vec::new() };
+        bench.settle(ticks)?;
+        Ok(bench)
+    }
+
+    fn settle(&mut self, most: u64) -> Result<(), Failure> {
+        for _ in 0..most {
+            if self.world.standing().columns.values().all(ColumnState::is_settled) {
+                return Ok(());
+            }
+            let deltas = self.step(&[])?;
+            if self.is_preview {
+                self.unwritten.push(deltas);
+            }
+        }
+        let path = self.path.display();
+        Err(Failure::new(format!(
+            "{path}: things still fall after {most} ticks: give more --ticks, or run it with `terrane simulate`"
+        )))
+    }
+
+    /// One tick; durable when this returns, except in a preview.
+    fn step(&mut self, inputs: &[Input]) -> Result<Deltas, Failure> {
+        let tick = self.world.standing().tick.max(self.store.current_standing().tick) + 1;
+        let deltas = self.world.step(tick, inputs).about(&self.path)?;
+        if !self.is_preview {
+            self.store.commit(&deltas, worlds::now_ms()).about(&self.path)?;
+            let synced = self.store.sync().about(&self.path)?;
+            self.world.evict(RESIDENT_BYTES, synced);
+            if self.store.dirty_bytes() > RESIDENT_BYTES {
+                self.store.checkpoint().about(&self.path)?;
+            }
+        }
+        Ok(deltas)
+    }
+
+    /// The world's store.
+    pub const fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// The journal.
+    pub fn history(&self) -> Result<History<'_>, Failure> {
+        self.store.history().about(&self.path)
+    }
+
+    /// The number of an undo that begins now.
+    pub fn next_id(&self) -> u64 {
+        self.world.standing().tick.max(self.store.current_standing().tick) + 1
+    }
+
+    /// The first tick at or after a moment; later than all if nothing has happened since.
+    pub fn first_tick(&self, when: When) -> Result<u64, Failure> {
+        let time_ms = match when {
+            When::Tick(tick) => return Ok(tick),
+            When::Time(time_ms) => time_ms,
+            When::Ago(ms) => worlds::now_ms().saturating_sub(ms),
+        };
+        let found = self.history()?.tick_at(time_ms).about(&self.path)?;
+        // Ticks that only a preview has run are all of now.
+        Ok(found.unwrap_or_else(|| self.unwritten.first().map_or(u64::MAX, |deltas| deltas.tick)))
+    }
+
+    /// Reads history, and plans.
+    pub fn plan(&self, request: &Request) -> Result<Plan, Failure> {
+        let mut planner = Planner::new(request, PLAN_VOXELS_MAX);
+        undo::tell(&self.history()?, request.filter.since, &mut planner).about(&self.path)?;
+        for deltas in &self.unwritten {
+            deltas.chunks.iter().try_for_each(|delta| planner.take(deltas.tick, delta)).about(&self.path)?;
+        }
+        Ok(planner.finish())
+    }
+
+    /// Notes, durably, that an undo begins.
+    pub fn begin(&self, request: &Request) -> Result<(), Failure> {
+        self.store.begin_undo(request).and_then(|()| self.store.sync().map(drop)).about(&self.path)
+    }
+
+    /// Puts the voxels of a plan back, part by part, until it is done or somebody wants it to end; then notes that it is done.
+    pub fn run(&mut self, request: &Request, mut plan: Plan, stop: &AtomicBool) -> Result<Done, Failure> {
+        let progress = bar(plan.summary.voxels, "putting back", "voxels");
+        let mut done = Done { put_back: 0, stayed: 0, is_interrupted: false };
+        loop {
+            let voxels = plan.take_part(EDIT_VOXELS_MAX);
+            if voxels.is_empty() {
+                break;
+            }
+            if stop.load(Ordering::Relaxed) {
+                done.is_interrupted = true;
+                return Ok(done);
+            }
+            let count = voxels.len() as u64;
+            let sequence = self.world.actor_sequence(request.actor) + 1;
+            let deltas = self.step(&[Input::Restore { actor: request.actor, sequence, undo: request.id, voxels }])?;
+            if let Some(Outcome::Refused(refusal)) = deltas.outcomes.first() {
+                return Err(Failure::new(format!("{}: a part was refused: {refusal}", self.path.display())));
+            }
+            let changed = changed_voxels(&deltas, request.id);
+            done.put_back += changed;
+            done.stayed += count - changed.min(count);
+            progress.inc(count);
+        }
+        progress.finish_and_clear();
+        self.store.end_undo(request.id).and_then(|()| self.store.sync().map(drop)).about(&self.path)?;
+        Ok(done)
+    }
+
+    /// Writes what is left to the regions, and lets go of the world.
+    pub fn close(self) -> Result<(), Failure> {
+        let Self { store, world, path, is_preview, .. } = self;
+        drop(world);
+        if is_preview { Ok(()) } else { worlds::close(store, &path) }
+    }
+}
+
+/// How many voxels an undo changed in a tick, in their blocks or their sparse data.
+fn changed_voxels(deltas: &Deltas, undo: u64) -> u64 {
+    let of_undo = deltas.chunks.iter().filter(|d| (d.cause.kind, d.cause.root) == (CauseKind::Undo, undo));
+    let voxels = of_undo.map(|delta| {
+        let is_in_run =
+            |local: u16| delta.runs.iter().any(|run| (run.first.get()..run.first.get() + run.length).contains(&local));
+        let blocks: u64 = delta.runs.iter().map(|run| u64::from(run.length)).sum();
+        blocks + delta.sparse.iter().filter(|change| !is_in_run(change.local.get())).count() as u64
+    });
+    voxels.sum()
+}
+
+/// The request that takes back what an undo has done. One that is not finished ends with it.
+pub fn taking_back(undo: u64, id: u64, actor: ActorId, rule: Rule, is_unfinished: bool) -> Request {
+    let kinds: Kinds = [CauseKind::Undo].into_iter().collect();
+    let filter = Filter { actors: None, within: None, since: undo, until: id, kinds, undo: Some(undo) };
+    Request { id, actor, filter, rule, takes_back: is_unfinished.then_some(undo) }
+}
+
+/// Says so if history does not go back to a tick.
+pub fn check_reach(history: &History<'_>, since: u64) -> Option<String> {
+    let begins = history.begins().filter(|begins| !history.is_whole() && begins.tick > since)?;
+    Some(format!(
+        "history goes back to tick {}, {}: what was before is not known",
+        begins.tick,
+        when::told(begins.time_ms)
+    ))
+}
