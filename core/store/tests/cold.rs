@@ -5,6 +5,8 @@ mod common;
 
 use common::{Content, Model, content, edit, pack_all, patterned, pool, workload, world};
 use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use terrane_store::door::{Dir, Map};
 use terrane_store::double::{Failure, Keep, MemoryDir};
@@ -171,12 +173,20 @@ fn no_more_regions_are_packed_at_a_time_than_asked_and_the_longest_untouched_fir
     assert_eq!(store.pack_cold(1_002, 500, 2).unwrap(), 1);
 }
 
-/// Which unsynced operations a crash keeps: none, all, all but each one, each one alone.
-fn survivals(count: usize) -> Vec<Vec<bool>> {
-    let mut all = vec![vec![false; count], vec![true; count]];
-    for one in 0..count {
-        all.push((0..count).map(|n| n != one).collect());
-        all.push((0..count).map(|n| n == one).collect());
+/// What a crash keeps of unsynced operations: none, all, all but each one, each one alone, and all with one torn.
+fn survivals(pending: &[usize]) -> Vec<Vec<Keep>> {
+    let count = pending.len();
+    let with = |one: usize, it: Keep, others: Keep| (0..count).map(|n| if n == one { it } else { others }).collect();
+    let mut all = vec![vec![Keep::Nothing; count], vec![Keep::All; count]];
+    for (one, bytes) in pending.iter().enumerate() {
+        all.push(with(one, Keep::Nothing, Keep::All));
+        all.push(with(one, Keep::All, Keep::Nothing));
+        all.extend(
+            (1..8)
+                .map(|part| bytes * part / 8)
+                .filter(|torn| *torn > 0)
+                .map(|torn| with(one, Keep::First(torn), Keep::All)),
+        );
     }
     all
 }
@@ -208,9 +218,9 @@ fn a_crash_while_packing_or_unpacking_leaves_all_of_it_in_one_file_that_counts()
             let image = memory.image(|_| Keep::All);
             image.fail_from(crash, Failure::Crash);
             let done = Store::open(Arc::new(image.clone()), Access::Write).and_then(|store| work(&store)).is_ok();
-            for keep in survivals(image.pending_bytes().len()) {
+            for keep in survivals(&image.pending_bytes()) {
                 let what = format!("crash at {crash}, {keep:?}");
-                let left = image.image(|n| if keep[n] { Keep::All } else { Keep::Nothing });
+                let left = image.image(|n| keep[n]);
                 let reader = Store::open(Arc::new(left.clone()), Access::Read).unwrap();
                 assert_eq!(content(&reader, reader.standing()).unwrap(), expected, "{what}, read");
                 let store = Store::open(Arc::new(left.clone()), Access::Write).unwrap();
@@ -508,4 +518,69 @@ fn the_whole_workload_of_the_crash_tests_reads_the_same_when_all_of_it_is_packed
     assert!(pack_all(&store).unwrap() > 0);
     assert_eq!(store.sizes().unwrap().regions, 0);
     assert_eq!(content(&store, &store.current_standing()).unwrap(), before);
+}
+
+#[test]
+fn ticks_checkpoints_packing_and_reading_at_once_lose_nothing() {
+    const TICKS: u64 = 300;
+    let side = |tick: u64| (tick / 10 % 2) as i32;
+    let folder = tempfile::tempdir().unwrap();
+    let dir = Arc::new(OsDir::new(folder.path()));
+    dir.make_folders().unwrap();
+    create(&*dir);
+    let store = Arc::new(Store::open(dir.clone(), Access::Write).unwrap());
+    store.load(chunks(), Load::OnlyNew, 1).unwrap();
+    let mut world = world(&store, &pool());
+    let (done, packed) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let beside = Arc::new(Store::open(dir.clone(), Access::Read).unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                store.checkpoint().unwrap();
+                packed.fetch_add(pack_all(&store).unwrap(), Ordering::Relaxed);
+            }
+        });
+        for own in [&store, &beside] {
+            let (mut reader, done) = (own.reader(), &done);
+            scope.spawn(move || {
+                let (pos, chunk) = (at(3, 1, 0), patterned(700, 3));
+                let mut n = 0u16;
+                while !done.load(Ordering::Acquire) {
+                    n = (n + 4_099) % 32_768;
+                    let local = LocalIndex::new(n).unwrap();
+                    assert_eq!(reader.voxel(pos.voxel(local)).unwrap(), Some(chunk.get(local)));
+                    assert_eq!(*own.chunk(pos).unwrap().unwrap().chunk, chunk);
+                }
+            });
+        }
+        for tick in 1..=TICKS {
+            let x = (tick % 32) as i32;
+            // One region is left alone while the other is changed.
+            let wishes = [([130 * side(tick) + x, 33, 3], 1 + (tick % 90) as u16, None)];
+            let deltas = world.step(tick, &[edit(1, tick, &wishes)]).unwrap();
+            store.commit(&deltas, tick).unwrap();
+            store.sync().unwrap();
+            while tick % 50 == 0 && store.sizes().unwrap().regions > 0 {
+                std::thread::yield_now();
+            }
+        }
+        done.store(true, Ordering::Release);
+    });
+    let packed = packed.load(Ordering::Relaxed);
+    println!("{packed} regions packed during {TICKS} ticks");
+    assert!(packed > 2, "{packed}: nothing was packed while it was changed");
+    let expected = content(&store, &store.current_standing()).unwrap();
+    let last: BTreeMap<i32, u16> =
+        (1..=TICKS).map(|tick| (130 * side(tick) + (tick % 32) as i32, 1 + (tick % 90) as u16)).collect();
+    for (x, block) in last {
+        let pos = VoxelPos::new(x, 33, 3).unwrap();
+        let held = store.chunk(pos.chunk()).unwrap().unwrap();
+        assert_eq!(held.chunk.get(pos.local()).0, block, "x {x}");
+    }
+    drop((world, store));
+    let again = Store::open(dir.clone(), Access::Write).unwrap();
+    assert_eq!(content(&again, again.standing()).unwrap().chunks, expected.chunks);
+    drop(again);
+    let report = check(dir, false, &|_, _| ()).unwrap();
+    assert!(report.problems.is_empty(), "{report:?}");
 }

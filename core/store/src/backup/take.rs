@@ -71,6 +71,13 @@ pub fn take(
         match attempt_once(dir, out, name, since, hooks) {
             // The journal has gone on without what this attempt began with.
             Err(BackupError::FellBehind { .. }) if attempt < ATTEMPTS => (hooks.pause)(),
+            Err(error) => {
+                if !matches!(error, BackupError::Exists { .. }) {
+                    // What was begun is of no use; if it can't be removed, that is not what went wrong.
+                    let _ = out.remove(&format!("{name}.new"));
+                }
+                return Err(error);
+            }
             result => return result,
         }
     }

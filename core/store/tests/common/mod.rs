@@ -108,7 +108,8 @@ pub fn workload(dir: &Arc<dyn Dir>, pool: &Arc<rayon::ThreadPool>, model: &mut M
         let base = u64::from(session) * 100;
         if session == 1 {
             // What follows loads into a packed region, and changes another by a checkpoint.
-            pack_all(&store)?;
+            checkpoint(&store)?;
+            assert_eq!(pack_all(&store)?, 2, "both regions");
         }
         let first = [(at(0, 0, 0), patterned(3, session)), (at(1, 0, 0), Chunk::uniform(BlockId(5)))];
         load(&store, first.into(), Load::Replace, &mut known, model)?;
@@ -126,7 +127,7 @@ pub fn workload(dir: &Arc<dyn Dir>, pool: &Arc<rayon::ThreadPool>, model: &mut M
             &store,
             &mut world,
             base + 2,
-            &[edit(2, base + 1, &[([4, 3, 3], 9, None)]), edit(1, base + 2, &[([200, 0, 0], 2, None)])],
+            &[edit(2, base + 1, &[([4, 3, 3], 9, None)]), edit(1, base + 2, &[([200, 0, 0], 2 + session, None)])],
             &mut known,
             model,
         )?;
