@@ -151,11 +151,12 @@ fn journal_bytes(world: &Path) -> u64 {
     std::fs::metadata(world.join("journal/00000001.trj")).unwrap().len()
 }
 
-/// Begins an undo of everything that Eve has built, and sends it a signal when some of it is done. Gives what it said.
-fn cut(world: &Path, signal: &str) -> std::process::Output {
+/// Begins an undo, and sends it a signal when some of it is done. Gives what it said.
+fn cut(world: &Path, signal: &str, what: &[&str]) -> std::process::Output {
     let before = journal_bytes(world);
     let child = command()
-        .args(["undo", "--world", world.to_str().unwrap(), "--by", "Eve"])
+        .args(["undo", "--world", world.to_str().unwrap()])
+        .args(what)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -181,7 +182,7 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_or_taken_back() {
     assert_eq!(facts("undo", &control, &["--by", "Eve"])["put_back"], all);
     let done = digest(&control, None);
 
-    cut(&world, "-KILL");
+    cut(&world, "-KILL", &["--by", "Eve"]);
     let finished = copy(&world, "finished");
     // Who only reads does not believe the last part yet; whoever writes next takes it in.
     let counted = copy(&world, "counted");
@@ -192,6 +193,20 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_or_taken_back() {
     assert!(said.contains("was cut off") && said.contains("--finish") && said.contains("--take-back"), "{said}");
     let said = refusal("restore", &world, &["--at", "tick:1", "--box", whole]);
     assert!(said.contains("was cut off"), "{said}");
+
+    // Even the taking back may be cut off: finishing that ends both, and taking that back leaves the first one to be finished.
+    let id = facts("info", &world, &[])["unfinished_undos"][0].clone();
+    let twice = copy(&world, "twice");
+    cut(&twice, "-KILL", &["--take-back"]);
+    assert_eq!(facts("info", &twice, &[])["unfinished_undos"].as_array().unwrap().len(), 2);
+    let thrice = copy(&twice, "thrice");
+    facts("undo", &twice, &["--finish"]);
+    assert_eq!(digest(&twice, None), before);
+    facts("undo", &thrice, &["--take-back"]);
+    assert_eq!(facts("info", &thrice, &[])["unfinished_undos"], Value::Array(vec![id]));
+    facts("undo", &thrice, &["--finish"]);
+    assert_eq!(digest(&thrice, None), done);
+    assert!(refusal("undo", &thrice, &["--finish"]).contains("no undo is unfinished"));
 
     let preview = facts("undo", &finished, &["--finish", "--preview"]);
     let rest = facts("undo", &finished, &["--finish"]);
@@ -213,7 +228,7 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_or_taken_back() {
 fn an_interrupted_undo_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let world = large(folder.path());
-    let output = cut(&world, "-INT");
+    let output = cut(&world, "-INT", &["--by", "Eve"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.contains("interrupted when") && said.contains("--finish"), "{said}");

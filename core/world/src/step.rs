@@ -753,6 +753,9 @@ impl World {
     /// # Panics
     /// If a chunk or a column is an own one.
     pub fn hear(&mut self, ring: Ring) {
+        if ring.has_undo {
+            self.physics.forget();
+        }
         for (pos, held) in ring.chunks {
             assert!(!self.owned.has(pos.column()), "chunk {pos} is an own one");
             if let Some(light) = &mut self.light {
@@ -925,6 +928,8 @@ fn put_back(tick: &mut Tick<'_>, voxel: &VoxelRestore) {
 pub struct Ring {
     chunks: Vec<(ChunkPos, Held)>,
     columns: Columns,
+    /// Some of it was put back by an undo, which leaves no marks that would tell what that means.
+    has_undo: bool,
 }
 
 impl Ring {
@@ -953,6 +958,7 @@ impl Ring {
         Self {
             chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),
             columns: deltas.columns.iter().map(|update| (update.column, near(&update.state))).collect(),
+            has_undo: deltas.chunks.iter().any(|d| d.cause.kind == CauseKind::Undo && columns.is_near(d.pos)),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Bench {
     store: Arc<Store>,
     world: World,
     path: PathBuf,
+    /// The last tick that is taken.
+    tick: u64,
     /// Nothing is written.
     is_preview: bool,
     /// Ticks that only a preview has run: they are in no journal.
@@ -54,7 +56,8 @@ impl Bench {
         let pool = rayon::ThreadPoolBuilder::new().build();
         let pool = Arc::new(pool.map_err(|error| Failure::new(format!("threads can't be started: {error}")))?);
         let world = worlds::world(&store, pool)?;
-        let mut bench = Self { store, world, path: path.to_owned(), is_preview, unwritten: Vec::new() };
+        let (path, tick) = (path.to_owned(), world.standing().tick);
+        let mut bench = Self { store, world, path, tick, is_preview, unwritten: Vec::new() };
         bench.settle(ticks)?;
         Ok(bench)
     }
@@ -77,8 +80,8 @@ impl Bench {
 
     /// One tick; durable when this returns, except in a preview.
     fn step(&mut self, inputs: &[Input]) -> Result<Deltas, Failure> {
-        let tick = self.world.standing().tick.max(self.store.current_standing().tick) + 1;
-        let deltas = self.world.step(tick, inputs).about(&self.path)?;
+        self.tick += 1;
+        let deltas = self.world.step(self.tick, inputs).about(&self.path)?;
         if !self.is_preview {
             self.store.commit(&deltas, worlds::now_ms()).about(&self.path)?;
             let synced = self.store.sync().about(&self.path)?;
@@ -100,9 +103,9 @@ impl Bench {
         self.store.history().about(&self.path)
     }
 
-    /// The number of an undo that begins now.
-    pub fn next_id(&self) -> u64 {
-        self.world.standing().tick.max(self.store.current_standing().tick) + 1
+    /// The number of an undo that begins now: the tick that it takes.
+    pub const fn next_id(&self) -> u64 {
+        self.tick + 1
     }
 
     /// The first tick at or after a moment; later than all if nothing has happened since.
@@ -128,7 +131,8 @@ impl Bench {
     }
 
     /// Notes, durably, that an undo begins.
-    pub fn begin(&self, request: &Request) -> Result<(), Failure> {
+    pub fn begin(&mut self, request: &Request) -> Result<(), Failure> {
+        self.tick = request.id;
         self.store.begin_undo(request).and_then(|()| self.store.sync().map(drop)).about(&self.path)
     }
 

@@ -43,11 +43,12 @@ impl Info {
         let stages: Vec<&str> = pipeline.iter().flat_map(|p| p.stages()).map(|stage| stage.name()).collect();
         let history = store.history().about(&self.world)?;
         let begins = history.begins();
+        let unfinished: Vec<u64> = store.unfinished_undos().iter().map(|request| request.id).collect();
         if json {
             let since = begins.map(|begins| json!({ "tick": begins.tick, "time": told(begins.time_ms) }));
             let history = json!({ "whole": history.is_whole(), "since": since, "bytes": history.bytes(), "segments": history.segment_count() });
             let facts = json!({
-                "history": history,
+                "history": history, "unfinished_undos": unfinished,
                 "id": id, "seed": settings.seed, "generator": generator.name, "version": generator.version,
                 "stages": stages, "plugins": generator.plugins,
                 "chunks": chunks.len(), "bounds": bounds.map(|b| b.to_string()), "registry": store.registry().len(),
@@ -82,6 +83,9 @@ impl Info {
             .map_or("nothing yet".to_owned(), |begins| format!("since tick {}, {}", begins.tick, told(begins.time_ms)));
         let is_cut = if history.is_whole() { "" } else { "; what was before has been cut" };
         say!("history    {since}, {:.1} MiB{is_cut}", history.bytes() as f64 / f64::from(1 << 20));
+        unfinished
+            .iter()
+            .for_each(|undo| say!("undo       {undo} was cut off: `terrane undo --finish` or `--take-back`"));
         let mut by_count: Vec<_> = counts.into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         by_count.iter().for_each(|(name, count)| say!("{count:>12}  {name}"));

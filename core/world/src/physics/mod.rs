@@ -244,6 +244,11 @@ impl Physics {
         (REACH * i32::from(self.facts.blast_loss_least)).min(255) as u8
     }
 
+    /// Drops what is worked out of what stands, because blocks have changed without marks.
+    pub fn forget(&mut self) {
+        self.judge.forget();
+    }
+
     /// Splits into what a tick reads and what it keeps. What has grown too large is dropped.
     pub fn parts(&mut self) -> (&Facts, &mut Judge) {
         match &mut self.judge {
