@@ -599,7 +599,8 @@ impl ChunkStream {
         let mut round = self.round(now, budget_bytes, out);
         round.from = std::mem::take(&mut self.resume);
         let mut turns_without = 0;
-        while turns_without < Turn::COUNT && self.send_answers(&mut round) && self.send_forgets(&mut round) {
+        // One turn more than there are: the first may have been begun in an earlier round, with little left of it.
+        while turns_without <= Turn::COUNT && self.send_answers(&mut round) && self.send_forgets(&mut round) {
             let step = match self.turn {
                 Turn::Changes => self.send_changes(&mut round, source),
                 Turn::Unseen => self.send_unseen(&mut round, source),
@@ -613,7 +614,7 @@ impl ChunkStream {
             }
             (self.turn, self.turn_bytes) = self.turn.next();
         }
-        self.is_drained = turns_without == Turn::COUNT;
+        self.is_drained = turns_without > Turn::COUNT;
         if round.tries >= SNAPSHOT_TRIES_MAX {
             self.resume = round.from;
         }

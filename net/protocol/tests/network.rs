@@ -837,6 +837,18 @@ fn a_body_comes_ahead_of_the_deltas_of_its_tick_and_ends_behind_those_of_its_lan
 }
 
 #[test]
+fn a_body_of_which_a_part_was_sent_in_a_turn_that_is_used_up_comes_whole_all_the_same() {
+    let mut network = Network::new();
+    network.fall(-2, 1, 5_000);
+    network.subscribe(Shape::new_radius(at(-2, 0, 0), 1, 0).unwrap());
+    network.send(113);
+    network.send(53);
+    network.settle();
+    network.assert_equal();
+    assert_eq!(network.client.bodies.len(), 1);
+}
+
+#[test]
 fn who_looks_later_or_elsewhere_is_told_of_bodies_where_they_are() {
     let mut network = Network::new();
     whole(&mut network);
