@@ -111,7 +111,7 @@ pub enum ProtocolError {
         found: usize,
     },
     /// A field that must be 0 is not.
-    #[error("{kind}: {field} is not 0, and version 1 has no other meaning for it")]
+    #[error("{kind}: {field} is not 0, and this version has no other meaning for it")]
     NotZero {
         /// The frame.
         kind: Kind,

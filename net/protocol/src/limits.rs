@@ -96,7 +96,7 @@ pub const SERVER_BYTES_PER_SECOND: u64 = 64 << 20;
 /// Voxels of edits a second that one session may ask for, and a blast counts as some: a lot more than hands do.
 pub const INPUT_VOXELS_PER_SECOND: u64 = 32_768;
 /// What a blast, and a crowd, count as among voxels.
-pub const BLAST_COST_VOXELS: u64 = 512;
+pub const BLAST_COST_VOXELS: u64 = 256;
 /// Requests a second that change nothing, each at its cost: 1 for a ping or a look, more where the server has work.
 pub const REQUESTS_PER_SECOND: u64 = 200;
 /// What a subscription, a field or a way costs among requests: twenty a second.
@@ -160,6 +160,10 @@ const _: () = assert!(
     size_of::<HoldsHead>() + HOLDS_FRAME_MAX * size_of::<HoldEntry>() <= PAYLOAD_TO_SERVER_BYTES_MAX
         && size_of::<SameHead>() + SAME_FRAME_MAX * size_of::<Position>() <= PAYLOAD_TO_CLIENT_BYTES_MAX,
     "lists of chunks fit their frames"
+);
+const _: () = assert!(
+    EDITS_IN_FLIGHT_MAX as u64 * BLAST_COST_VOXELS <= EDIT_VOXELS_IN_FLIGHT_MAX as u64,
+    "as many blasts as may be undecided are taken at once"
 );
 const _: () = assert!(BODIES_TURN_BYTES < CHANGES_TURN_BYTES, "bodies leave room for changes");
 const _: () = assert!(DELTA_FRAME_BYTES_MAX - HEADER_BYTES <= PAYLOAD_TO_CLIENT_BYTES_MAX, "a delta fits a frame");

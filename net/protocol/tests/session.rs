@@ -93,10 +93,10 @@ fn hello_comes_first_once_and_in_time() {
 
 #[test]
 fn a_client_of_another_version_is_told_so() {
-    let hello = ClientMessage::Hello(Hello { lowest: 2, highest: 5, resume: None, name: String::new() });
+    let hello = ClientMessage::Hello(Hello { lowest: 3, highest: 5, resume: None, name: String::new() });
     let stream = [&MAGIC[..], &bytes(&[hello])].concat();
     let error = Session::new(Duration::ZERO).receive(NOW, &mut &stream[..]).unwrap_err();
-    assert_eq!(error, ProtocolError::Version { lowest: 2, highest: 5 });
+    assert_eq!(error, ProtocolError::Version { lowest: 3, highest: 5 });
 }
 
 #[test]

@@ -44,7 +44,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     let boxes = (-100i32..100, -9i32..9, -100i32..100, 0i32..20, 0i32..8, 0i32..20)
         .prop_map(|(x, y, z, a, b, c)| Shape::new_box([x, y, z], [x + a, y + b, z + c]).unwrap());
     let radii = (chunk_pos(), 0i32..=64, 0i32..=2).prop_map(|(at, r, v)| Shape::new_radius(at, r, v).unwrap());
-    let margins = (chunk_pos(), 0i32..=40, 0i32..=2, 0i32..=4)
+    let margins = (chunk_pos(), 0i32..=30, 0i32..=2, 0i32..=4)
         .prop_map(|(at, r, v, margin)| Shape::new_radius(at, r, v).unwrap().with_margin(margin).unwrap());
     prop_oneof![boxes, radii, margins]
 }
