@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::time::Duration;
 use terrane_protocol::limits::HEADER_BYTES;
-use terrane_protocol::{ClientMessage, Event, FrameReader, MAGIC, ProtocolError, ServerMessage, Session, Towards};
+use terrane_protocol::{ClientMessage, Event, FrameReader, Kind, MAGIC, ProtocolError, ServerMessage, Session, Towards};
 
 /// Reads a whole stream in pieces, decodes every frame, and gives what was understood, encoded again.
 fn understand(stream: &[u8], towards: Towards, piece_bytes: usize) -> (Vec<u8>, Option<ProtocolError>) {
@@ -19,7 +19,7 @@ fn understand(stream: &[u8], towards: Towards, piece_bytes: usize) -> (Vec<u8>, 
                 Ok(Some(frame)) => {
                     let decoded = match towards {
                         Towards::Server => ClientMessage::decode(frame.kind, frame.payload).map(|m| m.encode(&mut out)),
-                        Towards::Client => ServerMessage::decode(frame.kind, frame.payload).map(|m| m.encode(&mut out)),
+                        Towards::Client => hear(frame.kind, frame.payload, &mut out),
                     };
                     if let Err(error) = decoded {
                         return (out, Some(error));
@@ -32,13 +32,30 @@ fn understand(stream: &[u8], towards: Towards, piece_bytes: usize) -> (Vec<u8>, 
     (out, None)
 }
 
+/// Decodes a frame towards the client, and puts it out again. What is packed has several forms: it comes back as what it says.
+fn hear(kind: Kind, payload: &[u8], out: &mut Vec<u8>) -> Result<(), ProtocolError> {
+    let message = ServerMessage::decode(kind, payload)?;
+    if !matches!(kind, Kind::Snapshot | Kind::Delta) {
+        message.encode(out);
+        return Ok(());
+    }
+    let mut again = Vec::new();
+    message.encode(&mut again);
+    assert_eq!(ServerMessage::decode(kind, &again[HEADER_BYTES..]).as_ref(), Ok(&message));
+    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+    out.extend_from_slice(&u32::from(kind.number()).to_le_bytes());
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
 /// What the server's session makes of a stream.
 fn talk(stream: &[u8]) {
     let mut session = Session::new(Duration::ZERO);
     let whole = [&MAGIC[..], stream].concat();
     let mut input = &whole[..];
-    while session.can_receive() {
-        match session.receive(&mut input) {
+    let now = Duration::ZERO;
+    while session.can_receive(now) {
+        match session.receive(now, &mut input) {
             Ok(Some(Event::Hello(_))) => session.welcome(0),
             Ok(Some(Event::Edit { sequence, .. } | Event::Blast { sequence, .. })) if sequence % 3 == 0 => {
                 session.decided(sequence)
