@@ -99,7 +99,7 @@ export class ByteReader {
     }
   }
 
-  /** Reserved bytes, which version 1 wants to be 0. */
+  /** Reserved bytes, which this version wants to be 0. */
   zeros(count: number): void {
     const start = this.advance(count);
     for (let index = start; index < start + count; index += 1) {
