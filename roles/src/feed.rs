@@ -95,27 +95,27 @@ pub(crate) struct FeedSource<'a> {
 }
 
 impl FeedSource<'_> {
-    /// A chunk as it is, or nothing inside if that is what the client holds; none if it can't be had now.
-    fn whole(&mut self, pos: ChunkPos, held: Version) -> Option<Option<PackedChunk>> {
+    /// All of a chunk, unless the client holds it as it is, or it can't be had now.
+    fn whole(&mut self, pos: ChunkPos, held: Version) -> ChunkUpdate {
         if let Some(packed) = self.feed.packed.chunks.get(&pos) {
-            return Some((packed.version != held).then(|| packed.clone()));
+            return if packed.version == held { ChunkUpdate::Same } else { ChunkUpdate::Snapshot(packed.clone()) };
         }
         // What is seen for the first time is loaded ahead, many at a time.
         let may_load = self.ready.contains(&pos) || held != Version::NONE;
         if !may_load || self.loads == 0 {
-            return None;
+            return ChunkUpdate::Later;
         }
         self.loads -= 1;
         match durable(self.world, self.uncommitted, pos) {
-            Ok(chunk) if chunk.version == held => Some(None),
+            Ok(chunk) if chunk.version == held => ChunkUpdate::Same,
             Ok(chunk) => {
                 let packed = self.feed.packer.chunk(&chunk.chunk, chunk.version);
                 self.feed.packed.put(pos, &packed);
-                Some(Some(packed))
+                ChunkUpdate::Snapshot(packed)
             }
             Err(error) => {
                 self.unreadable.push((pos, error));
-                None
+                ChunkUpdate::Later
             }
         }
     }
@@ -131,13 +131,11 @@ impl ChunkSource for FeedSource<'_> {
             return ChunkUpdate::Changes(Arc::clone(delta));
         }
         match (self.whole(pos, held), changes) {
-            (Some(None), _) => ChunkUpdate::Same,
-            (Some(Some(packed)), Some(delta)) if delta_bytes(&delta) < packed.bytes.len() => {
+            (ChunkUpdate::Snapshot(packed), Some(delta)) if delta_bytes(&delta) < packed.bytes.len() => {
                 ChunkUpdate::Changes(delta)
             }
-            (Some(Some(packed)), _) => ChunkUpdate::Snapshot(packed),
-            (None, Some(delta)) => ChunkUpdate::Changes(delta),
-            (None, None) => ChunkUpdate::Later,
+            (ChunkUpdate::Later, Some(delta)) => ChunkUpdate::Changes(delta),
+            (update, _) => update,
         }
     }
 

@@ -150,16 +150,14 @@ impl Chunks {
         }
     }
 
-    /// A chunk has changed; `own` says that the client asked for it itself. Whether the client holds it.
-    pub(crate) fn change(&mut self, pos: ChunkPos, to: Version, tick: u64, now: Duration, own: bool) -> bool {
-        let Some(state) = self.states.get(&pos).filter(|state| state.seen) else { return false };
+    /// A chunk has changed; `own` says that the client asked for it itself.
+    pub(crate) fn change(&mut self, pos: ChunkPos, to: Version, tick: u64, now: Duration, own: bool) {
         // A snapshot that was newer than the change may have been sent.
-        if to > state.held {
+        if self.states.get(&pos).is_some_and(|state| state.seen && to > state.held) {
             let stale = self.stale.entry(pos).or_insert(Stale { since: now, tick, newest: to, own });
             stale.newest = stale.newest.max(to);
             stale.own |= own;
         }
-        true
     }
 
     /// The version that the client holds of a chunk of its subscription.
@@ -190,13 +188,13 @@ impl Chunks {
 
     /// Changes that the client asked for itself, oldest first.
     pub(crate) fn own(&self) -> Vec<ChunkPos> {
-        self.in_order(|stale| stale.own.then_some((stale.since, 0)))
+        self.in_order(|stale| stale.own)
     }
 
     /// Changes that have waited for long, oldest first.
     pub(crate) fn overdue(&self, now: Duration) -> Vec<ChunkPos> {
         let is_overdue = |stale: &Stale| now.saturating_sub(stale.since) >= OVERDUE_AFTER;
-        self.in_order(|stale| is_overdue(stale).then_some((stale.since, 0)))
+        self.in_order(|stale| is_overdue(stale))
     }
 
     /// All changes, those that matter most first.
@@ -211,9 +209,10 @@ impl Chunks {
         self.view.map_or_else(rank, |view| view.remoteness(pos))
     }
 
-    fn in_order(&self, key: impl Fn(&Stale) -> Option<(Duration, u64)>) -> Vec<ChunkPos> {
-        let mut list: Vec<((Duration, u64), ChunkPos)> =
-            self.stale.iter().filter_map(|(pos, stale)| Some((key(stale)?, *pos))).collect();
+    /// Some changes, oldest first.
+    fn in_order(&self, is_meant: impl Fn(&Stale) -> bool) -> Vec<ChunkPos> {
+        let meant = self.stale.iter().filter(|(_, stale)| is_meant(stale));
+        let mut list: Vec<(Duration, ChunkPos)> = meant.map(|(pos, stale)| (stale.since, *pos)).collect();
         list.sort_unstable();
         list.into_iter().take(TURN_CHUNKS_MAX).map(|(_, pos)| pos).collect()
     }
