@@ -90,6 +90,7 @@ enum Stage {
         actor: ActorId,
         ask: Box<UndoRequest>,
         settled: Option<u64>,
+        is_told: bool,
     },
     Planning,
     Planned(Box<Planned>),
@@ -160,7 +161,7 @@ impl Undos {
             return Ok(());
         }
         self.tokens += 1;
-        let stage = Stage::Waits { actor, ask: Box::new(ask), settled: None };
+        let stage = Stage::Waits { actor, ask: Box::new(ask), settled: None, is_told: false };
         self.asked.insert(peer, Asked { token: self.tokens, request, since: tick, stage });
         Ok(())
     }
@@ -177,30 +178,20 @@ impl Undos {
             return;
         }
         let is_asked = self.asked.get(&peer).is_some_and(|asked| asked.request == request);
+        let is_planned =
+            is_asked && self.asked.get(&peer).is_some_and(|asked| matches!(asked.stage, Stage::Planned(_)));
+        if is_asked && (ends || !is_planned) {
+            self.forget(peer);
+        }
         if ends {
-            if is_asked {
-                self.forget(peer);
-            }
             return;
         }
-        match self.asked.remove(&peer) {
-            Some(Asked { request: number, stage: Stage::Planned(planned), .. }) if number == request => {
-                self.start(peer, request, *planned);
-            }
-            other => {
-                // Another one that is open is not meant, and stays.
-                if let Some(asked) = other.filter(|asked| asked.request != request) {
-                    self.asked.insert(peer, asked);
-                } else {
-                    self.asks.push(UndoAsk::Forget { peer });
-                }
-                self.refuse(
-                    peer,
-                    request,
-                    UndoRefusal::NoPlan,
-                    "there is no plan of that request; ask for one".to_owned(),
-                );
-            }
+        if !is_planned {
+            let text = "there is no plan of that request; ask for one".to_owned();
+            return self.refuse(peer, request, UndoRefusal::NoPlan, text);
+        }
+        if let Some(Asked { stage: Stage::Planned(planned), .. }) = self.asked.remove(&peer) {
+            self.start(peer, request, *planned);
         }
     }
 
@@ -258,11 +249,15 @@ impl Undos {
     /// A tick has been made. Whoever waited for the end of what falls, and for that to be durable, gets a plan.
     pub(crate) fn look(&mut self, tick: u64, committed_tick: u64, is_settled: bool) {
         for (peer, asked) in &mut self.asked {
-            let Stage::Waits { actor, ask, settled } = &mut asked.stage else { continue };
-            let is_first = tick.saturating_sub(asked.since) <= 1;
-            if settled.is_none() && (is_settled || tick.saturating_sub(asked.since) >= WAIT_TICKS_MAX) {
+            let Stage::Waits { actor, ask, settled, is_told } = &mut asked.stage else { continue };
+            // What came before the request is in the world after the next tick.
+            let waited = tick.saturating_sub(asked.since);
+            if waited == 0 {
+                continue;
+            }
+            if settled.is_none() && (is_settled || waited >= WAIT_TICKS_MAX) {
                 *settled = Some(tick);
-            } else if settled.is_none() && is_first {
+            } else if settled.is_none() && !std::mem::replace(is_told, true) {
                 let state = UndoState::Waiting;
                 let none = UndoProgress { request: asked.request, state, undo: 0, looked_at: 0, of: 0, stayed: 0 };
                 self.said.push((*peer, Said::Progress(none)));
@@ -374,10 +369,24 @@ impl Undos {
             running.stops.is_some() && !running.is_through && is_begun && running.uncommitted.is_empty()
         };
         let Some(Running { peer, stops, number, progress, .. }) = self.running.take_if(at_rest) else { return };
+        self.refuse_planned(progress.undo);
         let Some(peer) = peer else { return };
         match stops.flatten() {
             Some(text) => self.refuse(peer, number, UndoRefusal::World, text),
             None => self.said.push((peer, Said::Progress(UndoProgress { state: UndoState::Ended, ..progress }))),
+        }
+    }
+
+    /// An undo is unfinished: what was planned before it must not begin, as nothing that is asked for now may.
+    fn refuse_planned(&mut self, unfinished: u64) {
+        let is_planned = |asked: &Asked| !matches!(asked.stage, Stage::Waits { .. });
+        let planned: Vec<PeerId> =
+            self.asked.iter().filter(|(_, asked)| is_planned(asked)).map(|(peer, _)| *peer).collect();
+        for peer in planned {
+            let Some(request) = self.asked.get(&peer).map(|asked| asked.request) else { continue };
+            self.forget(peer);
+            let text = format!("undo {unfinished} was cut off; take it back by its number first");
+            self.refuse(peer, request, UndoRefusal::Another, text);
         }
     }
 

@@ -336,10 +336,21 @@ fn the_end_is_told_when_the_journal_has_it_and_not_with_the_last_part() {
 #[test]
 fn an_undo_that_is_ended_stops_behind_a_part_and_stays_unfinished() {
     let mut bench = planned(20_000);
+    bench.connect(3, true, "Hugo");
+    bench.ask(3, 1);
+    bench.ticks(2);
+    bench.answer();
     bench.act(2, 7, false);
     bench.ticks(2);
     bench.act(2, 7, true);
     bench.ticks(5);
+    assert_eq!(
+        bench.clients[&3].refusals[0].1,
+        UndoRefusal::Another,
+        "what was planned before does not begin any more"
+    );
+    bench.act(3, 1, false);
+    assert_eq!(bench.clients[&3].refusals[1].1, UndoRefusal::NoPlan);
     let undo = bench.begun().unwrap().id;
     assert_eq!((bench.parts(undo), bench.ended()), (vec![4_096, 4_096], vec![]));
     let last = bench.clients[&2].progress.last().unwrap();
