@@ -79,7 +79,7 @@ pub enum Input<'a> {
     /// A path server has something to say to a client.
     Path(PathAnswer),
     /// A planner of undos has something to say to a client.
-    Undo(UndoAnswer),
+    Undo(Box<UndoAnswer>),
     /// That an undo is done is durable.
     UndoEnded {
         /// Which.
@@ -316,7 +316,7 @@ impl ChunkServer {
             Input::Closed { peer } => self.closed(peer, out),
             Input::Path(answer) => self.answered(answer, out),
             Input::Undo(answer) => {
-                self.undos.answered(answer);
+                self.undos.answered(*answer);
                 self.tell_undos(out);
             }
             Input::UndoEnded { undo } => {

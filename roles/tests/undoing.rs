@@ -228,7 +228,7 @@ impl Bench {
         let mut asked = self.asked();
         let answer = self.plan(asked.pop().expect("the planner is asked"));
         assert!(asked.is_empty(), "{asked:?}");
-        self.step(Input::Undo(answer));
+        self.step(Input::Undo(Box::new(answer)));
     }
 
     /// Voxels that the undo of a number put back in each tick of the journal.
@@ -419,7 +419,7 @@ fn a_newer_request_takes_the_place_of_the_one_before_and_late_plans_are_of_no_us
     let late = bench.asked().pop().unwrap();
     let late = bench.plan(late);
     bench.ask(2, 9);
-    bench.step(Input::Undo(late));
+    bench.step(Input::Undo(Box::new(late)));
     bench.act(2, 9, false);
     bench.ticks(2);
     assert!(bench.begun().is_none(), "what is not planned does not begin");
@@ -453,7 +453,7 @@ fn a_plan_that_nobody_can_make_is_refused_with_its_reason() {
     bench.ticks(2);
     let Some(UndoAsk::Plan { peer, token, .. }) = bench.asked().pop() else { panic!("the planner is asked") };
     let outcome = Err((UndoRefusal::Nobody, "nobody called Mallory is in history".to_owned()));
-    bench.step(Input::Undo(UndoAnswer { peer, token, outcome }));
+    bench.step(Input::Undo(Box::new(UndoAnswer { peer, token, outcome })));
     bench.ticks(1);
     assert_eq!((bench.clients[&2].refusals[0].0, bench.clients[&2].refusals[0].1), (7, UndoRefusal::Nobody));
     bench.act(2, 7, false);

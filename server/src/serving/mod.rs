@@ -64,7 +64,7 @@ enum Event {
     Committed { tick: u64 },
     Failing { reason: String },
     Path(PathAnswer),
-    Undo(UndoAnswer),
+    Undo(Box<UndoAnswer>),
     UndoEnded { undo: u64 },
     Stop,
 }

@@ -83,7 +83,8 @@ impl Desk {
 pub fn run(store: &Store, desk: &Desk, events: &SyncSender<Event>) {
     while let Some((peer, wish)) = desk.take() {
         let outcome = plan(store, &wish);
-        if events.send(Event::Undo(UndoAnswer { peer, token: wish.token, outcome })).is_err() {
+        let answer = Box::new(UndoAnswer { peer, token: wish.token, outcome });
+        if events.send(Event::Undo(answer)).is_err() {
             return;
         }
     }
