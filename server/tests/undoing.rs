@@ -1,5 +1,5 @@
 //! Undo on a world that is served, over the wire: what one client did goes back, what others built stays, the plan tells what then
-//! happens, an undo can be undone, and one that is killed is finished or taken back.
+//! happens, an undo can be undone, and one that is killed, ended or stopped is finished or taken back.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic, and may wait")]
 
 mod common;
@@ -145,6 +145,9 @@ fn what_one_client_blew_up_is_put_back_around_what_another_has_built() {
     succeed(&["check", "--world", world.to_str().unwrap()]);
 }
 
+/// Ticks so slow that an undo of 64 parts is not through before it is cut.
+const SLOW: &[&str] = &["--ticks", "5"];
+
 /// A cube of 262,144 voxels in stripes in a world where nothing falls.
 fn large(folder: &Path) -> PathBuf {
     let world = new_world(folder, "large", &["--generator", "void", "--physics", "off"]);
@@ -167,7 +170,7 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_by_the_verb_or_taken_back_ov
     facts("undo", &control, &["--by", "Eve"]);
     let done = digest(&control, &[]);
 
-    let mut server = Server::start(&world, &[]);
+    let mut server = Server::start(&world, SLOW);
     let mut olga = Client::connect_as("Olga", server.port, None).unwrap();
     let planned = plan(&mut olga, request(1, "Eve", None));
     assert_eq!(planned.voxels, 64 * 64 * 64);
@@ -199,4 +202,41 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_by_the_verb_or_taken_back_ov
     stop(server);
     assert_eq!(facts("info", &wire, &[])["unfinished_undos"], Value::Array(vec![]));
     assert_eq!(digest(&wire, &[]), before);
+}
+
+#[test]
+fn an_undo_whose_server_is_stopped_in_the_middle_can_be_finished_and_one_that_is_ended_taken_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = large(folder.path());
+    let before = digest(&world, &[]);
+    let control = copy(&world, "control");
+    facts("undo", &control, &["--by", "Eve"]);
+    let done = digest(&control, &[]);
+
+    let server = Server::start(&world, SLOW);
+    let mut olga = Client::connect_as("Olga", server.port, None).unwrap();
+    plan(&mut olga, request(1, "Eve", None));
+    olga.say(&ClientMessage::UndoAct { request: 1, ends: false }).unwrap();
+    olga.wait_for("some of its parts", |olga| olga.undos[&1].progress.iter().any(|progress| progress.looked_at > 0));
+    olga.say(&ClientMessage::UndoAct { request: 1, ends: true }).unwrap();
+    let is_over = |state| [UndoState::Done, UndoState::Ended].contains(&state);
+    olga.wait_for("its end", |olga| olga.undos[&1].progress.last().is_some_and(|progress| is_over(progress.state)));
+    let told = *olga.undos[&1].progress.last().unwrap();
+    assert!(told.state == UndoState::Ended && told.looked_at < told.of, "{told:?}");
+    let back = plan(&mut olga, request(2, "", Some(told.undo)));
+    assert_eq!(back.voxels, told.looked_at, "what it had put back stayed so");
+    act(&mut olga, 2);
+
+    plan(&mut olga, request(3, "Eve", None));
+    olga.say(&ClientMessage::UndoAct { request: 3, ends: false }).unwrap();
+    olga.wait_for("some of its parts", |olga| olga.undos[&3].progress.iter().any(|progress| progress.looked_at > 0));
+    let undo = olga.undos[&3].progress[0].undo;
+    stop(server);
+    // A slow disk may have kept the server until the undo was through.
+    if facts("info", &world, &[])["unfinished_undos"] == Value::Array(vec![undo.into()]) {
+        facts("undo", &world, &["--finish"]);
+    }
+    assert_eq!(digest(&world, &[]), done);
+    facts("undo", &world, &["--undo", &undo.to_string()]);
+    assert_eq!(digest(&world, &[]), before);
 }
