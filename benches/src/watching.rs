@@ -10,7 +10,7 @@ use terrane_protocol::message::{EditVoxel, Hello, SessionId};
 use terrane_protocol::{
     ClientMessage, FrameReader, MAGIC, PROTOCOL_VERSION, Rate, ServerMessage, Shape, Towards, View,
 };
-use terrane_roles::{ChunkServer, Input, Limits, Outbox, PeerId};
+use terrane_roles::{ChunkServer, Commit, Input, Limits, Outbox, PeerId};
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::physics::RuleSet;
@@ -160,7 +160,8 @@ impl Run {
 
     fn deliver(&mut self, mut out: Outbox) {
         loop {
-            for deltas in std::mem::take(&mut out.commit) {
+            for commit in std::mem::take(&mut out.commit) {
+                let Commit::Tick(deltas) = commit else { continue };
                 self.changed(&deltas);
                 let begin = Instant::now();
                 self.server.step(self.now, Input::Committed { tick: deltas.tick }, &mut out);
@@ -210,7 +211,7 @@ impl Run {
         let (reader, stale) = (FrameReader::new(Towards::Client), BTreeMap::new());
         let held = HashMap::new();
         self.clients.push(Client { reader, centre, held, stale, caught_up: false, sent: 0, since_cut: 0 });
-        self.step(Input::Opened { peer: PeerId(peer as u64), fresh: SessionId([peer as u8; 16]) });
+        self.step(Input::Opened { peer: PeerId(peer as u64), fresh: SessionId([peer as u8; 16]), is_local: true });
         self.step(Input::Received { peer: PeerId(peer as u64), bytes: &MAGIC });
         let (lowest, highest) = (PROTOCOL_VERSION, PROTOCOL_VERSION);
         let hello = Hello { lowest, highest, resume: None, name: format!("watcher {index}") };

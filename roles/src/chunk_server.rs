@@ -4,13 +4,14 @@
 //! durable, and not before, they go to the clients, with the acknowledgement behind them. A client that comes
 //! meanwhile is shown each chunk as it was last durable. Bodies on their way are told in the same way; overlays are made a
 //! few a step, outside of the world's tick. Agents are told of by columns (`docs/protocol.md`). Questions about paths are
-//! passed on, and their answers handed through.
+//! passed on, and their answers handed through. An undo goes on beside everybody's inputs ([`crate::undoing`]).
 
 use crate::agents::Crowds;
 use crate::bodies::Bodies;
 use crate::feed::{Feed, FeedSource};
 use crate::overlays::{self, Budget, Overlays, SUPPORT_WORK, Unsettled};
 use crate::paths::{PathAnswer, PathInput};
+use crate::undoing::{Said, UndoAnswer, UndoAsk, Undos};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,10 @@ use terrane_protocol::stream::{OverlayAnswer, registry_frames};
 use terrane_protocol::{ChunkStream, Event, OverlayKind, PROTOCOL_VERSION, Rate, ServerMessage, Session, TokenBucket};
 use terrane_world::limits::TICK_INPUTS_MAX;
 use terrane_world::path::mode::Modes;
+use terrane_world::physics::state::ColumnState;
 use terrane_world::space::{ChunkPos, VoxelPos};
 use terrane_world::step::{self, ActorId, CauseKind, Deltas, Held, Outcome, World};
+use terrane_world::undo::Request;
 
 /// One connection, numbered by the shell, never twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +42,8 @@ pub enum Input<'a> {
         peer: PeerId,
         /// A random id, in case it turns out to be a new session.
         fresh: SessionId,
+        /// Whether the other end is on this machine.
+        is_local: bool,
     },
     /// Bytes came.
     Received {
@@ -73,8 +78,26 @@ pub enum Input<'a> {
     },
     /// A path server has something to say to a client.
     Path(PathAnswer),
+    /// A planner of undos has something to say to a client.
+    Undo(Box<UndoAnswer>),
+    /// That an undo is done is durable.
+    UndoEnded {
+        /// Which.
+        undo: u64,
+    },
     /// The server is about to stop.
     Stop,
+}
+
+/// What the journal is to know.
+#[derive(Debug, Clone)]
+pub enum Commit {
+    /// What a tick did; [`Input::Committed`] answers.
+    Tick(Arc<Deltas>),
+    /// An undo begins, and takes the tick that is its number; [`Input::Committed`] answers.
+    UndoBegins(Request),
+    /// An undo is done; [`Input::UndoEnded`] answers.
+    UndoEnds(u64),
 }
 
 /// What shall happen outside, in this order: commit, send, close.
@@ -82,8 +105,8 @@ pub enum Input<'a> {
 pub struct Outbox {
     /// What actors call themselves, to be journaled with their first change.
     pub names: Vec<(ActorId, String)>,
-    /// To be journaled and synced; `Input::Committed` answers.
-    pub commit: Vec<Arc<Deltas>>,
+    /// To be journaled and synced, in this order.
+    pub commit: Vec<Commit>,
     /// Bytes to be sent.
     pub send: Vec<(PeerId, Vec<u8>)>,
     /// Connections to be closed once their bytes are sent.
@@ -92,6 +115,8 @@ pub struct Outbox {
     pub pause: Vec<(PeerId, bool)>,
     /// For a path server, in order.
     pub paths: Vec<PathInput>,
+    /// For a planner of undos, in order.
+    pub undos: Vec<UndoAsk>,
     /// For the log: chunks that clients wait for and that can't be read, each once.
     pub unreadable: Vec<(ChunkPos, String)>,
 }
@@ -163,6 +188,8 @@ struct Client {
     session: Session,
     stream: ChunkStream,
     fresh: SessionId,
+    is_local: bool,
+    name: String,
     /// Known after Hello.
     identity: Option<(SessionId, ActorId)>,
     /// Bytes that came while the session could not take them.
@@ -216,6 +243,7 @@ pub struct ChunkServer {
     /// The frame that tells the movement modes, if there is a path server.
     modes: Option<Arc<[u8]>>,
     feed: Feed,
+    undos: Undos,
     /// What all sessions together may be sent, if that is limited.
     budget: Option<TokenBucket>,
     /// What chunks are made from, for clients that keep them.
@@ -253,6 +281,7 @@ impl ChunkServer {
             is_lit: false,
             modes: None,
             feed: Feed::new(limits.recent_bytes, limits.packed_bytes),
+            undos: Undos::default(),
             budget: limits.server_rate.map(|rate| TokenBucket::new(rate, Duration::ZERO)),
             identity: 0,
             now: Duration::ZERO,
@@ -281,11 +310,19 @@ impl ChunkServer {
     pub fn step(&mut self, now: Duration, input: Input<'_>, out: &mut Outbox) {
         self.now = now;
         match input {
-            Input::Opened { peer, fresh } => self.opened(peer, fresh, out),
+            Input::Opened { peer, fresh, is_local } => self.opened(peer, fresh, is_local, out),
             Input::Received { peer, bytes } => self.received(peer, bytes, out),
             Input::Flushed { peer, bytes } => self.flushed(peer, bytes, out),
             Input::Closed { peer } => self.closed(peer, out),
             Input::Path(answer) => self.answered(answer, out),
+            Input::Undo(answer) => {
+                self.undos.answered(*answer);
+                self.tell_undos(out);
+            }
+            Input::UndoEnded { undo } => {
+                self.undos.ended(undo);
+                self.tell_undos(out);
+            }
             Input::Tick => self.run_tick(out),
             Input::Committed { tick } => self.committed(tick, out),
             Input::Failing { reason } => self.refuse_all(RefusedCode::WorldFailing, &reason, out),
@@ -312,13 +349,13 @@ impl ChunkServer {
         self.waiting.is_empty() && self.uncommitted.is_empty()
     }
 
-    fn opened(&mut self, peer: PeerId, fresh: SessionId, out: &mut Outbox) {
+    fn opened(&mut self, peer: PeerId, fresh: SessionId, is_local: bool, out: &mut Outbox) {
         let (session, mut stream) = (Session::new(self.now), ChunkStream::default());
         if let Some(rate) = self.limits.session_rate {
             stream = stream.with_budget(rate, self.now);
         }
-        let client =
-            Client { session, stream, fresh, identity: None, unread: Vec::new(), paused: false, ending: false };
+        let (identity, name, unread) = (None, String::new(), Vec::new());
+        let client = Client { session, stream, fresh, is_local, name, identity, unread, paused: false, ending: false };
         assert!(self.clients.insert(peer, client).is_none(), "{peer:?} was opened twice");
         if let Some(refused) = self.refusing.clone() {
             self.refuse(peer, &refused, out);
@@ -397,6 +434,15 @@ impl ChunkServer {
             Event::Field(ask) => out.paths.push(PathInput::Field { peer, ask }),
             Event::Cancel { request } => out.paths.push(PathInput::Cancel { peer, request }),
             Event::TooManyRequests(refused) => client.stream.refuse_request(refused)?,
+            Event::Undo(ask) => {
+                let actor = client.identity.filter(|_| client.is_local).map(|(_, actor)| undoer_of(actor));
+                self.undos.ask(peer, actor, ask, self.tick)?;
+                self.tell_undos(out);
+            }
+            Event::UndoAct { request, ends } => {
+                self.undos.act(peer, request, ends);
+                self.tell_undos(out);
+            }
         }
         Ok(())
     }
@@ -433,6 +479,7 @@ impl ChunkServer {
         };
         let client = self.clients.get_mut(&peer).expect("it has just said Hello");
         client.identity = Some((session, actor));
+        client.name.clone_from(&hello.name);
         if !hello.name.is_empty() {
             out.names.push((actor, hello.name.clone()));
         }
@@ -471,6 +518,8 @@ impl ChunkServer {
     fn closed(&mut self, peer: PeerId, out: &mut Outbox) {
         let Some(client) = self.clients.remove(&peer) else { return };
         out.paths.push(PathInput::Closed { peer });
+        self.undos.closed(peer);
+        self.tell_undos(out);
         if let Some((_, actor)) = client.identity
             && let Some(holder) = self.sessions.get_mut(&actor)
             && *holder == Some(peer)
@@ -484,8 +533,10 @@ impl ChunkServer {
         self.check_times(out);
         self.read_on(out);
         if self.uncommitted.len() < self.limits.uncommitted_ticks && self.refusing.is_none() {
+            self.begin_undo(out);
             self.step_world(out);
         }
+        self.look_after_undos(out);
         self.world.evict(self.limits.resident_bytes, self.committed_tick);
         self.pump_all(out);
     }
@@ -500,10 +551,21 @@ impl ChunkServer {
     }
 
     fn step_world(&mut self, out: &mut Outbox) {
-        let (inputs, unfit): (Vec<step::Input>, Vec<Option<Reason>>) =
-            self.take_inputs().into_iter().map(|waiting| (waiting.input, waiting.unfit)).unzip();
+        let part = self.undos.next_part(|actor| self.world.actor_sequence(actor));
+        let part_voxels = part.as_ref().map(|part| match part {
+            step::Input::Restore { voxels, .. } => voxels.len() as u64,
+            _ => 0,
+        });
+        let most = TICK_INPUTS_MAX - usize::from(part.is_some());
+        let (mut inputs, mut unfit): (Vec<step::Input>, Vec<Option<Reason>>) =
+            self.take_inputs(most).into_iter().map(|waiting| (waiting.input, waiting.unfit)).unzip();
+        // Behind everybody's inputs, each of which is faster where both want the same voxel.
+        unfit.extend(part.as_ref().map(|_| None));
+        inputs.extend(part);
         self.tick += 1;
         let deltas = self.world.step(self.tick, &inputs).expect("ticks go up, and their inputs are counted");
+        let done = part_voxels.zip(deltas.outcomes.last());
+        let done = done.and_then(|(voxels, outcome)| self.undos.stepped(voxels, outcome, &deltas));
         if deltas.is_empty() {
             if self.uncommitted.is_empty() {
                 self.committed_tick = self.tick;
@@ -517,17 +579,18 @@ impl ChunkServer {
         let decided = decided.collect();
         let before = deltas.before.iter().cloned().collect();
         let deltas = Arc::new(deltas);
-        out.commit.push(Arc::clone(&deltas));
+        out.commit.push(Commit::Tick(Arc::clone(&deltas)));
+        out.commit.extend(done.map(Commit::UndoEnds));
         self.uncommitted.push_back(Uncommitted { deltas, before, decided });
     }
 
     /// Takes the inputs of the next tick, each actor's in their order: one crowd at most, because its field is worked out in that
     /// tick. What an actor asked for behind another one waits with it, and nobody else does.
-    fn take_inputs(&mut self) -> Vec<Waiting> {
+    fn take_inputs(&mut self, most: usize) -> Vec<Waiting> {
         let mut taken = Vec::new();
         let mut left = VecDeque::new();
         let (mut has_crowd, mut held) = (false, BTreeSet::new());
-        while taken.len() < TICK_INPUTS_MAX
+        while taken.len() < most
             && let Some(waiting) = self.waiting.pop_front()
         {
             let (actor, _) = waiting.input.asked_by();
@@ -545,6 +608,55 @@ impl ChunkServer {
         taken
     }
 
+    /// An undo that is due begins, behind what the last tick did and ahead of what the next one does: it takes a tick in which nothing
+    /// else happens.
+    fn begin_undo(&mut self, out: &mut Outbox) {
+        if !self.undos.is_due() {
+            return;
+        }
+        self.tick += 1;
+        let Some((request, is_through)) = self.undos.begin(self.tick) else { return };
+        let asks = |client: &&Client| client.identity.is_some_and(|(_, actor)| undoer_of(actor) == request.actor);
+        let name = self.clients.values().find(asks).map(|client| client.name.clone());
+        out.names.extend(name.filter(|name| !name.is_empty()).map(|name| (request.actor, name)));
+        let id = request.id;
+        out.commit.push(Commit::UndoBegins(request));
+        out.commit.extend(is_through.then_some(Commit::UndoEnds(id)));
+    }
+
+    /// Looks for undos that may be planned now, and for one that has come to rest.
+    fn look_after_undos(&mut self, out: &mut Outbox) {
+        if self.undos.has_waiting() {
+            let is_settled = self.world.standing().columns.values().all(ColumnState::is_settled);
+            self.undos.look(self.tick, self.committed_tick, is_settled);
+        }
+        self.undos.rest(self.committed_tick);
+        self.tell_undos(out);
+    }
+
+    /// Hands on what there is to say about undos.
+    fn tell_undos(&mut self, out: &mut Outbox) {
+        out.undos.append(&mut self.undos.asks);
+        for (peer, said) in std::mem::take(&mut self.undos.said) {
+            let Some(client) = self.clients.get_mut(&peer).filter(|client| !client.ending) else { continue };
+            let told = match said {
+                Said::Plan(frames) => {
+                    client.stream.offer_undo_plan(frames);
+                    Ok(())
+                }
+                Said::Forgotten => {
+                    client.stream.drop_undo_plan();
+                    Ok(())
+                }
+                Said::Progress(progress) => client.stream.offer_undo_progress(progress),
+                Said::Refused(refused) => client.stream.refuse_undo(refused),
+            };
+            if let Err(error) = told {
+                self.refuse(peer, &Refused::from(&error), out);
+            }
+        }
+    }
+
     /// What is durable now goes to the clients.
     fn committed(&mut self, tick: u64, out: &mut Outbox) {
         while self.uncommitted.front().is_some_and(|first| first.deltas.tick <= tick) {
@@ -556,6 +668,8 @@ impl ChunkServer {
         if self.uncommitted.is_empty() {
             self.committed_tick = self.committed_tick.max(self.tick);
         }
+        self.undos.committed(self.committed_tick);
+        self.tell_undos(out);
         self.pump_all(out);
     }
 
@@ -788,6 +902,12 @@ fn actor_of(session: SessionId) -> ActorId {
     });
     // 0 stands for the world itself.
     ActorId(mixed.max(1))
+}
+
+/// Who puts voxels back for an actor: somebody of their own, so that their inputs count by themselves.
+fn undoer_of(actor: ActorId) -> ActorId {
+    let mixed = (actor.0 ^ 0x756e_646f).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    ActorId((mixed ^ mixed >> 29).max(1))
 }
 
 fn reason(outcome: &Outcome) -> Option<Reason> {

@@ -11,6 +11,8 @@ pub mod chunk_server;
 mod feed;
 mod overlays;
 pub mod paths;
+pub mod undoing;
 
-pub use chunk_server::{ChunkServer, Input, Limits, Outbox, PeerId};
+pub use chunk_server::{ChunkServer, Commit, Input, Limits, Outbox, PeerId};
 pub use paths::{PathAnswer, PathInput, PathLimits, PathServer};
+pub use undoing::{Planned, UndoAnswer, UndoAsk};

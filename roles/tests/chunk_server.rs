@@ -11,7 +11,7 @@ use terrane_protocol::{
     AgentMoves, Agents, AgentsPart, BodyMove, ClientMessage, CrowdInfo, CrowdRequest, FieldState, FrameReader, MAGIC,
     OverlayKind, OverlayKinds, PROTOCOL_VERSION, PathRefusal, PathRequest, Rate, ServerMessage, Shape, Towards, Wanted,
 };
-use terrane_roles::{ChunkServer, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
+use terrane_roles::{ChunkServer, Commit, Input, Limits, Outbox, PathAnswer, PathInput, PeerId};
 use terrane_world::block::{BlockId, Registry};
 use terrane_world::chunk::{Chunk, Version};
 use terrane_world::path::mode::Modes;
@@ -40,6 +40,13 @@ impl ChunkSource for Plain {
     fn load(&self, pos: ChunkPos) -> Result<Held, SourceError> {
         let chunk = Chunk::uniform(if pos.y() < 0 { self.0 } else { BlockId(0) });
         Ok(Held { chunk: Arc::new(chunk), version: Version::GENERATED })
+    }
+}
+
+fn tick_of(commit: &Commit) -> u64 {
+    match commit {
+        Commit::Tick(deltas) => deltas.tick,
+        Commit::UndoBegins(_) | Commit::UndoEnds(_) => panic!("nobody has asked for an undo"),
     }
 }
 
@@ -158,6 +165,8 @@ impl Client {
                 self.agents.retain(|part, _| part.handle != handle);
             }
             ServerMessage::PathAnswer(_) | ServerMessage::FieldChunk(_) => {}
+            ServerMessage::UndoPlan(_) | ServerMessage::UndoGhost(_) => {}
+            ServerMessage::UndoProgress(_) | ServerMessage::UndoRefused(_) => {}
             ServerMessage::Pong { .. } => self.pongs += 1,
             ServerMessage::Registry { .. } => {}
         }
@@ -253,7 +262,7 @@ impl Bench {
 
     fn deliver(&mut self, mut out: Outbox) {
         loop {
-            self.commits.extend(out.commit.iter().map(|deltas| deltas.tick));
+            self.commits.extend(out.commit.iter().map(tick_of));
             self.asked.append(&mut out.paths);
             let mut next = Outbox::default();
             for (peer, bytes) in out.send {
@@ -271,7 +280,7 @@ impl Bench {
         self.peers += 1;
         let peer = self.peers;
         self.clients.insert(peer, Client { peer, ..Client::default() });
-        self.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([peer as u8 + 100; 16]) });
+        self.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([peer as u8 + 100; 16]), is_local: true });
         self.raw(peer, &MAGIC);
         self.say(
             peer,
@@ -380,7 +389,8 @@ fn a_session_outlives_the_server_by_its_journal() {
     first.edit(a, 1, [0, 0, 0], 5);
     let mut out = Outbox::default();
     first.server.step(Duration::ZERO, Input::Tick, &mut out);
-    let (actor, sequence) = out.commit[0].actors[0];
+    let Commit::Tick(deltas) = &out.commit[0] else { panic!("a tick") };
+    let (actor, sequence) = deltas.actors[0];
     // A new process that has replayed the journal knows the actor, and nothing else of the session.
     let actors = BTreeMap::from([(actor, ActorState { sequence, tick: 1 })]);
     let mut second = Bench::new(Standing { epoch: 4, tick: 1, actors, ..Standing::default() }, Limits::default());
@@ -442,7 +452,7 @@ fn hostile_bytes_end_their_connection_and_no_other() {
         bench.peers += 1;
         let peer = bench.peers;
         bench.clients.insert(peer, Client { peer, ..Client::default() });
-        bench.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([1; 16]) });
+        bench.step(Input::Opened { peer: PeerId(peer), fresh: SessionId([1; 16]), is_local: true });
         bench.raw(peer, bytes);
         assert_eq!(bench.clients[&peer].refused, Some(code), "{bytes:?}");
         bench.raw(peer, b"more of it");

@@ -4,11 +4,12 @@ use crate::MAGIC;
 use crate::error::ProtocolError;
 use crate::limits::{
     CROWD_GOALS_TOLD_MAX, GOALS_MAX, HEADER_BYTES, HOLDS_FRAME_MAX, NAME_BYTES_MAX, PAYLOAD_TO_CLIENT_BYTES_MAX,
-    PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX, SAME_FRAME_MAX,
+    PAYLOAD_TO_SERVER_BYTES_MAX, REFUSED_TEXT_BYTES_MAX, SAME_FRAME_MAX, UNDO_OTHERS_MAX,
 };
 use crate::wire::{self, FrameHeader};
 use std::fmt;
 use terrane_world::path::mode::MODE_NAME_MAX;
+use terrane_world::step::CauseKind;
 
 /// A buffer larger than this is given back after the frame that needed it.
 const KEPT_BUFFER_BYTES: usize = 4 << 10;
@@ -50,6 +51,8 @@ pub enum Kind {
     Dismiss = 0x000B,
     Look = 0x000C,
     Holds = 0x000D,
+    UndoRequest = 0x000E,
+    UndoAct = 0x000F,
     Welcome = 0x8001,
     Registry = 0x8002,
     Snapshot = 0x8003,
@@ -72,12 +75,16 @@ pub enum Kind {
     AgentMoves = 0x8014,
     CrowdEnd = 0x8015,
     Same = 0x8016,
+    UndoPlan = 0x8017,
+    UndoGhost = 0x8018,
+    UndoProgress = 0x8019,
+    UndoRefused = 0x801A,
     Refused = 0x80FF,
 }
 
 impl Kind {
     /// Every kind of version 2.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 42] = [
         Self::Hello,
         Self::Subscribe,
         Self::Edit,
@@ -91,6 +98,8 @@ impl Kind {
         Self::Dismiss,
         Self::Look,
         Self::Holds,
+        Self::UndoRequest,
+        Self::UndoAct,
         Self::Welcome,
         Self::Registry,
         Self::Snapshot,
@@ -113,6 +122,10 @@ impl Kind {
         Self::AgentMoves,
         Self::CrowdEnd,
         Self::Same,
+        Self::UndoPlan,
+        Self::UndoGhost,
+        Self::UndoProgress,
+        Self::UndoRefused,
         Self::Refused,
     ];
 
@@ -159,6 +172,10 @@ impl Kind {
                 size_of::<wire::HoldsHead>(),
                 size_of::<wire::HoldsHead>() + HOLDS_FRAME_MAX * size_of::<wire::HoldEntry>(),
             ),
+            Self::UndoRequest => {
+                (size_of::<wire::UndoRequestHead>(), size_of::<wire::UndoRequestHead>() + NAME_BYTES_MAX)
+            }
+            Self::UndoAct => fixed::<wire::UndoActBody>(),
             Self::Welcome => fixed::<wire::WelcomeBody>(),
             Self::Registry => (size_of::<wire::RegistryHead>(), most),
             Self::Snapshot => (size_of::<wire::SnapshotHead>() + 1, most),
@@ -189,6 +206,17 @@ impl Kind {
                 size_of::<wire::SameHead>(),
                 size_of::<wire::SameHead>() + SAME_FRAME_MAX * size_of::<wire::Position>(),
             ),
+            Self::UndoPlan => (
+                size_of::<wire::UndoPlanHead>(),
+                size_of::<wire::UndoPlanHead>()
+                    + CauseKind::ALL.len() * size_of::<wire::UndoCauseEntry>()
+                    + UNDO_OTHERS_MAX * (size_of::<wire::UndoOtherHead>() + NAME_BYTES_MAX),
+            ),
+            Self::UndoGhost => (size_of::<wire::UndoGhostHead>() + 1, most),
+            Self::UndoProgress => fixed::<wire::UndoProgressBody>(),
+            Self::UndoRefused => {
+                (size_of::<wire::UndoRefusedHead>(), size_of::<wire::UndoRefusedHead>() + REFUSED_TEXT_BYTES_MAX)
+            }
             Self::Refused => (size_of::<wire::RefusedHead>(), size_of::<wire::RefusedHead>() + REFUSED_TEXT_BYTES_MAX),
         }
     }

@@ -7,6 +7,7 @@
 //! - [`session`] is what the server remembers of one client's side of the talk;
 //! - [`body`] is what falls and [`overlay`] what lies over chunks, [`path`] questions about paths and [`field`] fields of them,
 //!   as they travel, and [`crowd`] agents;
+//! - [`undo`] is what is asked and told of undos;
 //! - [`interest`] says which chunks a subscription wants, [`recent`] what has changed in them lately, [`news`] what brings a client
 //!   up to date, [`stream`] what is sent and when, within a [`budget`], [`following`] what of agents.
 //!
@@ -31,6 +32,7 @@ pub mod path;
 pub mod recent;
 pub mod session;
 pub mod stream;
+pub mod undo;
 pub mod wire;
 
 pub use body::{BodyFrames, BodyMove};
@@ -48,6 +50,7 @@ pub use path::{FieldRequest, PathPart, PathRefusal, PathRefused, PathRequest, Wa
 pub use recent::RecentChanges;
 pub use session::{Event, Session};
 pub use stream::ChunkStream;
+pub use undo::{UndoGhost, UndoOther, UndoPlan, UndoProgress, UndoRefusal, UndoRefused, UndoRequest, UndoState};
 
 /// The four bytes with which both sides begin: `TRNE`.
 pub const MAGIC: [u8; 4] = *b"TRNE";

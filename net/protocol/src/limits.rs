@@ -3,7 +3,8 @@
 use crate::wire::{
     AgentEntry, AgentMovesHead, AgentsHead, BodyHead, BodyMoveEntry, BodyMovesHead, BodyRunEntry, CrowdHead,
     CrowdRequestHead, EditHead, EditVoxel, FieldChunkHead, FieldRequestHead, FrameHeader, HoldEntry, HoldsHead,
-    ModeHead, OverlayHead, PathAnswerHead, Position, RefusalEntry, SameHead, SnapshotHead,
+    ModeHead, OverlayHead, PathAnswerHead, Position, RefusalEntry, SameHead, SnapshotHead, UndoCauseEntry,
+    UndoGhostHead, UndoOtherHead, UndoPlanHead, UndoRefusedHead,
 };
 use std::time::Duration;
 use terrane_world::limits::{
@@ -12,6 +13,7 @@ use terrane_world::limits::{
 };
 use terrane_world::path::mode::{MODE_NAME_MAX, MODES_MAX};
 use terrane_world::physics::body::VELOCITY_MAX;
+use terrane_world::step::CauseKind;
 
 /// Payload bytes of a frame towards the server: exactly the largest edit.
 pub const PAYLOAD_TO_SERVER_BYTES_MAX: usize = size_of::<EditHead>() + EDIT_VOXELS_MAX * size_of::<EditVoxel>();
@@ -44,17 +46,19 @@ pub const EDIT_VOXELS_IN_FLIGHT_MAX: usize = 16 * EDIT_VOXELS_MAX;
 /// How long a connection may be open without Hello: a slow link's handshake, not a forgotten socket.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 
-/// Sessions of one server: at the output bound below they hold 960 MiB in the worst case.
+/// Sessions of one server: at the output bound below they hold 1.2 GiB in the worst case.
 pub const SESSIONS_MAX: usize = 1_024;
 
 /// Bytes held for one client in all: little enough that one which stopped reading costs nothing that hurts.
-pub const OUTPUT_BYTES_MAX: usize = 960 << 10;
+pub const OUTPUT_BYTES_MAX: usize = 1_216 << 10;
 /// Of those, what the transport may hold: 10 MiB a second if it is filled at each of 20 ticks.
 pub const OUTPUT_TRANSPORT_BYTES_MAX: usize = 512 << 10;
 /// Of those, refusals of inputs that wait to be told.
 pub const OUTPUT_REFUSALS_BYTES_MAX: usize = 128 << 10;
 /// Of those, answers about paths that wait to be given to the transport: one of the largest, and others beside it.
 pub const OUTPUT_PATHS_BYTES_MAX: usize = 256 << 10;
+/// Of those, answers about undos: a plan with its ghost, and what follows from it.
+pub const OUTPUT_UNDO_BYTES_MAX: usize = 256 << 10;
 /// Of those, what is left for the answers that are none of these: Welcome, Pong, Refused.
 pub const OUTPUT_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// What a queued frame costs beyond its bytes: its place in the queue.
@@ -67,6 +71,17 @@ pub const PONGS_PENDING_MAX: usize = 64;
 pub const PATH_REQUESTS_MAX: usize = 32;
 /// Requests refused for being too many that wait to be told. Who asks more without reading the answers is cut off.
 pub const REQUESTS_REFUSED_PENDING_MAX: usize = 64;
+/// Refusals and progress of undos that wait to be told, each in place of an older one of its request. Who asks more without reading
+/// the answers is cut off.
+pub const UNDO_PENDING_MAX: usize = 32;
+/// Others that a plan names, those with the most voxels: more than a person wants to read.
+pub const UNDO_OTHERS_MAX: usize = 32;
+/// Voxels of a ghost: what a client can draw at once, and see.
+pub const UNDO_GHOST_VOXELS_MAX: usize = 65_536;
+/// Packed bytes of a ghost: twice of what as many voxels take at the least convenient, if they lie together.
+pub const UNDO_GHOST_BYTES_MAX: usize = 192 << 10;
+/// Voxels of one UndoGhost frame, or one chunk: some ten KiB, so that it does not hold up what is behind it for long.
+pub const UNDO_GHOST_FRAME_VOXELS: usize = 8_192;
 /// Payload bytes after which a Registry frame is closed and a new one begun.
 pub const REGISTRY_FRAME_BYTES: usize = 32 << 10;
 /// Bytes about chunks that changed, and bodies, that go out before chunks that the client has not seen get their turn.
@@ -196,7 +211,11 @@ const _: () = assert!(
     "the answers fit their part"
 );
 const _: () = assert!(
-    OUTPUT_TRANSPORT_BYTES_MAX + OUTPUT_REFUSALS_BYTES_MAX + OUTPUT_PATHS_BYTES_MAX + OUTPUT_ANSWER_BYTES_MAX
+    OUTPUT_TRANSPORT_BYTES_MAX
+        + OUTPUT_REFUSALS_BYTES_MAX
+        + OUTPUT_PATHS_BYTES_MAX
+        + OUTPUT_UNDO_BYTES_MAX
+        + OUTPUT_ANSWER_BYTES_MAX
         <= OUTPUT_BYTES_MAX,
     "the parts make the whole"
 );
@@ -242,4 +261,26 @@ const _: () = assert!(
         && REGION_CHUNKS_X == REGION_CHUNKS_Z
         && 2 * VERTICAL_BOUND <= 1 << 12,
     "the agents of a column fit an empty transport, and numbers and places their bits"
+);
+/// Frames of a ghost: each but the last is followed by one with which it would have been too large, or names as many chunks as it may.
+const UNDO_GHOST_FRAMES_MAX: usize =
+    2 * UNDO_GHOST_VOXELS_MAX.div_ceil(UNDO_GHOST_FRAME_VOXELS) + UNDO_GHOST_VOXELS_MAX / DELTA_CHUNKS_MAX + 1;
+const _: () = assert!(
+    UNDO_GHOST_BYTES_MAX
+        + UNDO_GHOST_FRAMES_MAX * (QUEUED_FRAME_BYTES + HEADER_BYTES + size_of::<UndoGhostHead>())
+        + QUEUED_FRAME_BYTES
+        + HEADER_BYTES
+        + size_of::<UndoPlanHead>()
+        + CauseKind::ALL.len() * size_of::<UndoCauseEntry>()
+        + UNDO_OTHERS_MAX * (size_of::<UndoOtherHead>() + NAME_BYTES_MAX)
+        + UNDO_PENDING_MAX
+            * (QUEUED_FRAME_BYTES + HEADER_BYTES + size_of::<UndoRefusedHead>() + REFUSED_TEXT_BYTES_MAX)
+        <= OUTPUT_UNDO_BYTES_MAX,
+    "answers about undos fit their part"
+);
+const _: () = assert!(
+    UNDO_GHOST_BYTES_MAX + HEADER_BYTES + size_of::<UndoGhostHead>() <= OUTPUT_TRANSPORT_BYTES_MAX
+        && UNDO_GHOST_FRAME_VOXELS <= CHUNK_VOXELS
+        && NAME_BYTES_MAX <= u8::MAX as usize,
+    "a ghost fits an empty transport, and lengths of names their fields"
 );

@@ -13,6 +13,7 @@ use crate::limits::{
 use crate::news::PackedChunk;
 use crate::overlay::{OverlayKind, OverlayKinds, Values, encode_overlay, read_overlay};
 use crate::path::{self, FieldRequest, PathPart, PathRefused, PathRequest};
+use crate::undo::{self, UndoGhost, UndoPlan, UndoProgress, UndoRefused, UndoRequest};
 use crate::wire;
 use bytemuck::{Pod, bytes_of, cast_slice};
 use std::borrow::Borrow;
@@ -122,6 +123,15 @@ pub enum ClientMessage {
     Holds {
         /// Which, and at which version.
         chunks: Vec<(ChunkPos, Version)>,
+    },
+    /// Asks what an undo would do.
+    Undo(UndoRequest),
+    /// Has a planned undo done, or ends it.
+    UndoAct {
+        /// Which.
+        request: u32,
+        /// It is to be ended.
+        ends: bool,
     },
 }
 
@@ -415,6 +425,14 @@ pub enum ServerMessage {
         /// Which.
         handle: u32,
     },
+    /// What an undo would do.
+    UndoPlan(UndoPlan),
+    /// What would be there after it.
+    UndoGhost(UndoGhost),
+    /// How far it is.
+    UndoProgress(UndoProgress),
+    /// There is no undo, or not any more.
+    UndoRefused(UndoRefused),
     /// The connection closes behind it.
     Refused(Refused),
 }
@@ -540,6 +558,8 @@ impl ClientMessage {
             Self::Dismiss { .. } => Kind::Dismiss,
             Self::Look(_) => Kind::Look,
             Self::Holds { .. } => Kind::Holds,
+            Self::Undo(_) => Kind::UndoRequest,
+            Self::UndoAct { .. } => Kind::UndoAct,
         }
     }
 
@@ -594,6 +614,10 @@ impl ClientMessage {
                 put(out, &wire::LookBody { eye: (*eye).into(), forward: *forward, zero: 0 });
             }
             Self::Holds { chunks } => put_holds(chunks, out),
+            Self::Undo(ask) => undo::put_request(ask, out),
+            Self::UndoAct { request, ends } => {
+                put(out, &wire::UndoActBody { request: (*request).into(), act: (*ends).into(), zero: [0; 3] });
+            }
         });
     }
 
@@ -627,6 +651,8 @@ impl ClientMessage {
                 Self::Look(View { eye: payload.voxel(body.eye)?, forward: body.forward })
             }
             Kind::Holds => read_holds(&mut payload)?,
+            Kind::UndoRequest => undo::read_request(&mut payload)?,
+            Kind::UndoAct => undo::read_act(&mut payload)?,
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };
         payload.end()?;
@@ -731,6 +757,10 @@ impl ServerMessage {
             Self::Agents(_) => Kind::Agents,
             Self::AgentMoves(_) => Kind::AgentMoves,
             Self::CrowdEnd { .. } => Kind::CrowdEnd,
+            Self::UndoPlan(_) => Kind::UndoPlan,
+            Self::UndoGhost(_) => Kind::UndoGhost,
+            Self::UndoProgress(_) => Kind::UndoProgress,
+            Self::UndoRefused(_) => Kind::UndoRefused,
             Self::Refused(_) => Kind::Refused,
         }
     }
@@ -752,6 +782,11 @@ impl ServerMessage {
             Self::OverlayData { pos, kind, version, values } => {
                 return encode_overlay(*pos, *kind, *version, values.as_deref(), out);
             }
+            Self::UndoGhost(UndoGhost { request, last, is_cut, changes }) => {
+                let mut packed = Vec::new();
+                pack_changes(changes.tick, &as_deltas(changes), Class::Small, &mut Outer::new(), &mut packed);
+                return undo::encode_ghost(*request, *last, *is_cut, &packed, out);
+            }
             _ => {}
         }
         write_frame(self.kind(), out, |out| match self {
@@ -760,7 +795,8 @@ impl ServerMessage {
             | Self::Same { .. }
             | Self::BodyMoves { .. }
             | Self::BodyEnds { .. }
-            | Self::OverlayData { .. } => unreachable!("written above"),
+            | Self::OverlayData { .. }
+            | Self::UndoGhost(_) => unreachable!("written above"),
             Self::Body(body) => put_body(body, out),
             Self::Modes { modes } => path::put_modes(modes, out),
             Self::PathAnswer(part) => path::put_part(part, out),
@@ -771,6 +807,9 @@ impl ServerMessage {
             Self::Agents(agents) => crowd::put_agents(agents, out),
             Self::AgentMoves(moves) => crowd::put_agent_moves(moves, out),
             Self::CrowdEnd { handle } => put(out, &wire::CrowdEndBody { handle: (*handle).into(), zero: 0.into() }),
+            Self::UndoPlan(plan) => undo::put_plan(plan, out),
+            Self::UndoProgress(progress) => undo::put_progress(*progress, out),
+            Self::UndoRefused(refused) => undo::put_refused(refused, out),
             Self::Welcome(welcome) => put_welcome(welcome, out),
             Self::Registry { first, blocks } => put_registry(*first, blocks, out),
             Self::Forget { pos, subscription } => {
@@ -830,6 +869,10 @@ impl ServerMessage {
                 payload.zero(&body.zero, "the field at offset 4")?;
                 Self::CrowdEnd { handle: body.handle.get() }
             }
+            Kind::UndoPlan => Self::UndoPlan(undo::read_plan(&mut payload)?),
+            Kind::UndoGhost => Self::UndoGhost(undo::read_ghost(&mut payload)?),
+            Kind::UndoProgress => Self::UndoProgress(undo::read_progress(&mut payload)?),
+            Kind::UndoRefused => Self::UndoRefused(undo::read_refused(&mut payload)?),
             Kind::Refused => Self::Refused(read_refused(&mut payload)?),
             _ => return Err(ProtocolError::UnknownKind { number: kind.number() }),
         };

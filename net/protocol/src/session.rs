@@ -13,6 +13,7 @@ use crate::limits::{
 use crate::message::{ClientMessage, EditVoxel, Hello, Reason};
 use crate::overlay::OverlayKinds;
 use crate::path::{FieldRequest, PathRefusal, PathRefused, PathRequest};
+use crate::undo::UndoRequest;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use terrane_world::chunk::Version;
@@ -105,6 +106,15 @@ pub enum Event {
     Holds(Vec<(ChunkPos, Version)>),
     /// It has too many requests open: this is to be said of one that was not opened.
     TooManyRequests(PathRefused),
+    /// It asks what an undo would do, in place of the one before that has not begun.
+    Undo(UndoRequest),
+    /// It wants an undo done, or ended.
+    UndoAct {
+        /// Which.
+        request: u32,
+        /// It is to be ended.
+        ends: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,7 +212,11 @@ impl Session {
             ClientMessage::Edit { voxels, .. } => self.inputs.spend(voxels.len() as u64),
             ClientMessage::Blast { .. } | ClientMessage::Crowd(_) => self.inputs.spend(BLAST_COST_VOXELS),
             ClientMessage::Dismiss { .. } => self.inputs.spend(1),
-            ClientMessage::Subscribe { .. } | ClientMessage::Path(_) | ClientMessage::Field(_) => {
+            ClientMessage::Subscribe { .. }
+            | ClientMessage::Path(_)
+            | ClientMessage::Field(_)
+            | ClientMessage::Undo(_)
+            | ClientMessage::UndoAct { .. } => {
                 self.questions.spend(COSTLY_REQUEST);
             }
             ClientMessage::Hello(_)
@@ -305,6 +319,8 @@ impl Session {
             (_, ClientMessage::Field(ask)) => self.judge_request(ask.request, Event::Field(ask)),
             (_, ClientMessage::Cancel { request }) => Ok(self.judge_cancel(request)),
             (_, ClientMessage::Crowd(ask)) => self.judge_crowd(ask),
+            (_, ClientMessage::Undo(ask)) => Ok(Some(Event::Undo(ask))),
+            (_, ClientMessage::UndoAct { request, ends }) => Ok(Some(Event::UndoAct { request, ends })),
             (_, ClientMessage::Dismiss { sequence }) => {
                 Ok(self.admit(sequence, 0)?.map_or_else(|instead| instead, |()| Some(Event::Dismiss { sequence })))
             }

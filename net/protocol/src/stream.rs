@@ -5,7 +5,7 @@
 //! that; then what has waited for long, then what is near and ahead of it. docs/streaming.md says what is promised.
 //!
 //! Bodies ([`crate::falling`]) come ahead of the changes that took their voxels, and end behind those that brought them back. Answers
-//! about paths have turns of their own, as have agents, which are made at the moment of sending ([`crate::following`]). Overlays come
+//! about paths and undos have turns of their own, as have agents, which are made at the moment of sending ([`crate::following`]). Overlays come
 //! behind everything else.
 
 use crate::MAGIC;
@@ -29,6 +29,7 @@ use crate::news::{ChunkSource, ChunkUpdate, PackedChunk};
 use crate::overlay::{OverlayKind, OverlayKinds};
 use crate::path::PathRefused;
 use crate::recent::delta_bytes;
+use crate::undo::{UndoProgress, UndoQueue, UndoRefused};
 use crate::wire;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -186,6 +187,7 @@ pub struct ChunkStream {
     bodies_wanted: bool,
     agents: Following,
     agents_wanted: bool,
+    undo: UndoQueue,
     /// Frames about paths that wait.
     paths: VecDeque<Vec<u8>>,
     paths_bytes: usize,
@@ -227,6 +229,7 @@ impl ChunkStream {
             bodies_wanted: false,
             agents: Following::default(),
             agents_wanted: false,
+            undo: UndoQueue::default(),
             paths: VecDeque::new(),
             paths_bytes: 0,
             paths_sent_bytes: 0,
@@ -296,6 +299,28 @@ impl ChunkStream {
         }
     }
 
+    /// Offers a plan of an undo and its ghost, in place of the one before as far as that still waits.
+    pub fn offer_undo_plan(&mut self, frames: Vec<Vec<u8>>) {
+        if !self.ended {
+            self.undo.offer_plan(frames);
+        }
+    }
+
+    /// The client has asked for another undo, or wants the one before no more: what waits of its plan is not sent.
+    pub fn drop_undo_plan(&mut self) {
+        self.undo.drop_plan();
+    }
+
+    /// Says how far an undo is, in place of how far it was. An error means that the client doesn't read its answers.
+    pub fn offer_undo_progress(&mut self, progress: UndoProgress) -> Result<(), ProtocolError> {
+        if self.ended { Ok(()) } else { self.undo.offer_progress(progress) }
+    }
+
+    /// Says why there is no undo. An error means that the client doesn't read its answers.
+    pub fn refuse_undo(&mut self, refused: UndoRefused) -> Result<(), ProtocolError> {
+        if self.ended { Ok(()) } else { self.undo.offer_refused(refused) }
+    }
+
     /// Bytes of frames about paths that were sent since this was last asked.
     pub const fn take_paths_sent(&mut self) -> usize {
         std::mem::replace(&mut self.paths_sent_bytes, 0)
@@ -311,6 +336,7 @@ impl ChunkStream {
         (self.pongs, self.requests_refused, self.acknowledgement) = (0, 0, None);
         // The last word is said whatever has been sent.
         self.budget = None;
+        self.undo.clear();
         self.paths.clear();
         self.paths_bytes = 0;
         self.chunks.clear();
@@ -527,7 +553,7 @@ impl ChunkStream {
             Answer::Pong { .. } => QUEUED_FRAME_BYTES,
         });
         let acknowledgement = self.acknowledgement.as_ref().map_or(0, Acknowledgement::frame_bytes);
-        self.unsent_bytes + acknowledgement + self.paths_bytes + answers.sum::<usize>()
+        self.unsent_bytes + acknowledgement + self.paths_bytes + self.undo.bytes() + answers.sum::<usize>()
     }
 
     /// Whether Refused was said: when the transport is empty, the connection may be closed.
@@ -543,7 +569,7 @@ impl ChunkStream {
 
     /// Whether [`ChunkStream::next`] would have something to send, were there room and every chunk at hand.
     pub fn has_more(&self) -> bool {
-        !(self.answers.is_empty() && self.paths.is_empty())
+        !(self.answers.is_empty() && self.paths.is_empty() && self.undo.is_empty())
             || self.acknowledgement.is_some()
             || self.chunks.has_more()
             || self.bodies.has_more()
@@ -851,8 +877,20 @@ impl ChunkStream {
         }
     }
 
+    /// Answers about undos, and behind them those about paths.
     fn send_paths(&mut self, round: &mut Round<'_>) -> Step {
         let mut sent = false;
+        while self.turn_bytes > 0
+            && let Some(frame) = self.undo.peek()
+        {
+            if !round.take(frame.len()) {
+                return Step::Full;
+            }
+            self.turn_bytes = self.turn_bytes.saturating_sub(frame.len());
+            round.out.extend_from_slice(frame);
+            self.undo.pop();
+            sent = true;
+        }
         while self.turn_bytes > 0
             && let Some(frame) = self.paths.front()
         {

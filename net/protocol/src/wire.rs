@@ -720,3 +720,129 @@ layout!(
         zero: U32,
     }
 );
+layout!(
+    /// UndoRequest; the name follows.
+    UndoRequestHead, 48 {
+        /// The request.
+        request: U32,
+        /// Causes that are meant, a bit each.
+        causes: u8,
+        /// 0 what others have built since stays, 1 it goes back all the same.
+        rule: u8,
+        /// 1 if there is a box.
+        has_box: u8,
+        /// Bytes of the name.
+        name_bytes: u8,
+        /// How long ago it may have been, in milliseconds.
+        since_ms: U64,
+        /// The undo that is to be taken back, or 0.
+        undo: U64,
+        /// The first voxel of the box.
+        first: Position,
+        /// One past its last.
+        end: Position,
+    }
+);
+layout!(
+    /// UndoAct, whole.
+    UndoActBody, 8 {
+        /// The request.
+        request: U32,
+        /// 0 do it, 1 end it.
+        act: u8,
+        /// 0.
+        zero: [u8; 3],
+    }
+);
+layout!(
+    /// UndoPlan; the causes and then the others follow.
+    UndoPlanHead, 56 {
+        /// The request that it answers.
+        request: U32,
+        /// Chunks that would change.
+        chunks: U32,
+        /// Voxels that would be put back.
+        voxels: U64,
+        /// Voxels that are as they were already.
+        unchanged: U64,
+        /// Voxels that somebody else has changed since.
+        conflicts: U64,
+        /// Voxels in chunks that were loaded whole since.
+        replaced: U64,
+        /// The tick that history goes back to, if that is not far enough.
+        begins: U64,
+        /// Number of causes.
+        causes: U16,
+        /// Number of others.
+        others: U16,
+        /// 0.
+        zero: U32,
+    }
+);
+layout!(
+    /// How many voxels a cause changed last.
+    UndoCauseEntry, 16 {
+        /// See [`terrane_world::step::CauseKind`].
+        cause: u8,
+        /// 0.
+        zero: [u8; 7],
+        /// How many.
+        voxels: U64,
+    }
+);
+layout!(
+    /// Somebody else; the name follows.
+    UndoOtherHead, 16 {
+        /// See [`terrane_world::step::CauseKind`].
+        cause: u8,
+        /// Bytes of the name.
+        name_bytes: u8,
+        /// 0.
+        zero: [u8; 6],
+        /// How many voxels.
+        voxels: U64,
+    }
+);
+layout!(
+    /// UndoGhost; what would be there follows, packed.
+    UndoGhostHead, 8 {
+        /// The request that it answers.
+        request: U32,
+        /// 1 if no more follow.
+        last: u8,
+        /// 1 if there is more than is told.
+        is_cut: u8,
+        /// 0.
+        zero: U16,
+    }
+);
+layout!(
+    /// UndoProgress, whole.
+    UndoProgressBody, 40 {
+        /// The request.
+        request: U32,
+        /// See [`crate::undo::UndoState`].
+        state: u8,
+        /// 0.
+        zero: [u8; 3],
+        /// Number of the undo.
+        undo: U64,
+        /// Voxels looked at.
+        looked_at: U64,
+        /// Of so many.
+        of: U64,
+        /// Of those, voxels that stayed.
+        stayed: U64,
+    }
+);
+layout!(
+    /// UndoRefused; the text follows.
+    UndoRefusedHead, 8 {
+        /// The request.
+        request: U32,
+        /// See [`crate::undo::UndoRefusal`].
+        code: U16,
+        /// Bytes of the text.
+        text_bytes: U16,
+    }
+);

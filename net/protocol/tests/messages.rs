@@ -6,21 +6,29 @@ mod common;
 use common::{client_message, field_chunk, overlay_values, server_message};
 use proptest::prelude::*;
 use terrane_protocol::error::RefusedCode;
-use terrane_protocol::limits::{HEADER_BYTES, PAYLOAD_TO_SERVER_BYTES_MAX};
+use terrane_protocol::limits::{
+    HEADER_BYTES, OUTPUT_UNDO_BYTES_MAX, PAYLOAD_TO_SERVER_BYTES_MAX, UNDO_GHOST_VOXELS_MAX, UNDO_PENDING_MAX,
+};
 use terrane_protocol::message::{EditVoxel, Refused};
+use terrane_protocol::undo::ghost_frames;
 use terrane_protocol::{
-    AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, BodyFrames, BodyMove, ClientMessage, CrowdInfo,
+    AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, BodyFrames, BodyMove, ChunkStream, ClientMessage, CrowdInfo,
     CrowdRequest, FieldRequest, FieldState, FrameReader, Kind, MAGIC, OverlayKind, PathPart, PathRefusal, PathRefused,
-    PathRequest, ProtocolError, ServerMessage, Shape, Towards, Wanted,
+    PathRequest, ProtocolError, ServerMessage, Shape, Towards, UndoGhost, UndoOther, UndoPlan, UndoProgress,
+    UndoRefusal, UndoRefused, UndoRequest, UndoState, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::Version;
+use terrane_world::delta::changes::Changes;
 use terrane_world::entity::state::Agent;
 use terrane_world::path::mode::Modes;
 use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, BodyVoxel, Phase};
 use terrane_world::relax::EXITS;
-use terrane_world::space::{ChunkPos, ColumnPos, VoxelBox, VoxelPos};
+use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, VoxelBox, VoxelPos};
+use terrane_world::step::{ActorId, Cause, CauseKind, ChunkDelta, Run};
+use terrane_world::undo::plan::{Plan, Planner};
+use terrane_world::undo::{Filter, Kinds, Request, Rule};
 
 /// Reads a whole stream in pieces, and gives what was read with the error that ended it.
 fn read<M>(
@@ -549,4 +557,175 @@ fn what_agents_did_is_told_as_steps_and_as_entries() {
     let entered: Vec<u32> = moves.entered.iter().map(|agent| agent.number).collect();
     assert_eq!(entered, [3, 4], "who came from elsewhere, and who did not take one step");
     assert!(AgentMoves::between(agents_part(), (5, &before), (8, &before)).is_empty());
+}
+
+#[test]
+fn each_broken_rule_of_an_undo_has_its_code() {
+    let name = "Ann".to_owned();
+    let whole = UndoRequest {
+        request: 7,
+        causes: 0,
+        rule: Rule::Keep,
+        since_ms: 0,
+        undo: None,
+        within: Some([[1, 2, 3], [4, 5, 6]]),
+        name,
+    };
+    let boxless = ClientMessage::Undo(UndoRequest { within: None, ..whole.clone() });
+    let ask = ClientMessage::Undo(whole);
+    let act = ClientMessage::UndoAct { request: 7, ends: false };
+    let cases: [(&str, &ClientMessage, usize, &[u8], RefusedCode); 10] = [
+        ("a cause that nobody knows", &ask, 4, &[32], RefusedCode::OutOfBounds),
+        ("what becomes of conflicts", &ask, 5, &[2], RefusedCode::OutOfBounds),
+        ("whether there is a box", &ask, 6, &[2], RefusedCode::OutOfBounds),
+        ("a box that is not there", &ask, 6, &[0], RefusedCode::BadPayload),
+        ("a box without its flag", &boxless, 47, &[1], RefusedCode::BadPayload),
+        ("a long name", &ask, 7, &[65], RefusedCode::OutOfBounds),
+        ("a name that is not there", &ask, 7, &[4], RefusedCode::BadPayload),
+        ("a name that is no text", &ask, 48, &[0xff], RefusedCode::BadPayload),
+        ("what is to be done", &act, 4, &[2], RefusedCode::OutOfBounds),
+        ("reserved in an act", &act, 7, &[1], RefusedCode::BadPayload),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled_request(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+    assert!(spoiled_request(&ask, 36, &[0xff; 12]).is_ok(), "a box that the world has not is for the server to refuse");
+}
+
+#[test]
+fn each_broken_rule_of_an_answer_about_an_undo_has_its_code() {
+    let other = UndoOther { cause: CauseKind::Edit, voxels: 1, name: "Ann".into() };
+    let (causes, others) = (vec![(CauseKind::Blast, 5)], vec![other]);
+    let counts = UndoPlan {
+        request: 7,
+        chunks: 1,
+        voxels: 5,
+        unchanged: 0,
+        conflicts: 1,
+        replaced: 0,
+        begins: 0,
+        causes,
+        others,
+    };
+    let plan = ServerMessage::UndoPlan(counts);
+    let changes = Changes { tick: 7, chunks: Vec::new() };
+    let ghost = ServerMessage::UndoGhost(UndoGhost { request: 7, last: true, is_cut: false, changes });
+    let progress = UndoProgress { request: 7, state: UndoState::Going, undo: 9, looked_at: 1, of: 2, stayed: 0 };
+    let progress = ServerMessage::UndoProgress(progress);
+    let refused = UndoRefused { request: 7, code: UndoRefusal::Another, text: "one goes on".into() };
+    let refused = ServerMessage::UndoRefused(refused);
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 17] = [
+        ("too many causes", &plan, 48, &[8], RefusedCode::OutOfBounds),
+        ("causes that are not there", &plan, 48, &[7], RefusedCode::BadPayload),
+        ("too many others", &plan, 50, &[33], RefusedCode::OutOfBounds),
+        ("others that are not there", &plan, 50, &[2], RefusedCode::BadPayload),
+        ("reserved in a plan", &plan, 55, &[1], RefusedCode::BadPayload),
+        ("a cause that is none", &plan, 56, &[8], RefusedCode::OutOfBounds),
+        ("reserved behind a cause", &plan, 57, &[1], RefusedCode::BadPayload),
+        ("another's cause that is none", &plan, 72, &[0], RefusedCode::OutOfBounds),
+        ("a long name of another", &plan, 73, &[65], RefusedCode::OutOfBounds),
+        ("reserved behind a name's length", &plan, 79, &[1], RefusedCode::BadPayload),
+        ("whether it is the last", &ghost, 4, &[2], RefusedCode::OutOfBounds),
+        ("whether there is more", &ghost, 5, &[2], RefusedCode::OutOfBounds),
+        ("reserved in a ghost", &ghost, 7, &[1], RefusedCode::BadPayload),
+        ("nothing that is packed", &ghost, 8, &[9], RefusedCode::BadPayload),
+        ("a state that is none", &progress, 4, &[4], RefusedCode::OutOfBounds),
+        ("reserved in progress", &progress, 5, &[1], RefusedCode::BadPayload),
+        ("a code that is none", &refused, 4, &[8], RefusedCode::OutOfBounds),
+    ];
+    for (name, message, offset, bytes, code) in cases {
+        let error = spoiled(message, offset, bytes).expect_err(name);
+        assert_eq!(error.code(), code, "{name}: {error}");
+    }
+}
+
+#[test]
+fn causes_are_asked_for_in_the_groups_that_people_know() {
+    let kinds = |causes| {
+        let ask = UndoRequest {
+            request: 1,
+            causes,
+            rule: Rule::Keep,
+            since_ms: 0,
+            undo: None,
+            within: None,
+            name: String::new(),
+        };
+        CauseKind::ALL.into_iter().filter(|kind| ask.kinds().has(*kind)).map(CauseKind::name).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(0), ["edit", "blast", "collapse", "landing", "slide", "dig"]);
+    assert_eq!(kinds(0b00110), ["blast", "collapse", "landing", "slide"]);
+    assert_eq!(kinds(0b11001), ["edit", "dig", "undo"]);
+}
+
+/// The plan of taking back that so many voxels of each of these chunks became another block.
+fn plan_of(chunks: &[([i32; 3], u16)]) -> Plan {
+    let filter = Filter { actors: None, within: None, since: 0, until: 9, kinds: Kinds::all_but_undo(), undo: None };
+    let request = Request { id: 10, actor: ActorId(1), filter, rule: Rule::Keep, takes_back: None };
+    let mut planner = Planner::new(&request, 1 << 20);
+    for (pos, length) in chunks {
+        let cause = Cause { kind: CauseKind::Edit, actor: ActorId(2), root: 1 };
+        let run = Run { first: LocalIndex::new(0).unwrap(), length: *length, old: BlockId(5), new: BlockId(0) };
+        let (pos, from, to) = (ChunkPos::try_from(*pos).unwrap(), Version::NONE, Version::GENERATED);
+        let delta = ChunkDelta { pos, from, to, cause, body: None, runs: vec![run], sparse: Vec::new() };
+        planner.take(5, &delta).unwrap();
+    }
+    planner.finish()
+}
+
+fn ghosts(frames: &[Vec<u8>]) -> Vec<UndoGhost> {
+    let ghost = |frame: &Vec<u8>| match ServerMessage::decode(Kind::UndoGhost, &frame[HEADER_BYTES..]).unwrap() {
+        ServerMessage::UndoGhost(ghost) => ghost,
+        other => panic!("{other:?}"),
+    };
+    frames.iter().map(ghost).collect()
+}
+
+#[test]
+fn a_ghost_begins_where_the_most_is_and_ends_where_it_is_enough() {
+    let near = ghosts(&ghost_frames(7, 9, &plan_of(&[([0, 0, 0], 40), ([9, 0, 0], 900), ([8, 1, 0], 3)])));
+    assert_eq!((near.len(), near[0].last, near[0].is_cut, near[0].changes.tick), (1, true, false, 9));
+    let places: Vec<[i32; 3]> = near[0].changes.chunks.iter().map(|change| change.pos.to_array()).collect();
+    assert_eq!(places, [[9, 0, 0], [8, 1, 0], [0, 0, 0]]);
+    assert!(near[0].changes.chunks.iter().flat_map(|change| &change.runs).all(|run| run.block == BlockId(5)));
+    let none = ghosts(&ghost_frames(7, 9, &plan_of(&[])));
+    assert!(none.len() == 1 && none[0].last && !none[0].is_cut && none[0].changes.chunks.is_empty());
+    // Much, in few chunks and in many.
+    for (chunks, each) in [(9, 30_000), (3_000, 30)] {
+        let places: Vec<([i32; 3], u16)> = (0..chunks).map(|x| ([x, 0, 0], each)).collect();
+        let frames = ghost_frames(7, 9, &plan_of(&places));
+        let parts = ghosts(&frames);
+        assert!(parts.iter().all(|part| part.is_cut) && parts.len() > 1);
+        assert_eq!(parts.iter().filter(|part| part.last).count(), 1, "and that is the last one");
+        assert!(parts.last().unwrap().last);
+        let changes = parts.iter().flat_map(|part| &part.changes.chunks);
+        let voxels: usize = changes.flat_map(|change| &change.runs).map(|run| usize::from(run.length)).sum();
+        assert!(voxels <= UNDO_GHOST_VOXELS_MAX && voxels + 30_000 > UNDO_GHOST_VOXELS_MAX, "{voxels}");
+        assert!(frames.iter().map(Vec::len).sum::<usize>() < OUTPUT_UNDO_BYTES_MAX);
+    }
+}
+
+#[test]
+fn whoever_does_not_read_about_undos_has_few_bytes_wait_and_is_cut_off() {
+    let mut stream = ChunkStream::default();
+    let held = stream.held_bytes();
+    let frames = ghost_frames(7, 9, &plan_of(&[([0; 3], 30_000), ([1, 0, 0], 30_000)]));
+    stream.offer_undo_plan(frames.clone());
+    let once = stream.held_bytes();
+    (0..100).for_each(|_| stream.offer_undo_plan(frames.clone()));
+    assert!(once > held && stream.held_bytes() == once, "a newer plan takes the place of the one before");
+    let progress = |request| UndoProgress { request, state: UndoState::Going, undo: 9, looked_at: 1, of: 2, stayed: 0 };
+    (0..100).for_each(|_| stream.offer_undo_progress(progress(7)).unwrap());
+    let refused = |request| UndoRefused { request, code: UndoRefusal::Another, text: "x".repeat(1_024) };
+    for request in 1..UNDO_PENDING_MAX as u32 {
+        stream.refuse_undo(refused(request)).unwrap();
+    }
+    assert!(stream.held_bytes() - held <= OUTPUT_UNDO_BYTES_MAX);
+    let error = stream.refuse_undo(refused(99)).unwrap_err();
+    assert!(matches!(error, ProtocolError::Unread { .. }), "{error}");
+    assert!(stream.offer_undo_progress(progress(100)).is_err());
+    let before = stream.held_bytes();
+    stream.drop_undo_plan();
+    assert_eq!(before - stream.held_bytes(), once - held, "what nobody wants to see does not wait");
 }

@@ -15,7 +15,8 @@ use terrane_protocol::message::{BlockInfo, EditVoxel, Hello, Reason, Refused, Re
 use terrane_protocol::{
     AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldRequest,
     FieldState, FrameReader, Kind, MAGIC, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
-    ServerMessage, Shape, Towards, View, Wanted,
+    ServerMessage, Shape, Towards, UndoGhost, UndoOther, UndoPlan, UndoProgress, UndoRefusal, UndoRefused, UndoRequest,
+    UndoState, View, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Form, Version, new_blocks};
@@ -26,6 +27,8 @@ use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::relax::EXITS;
 use terrane_world::space::{ChunkPos, ColumnPos, LocalIndex, VoxelBox, VoxelPos};
+use terrane_world::step::CauseKind;
+use terrane_world::undo::Rule;
 
 fn directory() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../sdk/vectors")
@@ -117,6 +120,19 @@ fn client_json(message: &ClientMessage) -> Value {
             let chunk = |(pos, version): &(ChunkPos, Version)| json!({ "pos": pos.to_array(), "version": version_json(*version) });
             json!({ "kind": Kind::Holds.number(), "chunks": chunks.iter().map(chunk).collect::<Vec<_>>() })
         }
+        ClientMessage::Undo(ask) => json!({
+            "kind": Kind::UndoRequest.number(),
+            "request": ask.request,
+            "causes": ask.causes,
+            "rule": ask.rule as u8,
+            "since_ms": ask.since_ms.to_string(),
+            "undo": ask.undo.unwrap_or(0).to_string(),
+            "box": ask.within.map(|[first, past_last]| json!({ "first": first, "past_last": past_last })),
+            "name": ask.name,
+        }),
+        ClientMessage::UndoAct { request, ends } => {
+            json!({ "kind": Kind::UndoAct.number(), "request": request, "act": u8::from(*ends) })
+        }
     }
 }
 
@@ -171,6 +187,53 @@ fn crowds_json(message: &ServerMessage) -> Value {
         }),
         ServerMessage::CrowdEnd { handle } => json!({ "kind": kind, "handle": handle }),
         other => panic!("{other:?} is not about crowds"),
+    }
+}
+
+fn undos_json(message: &ServerMessage) -> Value {
+    let kind = message.kind().number();
+    match message {
+        ServerMessage::UndoPlan(plan) => {
+            let cause =
+                |(cause, voxels): &(CauseKind, u64)| json!({ "cause": *cause as u8, "voxels": voxels.to_string() });
+            let other = |other: &UndoOther| json!({ "cause": other.cause as u8, "voxels": other.voxels.to_string(), "name": other.name });
+            json!({
+                "kind": kind,
+                "request": plan.request,
+                "chunks": plan.chunks,
+                "voxels": plan.voxels.to_string(),
+                "unchanged": plan.unchanged.to_string(),
+                "conflicts": plan.conflicts.to_string(),
+                "replaced": plan.replaced.to_string(),
+                "begins": plan.begins.to_string(),
+                "causes": plan.causes.iter().map(cause).collect::<Vec<_>>(),
+                "others": plan.others.iter().map(other).collect::<Vec<_>>(),
+            })
+        }
+        ServerMessage::UndoGhost(ghost) => json!({
+            "kind": kind,
+            "request": ghost.request,
+            "last": ghost.last,
+            "cut": ghost.is_cut,
+            "tick": ghost.changes.tick.to_string(),
+            "chunks": ghost.changes.chunks.iter().map(change_json).collect::<Vec<_>>(),
+        }),
+        ServerMessage::UndoProgress(progress) => json!({
+            "kind": kind,
+            "request": progress.request,
+            "state": progress.state as u8,
+            "undo": progress.undo.to_string(),
+            "looked_at": progress.looked_at.to_string(),
+            "of": progress.of.to_string(),
+            "stayed": progress.stayed.to_string(),
+        }),
+        ServerMessage::UndoRefused(refused) => json!({
+            "kind": kind,
+            "request": refused.request,
+            "code": refused.code as u16,
+            "text": refused.text,
+        }),
+        other => panic!("{other:?} is not about undos"),
     }
 }
 
@@ -355,6 +418,10 @@ fn server_json(message: &ServerMessage) -> Value {
         | ServerMessage::Agents(_)
         | ServerMessage::AgentMoves(_)
         | ServerMessage::CrowdEnd { .. } => crowds_json(message),
+        ServerMessage::UndoPlan(_)
+        | ServerMessage::UndoGhost(_)
+        | ServerMessage::UndoProgress(_)
+        | ServerMessage::UndoRefused(_) => undos_json(message),
         ServerMessage::Refused(refused) => {
             json!({ "kind": kind, "code": refused.code.number(), "text": refused.text })
         }
@@ -425,6 +492,31 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 ],
             },
         ),
+        (
+            "undo_request",
+            ClientMessage::Undo(UndoRequest {
+                request: 4_000_000_000,
+                causes: 0,
+                rule: Rule::Keep,
+                since_ms: 0,
+                undo: Some(9_007_199_254_740_993),
+                within: None,
+                name: String::new(),
+            }),
+        ),
+        (
+            "undo_request_box",
+            ClientMessage::Undo(UndoRequest {
+                request: 4_000_000_001,
+                causes: 0b10110,
+                rule: Rule::Overwrite,
+                since_ms: 9_007_199_254_740_994,
+                undo: None,
+                within: Some([[-64, -2_048, i32::MIN], [64, 96, 1_073_741_824]]),
+                name: "Ada Łovelace ☃".into(),
+            }),
+        ),
+        ("undo_act", ClientMessage::UndoAct { request: 4_000_000_000, ends: true }),
     ]
 }
 
@@ -513,6 +605,51 @@ fn crowds() -> Vec<(&'static str, ServerMessage)> {
         ("agents_none", ServerMessage::Agents(Agents { part, tick, agents: Vec::new() })),
         ("agent_moves", ServerMessage::AgentMoves(AgentMoves { part, from, tick, steps, entered })),
         ("crowd_end", ServerMessage::CrowdEnd { handle: 4_000_000_000 }),
+    ]
+}
+
+fn undos() -> Vec<(&'static str, ServerMessage)> {
+    let request = 4_000_000_000;
+    let other = |cause, voxels, name: &str| UndoOther { cause, voxels, name: name.into() };
+    let plan = UndoPlan {
+        request,
+        chunks: 70_000,
+        voxels: 9_007_199_254_740_993,
+        unchanged: 9_007_199_254_740_994,
+        conflicts: 9_007_199_254_740_995,
+        replaced: 9_007_199_254_740_996,
+        begins: 9_007_199_254_740_997,
+        causes: vec![(CauseKind::Blast, 9_007_199_254_740_998), (CauseKind::Undo, 3)],
+        others: vec![
+            other(CauseKind::Edit, 9_007_199_254_740_999, "Ada Łovelace ☃"),
+            other(CauseKind::Dig, 1, "actor:7"),
+        ],
+    };
+    let run = |first, length, block| NewRun { first: LocalIndex::new(first).unwrap(), length, block: BlockId(block) };
+    let change = |pos: [i32; 3], runs| {
+        let (from, to) = (Version::NONE, Version::NONE);
+        Change { pos: ChunkPos::try_from(pos).unwrap(), from, to, runs }
+    };
+    let chunks = vec![
+        change([-5, 2, 9], vec![run(0, 1, 0), run(1, 31, 7), run(4_000, 1_000, 65_534), run(32_767, 1, 2)]),
+        change([33_554_431, -64, -33_554_432], (0..400).map(|i| run(i * 80 + i % 7, 1 + i % 3, 1 + i % 5)).collect()),
+    ];
+    let changes = Changes { tick: 9_007_199_254_740_996, chunks };
+    let progress = UndoProgress {
+        request,
+        state: UndoState::Ended,
+        undo: 9_007_199_254_740_993,
+        looked_at: 9_007_199_254_740_994,
+        of: 9_007_199_254_740_995,
+        stayed: 9_007_199_254_740_996,
+    };
+    let text = "nobody called Ada is in history – there are Bob, Łukasz".into();
+    let refused = UndoRefused { request, code: UndoRefusal::Nobody, text };
+    vec![
+        ("undo_plan", ServerMessage::UndoPlan(plan)),
+        ("undo_ghost", ServerMessage::UndoGhost(UndoGhost { request, last: true, is_cut: true, changes })),
+        ("undo_progress", ServerMessage::UndoProgress(progress)),
+        ("undo_refused", ServerMessage::UndoRefused(refused)),
     ]
 }
 
@@ -654,6 +791,7 @@ fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     messages.extend(overlays());
     messages.extend(paths());
     messages.extend(crowds());
+    messages.extend(undos());
     messages
 }
 

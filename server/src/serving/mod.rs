@@ -1,14 +1,15 @@
-//! Serving a world: five threads around the chunk server.
+//! Serving a world: six threads around the chunk server.
 //!
 //! net moves bytes; tick steps the role; journal appends, syncs and reports; io writes checkpoints; paths answers questions
-//! about ways. No fsync happens on net or tick. Queues are bounded: net → tick by its length (what doesn't fit stays in the socket), tick → journal
+//! about ways; undo plans what is to be taken back. No fsync happens on net or tick. Queues are bounded: net → tick by its length (what doesn't fit stays in the socket), tick → journal
 //! by the ticks that may be uncommitted, tick → net by what each client's stream may have in the transport, tick → paths by
-//! the requests that sessions may have open and by the chunks of ticks that wait.
+//! the requests that sessions may have open and by the chunks of ticks that wait, tick → undo by a wish a connection.
 
 mod net;
 mod page;
 mod paths;
 mod tick;
+mod undo;
 
 use crate::failure::{About, Failure};
 use crate::worlds;
@@ -22,16 +23,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 use terrane_net::{Config, Shell};
 use terrane_protocol::Rate;
-use terrane_roles::{ChunkServer, Limits, PathAnswer};
+use terrane_roles::{ChunkServer, Commit, Limits, PathAnswer, UndoAnswer};
 use terrane_store::{Access, Store, StoreError};
 use terrane_world::path::mode::Modes;
 use terrane_world::space::VoxelPos;
-use terrane_world::step::Deltas;
 
 /// Events that may wait for the tick thread.
 const EVENTS_MAX: usize = 4_096;
 /// Actions that may wait for the net thread.
 const ACTIONS_MAX: usize = 16_384;
+/// What may wait for the journal beside ticks: that an undo begins, and ends, and the next one.
+const NOTES_MAX: usize = 4;
 /// Regions that are still written when the server stops: some seconds on a slow disk.
 const STOP_REGIONS_MAX: usize = 512;
 /// How often the io thread looks for cold regions, at most; a world that packs sooner is looked at more often.
@@ -56,18 +58,23 @@ pub struct Plan {
     pub json: bool,
 }
 
-/// What the journal, the path thread and signals tell the tick thread, and net as well.
+/// What the journal, the path thread, the undo thread and signals tell the tick thread, and net as well.
 enum Event {
     Net(net::Happened),
     Committed { tick: u64 },
     Failing { reason: String },
     Path(PathAnswer),
+    Undo(Box<UndoAnswer>),
+    UndoEnded { undo: u64 },
     Stop,
 }
 
 /// Serves until a signal or a failing disk ends it.
 pub fn serve(plan: &Plan) -> Result<(), Failure> {
     let store = worlds::open(&plan.world, Access::Write)?;
+    for undo in store.unfinished_undos() {
+        tracing::warn!("{}: {}", plan.world.display(), undo::cut_off_text(undo.id));
+    }
     let spawn = worlds::spawn(&store).about(&plan.world)?;
     let config = Config { open: plan.open, ..Config::new(plan.listen) };
     let shell = Shell::bind(config, page::page()).map_err(|error| Failure::new(error.to_string()))?;
@@ -104,28 +111,31 @@ fn run(
     (events, incoming): Events,
 ) -> Option<String> {
     let (actions, to_net) = sync_channel(ACTIONS_MAX);
-    let (commits, to_journal) = sync_channel(Limits::default().uncommitted_ticks + 1);
+    let (commits, to_journal) = sync_channel(Limits::default().uncommitted_ticks + NOTES_MAX);
     let (waker, status) = (shell.waker(), shell.status_handle());
     let stopping = AtomicBool::new(false);
     let mailbox = Arc::new(paths::Mailbox::default());
     let path_server = paths::path_server(store, &mailbox);
+    let desk = undo::Desk::default();
     thread::scope(|scope| {
-        let (net_events, journal_events, io_events, path_events) =
-            (events.clone(), events.clone(), events.clone(), events);
-        let (stopping, mail) = (&stopping, &*mailbox);
+        let (net_events, journal_events, io_events, path_events, undo_events) =
+            (events.clone(), events.clone(), events.clone(), events.clone(), events);
+        let (stopping, mail, desk) = (&stopping, &*mailbox, &desk);
         let net = named(scope, "net", move || net::run(shell, started, &net_events, &to_net));
         let journal = named(scope, "journal", move || run_journal(store, &to_journal, &journal_events));
         let io = named(scope, "io", move || run_checkpoints(plan, store, stopping, &io_events));
         let paths = named(scope, "paths", move || paths::run(path_server, mail, &path_events));
-        let wiring = tick::Wiring { incoming, actions, waker: waker.clone(), commits, mail, status, started };
+        let undo = named(scope, "undo", move || undo::run(store, desk, &undo_events));
+        let wiring = tick::Wiring { incoming, actions, waker: waker.clone(), commits, mail, desk, status, started };
         let failed = tick::run(server, plan, store, wiring);
         stopping.store(true, Ordering::Release);
         mailbox.close();
+        desk.close();
         // The queue to net is closed now; it has to look to find that out.
         if let Err(error) = waker.wake() {
             tracing::error!("the net thread can't be woken: {error}");
         }
-        for thread in [net, journal, io, paths] {
+        for thread in [net, journal, io, paths, undo] {
             if thread.join().is_err() {
                 tracing::error!("a thread of the server panicked");
             }
@@ -159,25 +169,59 @@ fn chunk_server(plan: &Plan, store: &Arc<Store>, spawn: VoxelPos) -> Result<Chun
 }
 
 /// Appends whatever has come, syncs once for all of it, and reports.
-fn run_journal(store: &Arc<Store>, commits: &Receiver<Arc<Deltas>>, events: &SyncSender<Event>) {
+fn run_journal(store: &Arc<Store>, commits: &Receiver<Commit>, events: &SyncSender<Event>) {
     while let Ok(first) = commits.recv() {
-        let mut last = first.tick;
-        let mut result = store.commit(&first, worlds::now_ms());
+        let mut written = Written::default();
+        let mut result = written.write(store, first);
         while let (Ok(()), Ok(next)) = (&result, commits.try_recv()) {
-            last = next.tick;
-            result = store.commit(&next, worlds::now_ms());
+            result = written.write(store, next);
         }
-        let event = match result.and_then(|()| store.sync()) {
-            Ok(_) => Event::Committed { tick: last },
+        let reports = match result.and_then(|()| store.sync()) {
+            Ok(_) => written.reports(),
             Err(error) => {
                 tracing::error!("the journal can't be written: {error}");
-                Event::Failing { reason: error.to_string() }
+                vec![Event::Failing { reason: error.to_string() }]
             }
         };
-        let failing = matches!(event, Event::Failing { .. });
-        if events.send(event).is_err() || failing {
-            return;
+        for event in reports {
+            let failing = matches!(event, Event::Failing { .. });
+            if events.send(event).is_err() || failing {
+                return;
+            }
         }
+    }
+}
+
+/// What was appended for one sync.
+#[derive(Default)]
+struct Written {
+    tick: Option<u64>,
+    ended: Vec<u64>,
+}
+
+impl Written {
+    fn write(&mut self, store: &Store, commit: Commit) -> Result<(), StoreError> {
+        match commit {
+            Commit::Tick(deltas) => {
+                self.tick = Some(deltas.tick);
+                store.commit(&deltas, worlds::now_ms())
+            }
+            Commit::UndoBegins(request) => {
+                self.tick = Some(request.id);
+                tracing::info!("undo {} begins", request.id);
+                store.begin_undo(&request)
+            }
+            Commit::UndoEnds(undo) => {
+                self.ended.push(undo);
+                tracing::info!("undo {undo} is done");
+                store.end_undo(undo)
+            }
+        }
+    }
+
+    fn reports(self) -> Vec<Event> {
+        let committed = self.tick.map(|tick| Event::Committed { tick });
+        committed.into_iter().chain(self.ended.into_iter().map(|undo| Event::UndoEnded { undo })).collect()
     }
 }
 

@@ -16,7 +16,7 @@ const PORTION_BYTES: usize = 64 << 10;
 
 /// What net tells tick.
 pub enum Happened {
-    Opened { peer: PeerId },
+    Opened { peer: PeerId, is_local: bool },
     Received { peer: PeerId, bytes: Vec<u8> },
     Flushed { peer: PeerId, bytes: usize },
     Closed { peer: PeerId },
@@ -90,7 +90,8 @@ impl Handler for Bridge<'_> {
         self.peers.insert(opened.id, peer);
         self.connections.insert(peer, opened.id);
         tracing::debug!("connection {} from {} ({:?})", peer.0, opened.peer, opened.transport);
-        self.tell(Happened::Opened { peer });
+        let is_local = opened.peer.ip().to_canonical().is_loopback();
+        self.tell(Happened::Opened { peer, is_local });
     }
 
     fn received(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {

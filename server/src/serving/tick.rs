@@ -2,15 +2,14 @@
 
 use super::net::{Action, Happened};
 use super::paths::Mailbox;
+use super::undo::Desk;
 use super::{Event, Plan, Status};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 use terrane_net::{StatusHandle, Waker};
 use terrane_protocol::message::SessionId;
-use terrane_roles::{ChunkServer, Input, Outbox};
+use terrane_roles::{ChunkServer, Commit, Input, Outbox};
 use terrane_store::Store;
-use terrane_world::step::Deltas;
 
 /// Events taken between two looks at the clock.
 const EVENTS_PER_LOOK: usize = 256;
@@ -22,8 +21,9 @@ pub struct Wiring<'a> {
     pub incoming: Receiver<Event>,
     pub actions: SyncSender<Action>,
     pub waker: Waker,
-    pub commits: SyncSender<Arc<Deltas>>,
+    pub commits: SyncSender<Commit>,
     pub mail: &'a Mailbox,
+    pub desk: &'a Desk,
     pub status: StatusHandle,
     pub started: Instant,
 }
@@ -81,11 +81,11 @@ impl Loop<'_> {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Net(Happened::Opened { peer }) => {
+            Event::Net(Happened::Opened { peer, is_local }) => {
                 let mut id = [0u8; 16];
                 // Without entropy no session can be told from another; the system has it from its start.
                 getrandom::fill(&mut id).expect("the system gives random numbers");
-                self.step(Input::Opened { peer, fresh: SessionId(id) });
+                self.step(Input::Opened { peer, fresh: SessionId(id), is_local });
             }
             Event::Net(Happened::Received { peer, bytes }) => self.step(Input::Received { peer, bytes: &bytes }),
             Event::Net(Happened::Flushed { peer, bytes }) => self.step(Input::Flushed { peer, bytes }),
@@ -95,6 +95,8 @@ impl Loop<'_> {
                 self.step(Input::Committed { tick });
             }
             Event::Path(answer) => self.step(Input::Path(answer)),
+            Event::Undo(answer) => self.step(Input::Undo(answer)),
+            Event::UndoEnded { undo } => self.step(Input::UndoEnded { undo }),
             Event::Failing { reason } => {
                 self.step(Input::Failing { reason: reason.clone() });
                 self.failed = Some(reason);
@@ -110,10 +112,12 @@ impl Loop<'_> {
     /// Hands on what the role has put into its outbox.
     fn deliver(&mut self) {
         self.out.names.drain(..).for_each(|(actor, name)| self.store.introduce(actor, &name));
-        for deltas in self.out.commit.drain(..) {
-            self.wiring.mail.stepped(&deltas);
+        for commit in self.out.commit.drain(..) {
+            if let Commit::Tick(deltas) = &commit {
+                self.wiring.mail.stepped(deltas);
+            }
             // The role lets no more ticks wait than this queue holds; a journal that has ended reports by itself.
-            let _ = self.wiring.commits.send(deltas);
+            let _ = self.wiring.commits.send(commit);
         }
         for (pos, reason) in self.out.unreadable.drain(..) {
             tracing::error!("chunk {pos} can't be read, its place stays empty: {reason}");
@@ -121,6 +125,7 @@ impl Loop<'_> {
         if !self.out.paths.is_empty() {
             self.wiring.mail.say(self.out.paths.drain(..));
         }
+        self.out.undos.drain(..).for_each(|ask| self.wiring.desk.say(ask));
         let speaks = !self.out.send.is_empty() || !self.out.close.is_empty() || !self.out.pause.is_empty();
         for (peer, bytes) in self.out.send.drain(..) {
             let _ = self.wiring.actions.send(Action::Send { peer, bytes });

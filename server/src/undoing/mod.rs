@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use terrane_store::{Access, History, Store, undo};
 use terrane_world::limits::EDIT_VOXELS_MAX;
 use terrane_world::physics::state::ColumnState;
-use terrane_world::step::{ActorId, CauseKind, Deltas, Input, Outcome, World};
+use terrane_world::step::{ActorId, Deltas, Input, Outcome, World};
 use terrane_world::undo::plan::{PLAN_VOXELS_MAX, Plan, Planner};
-use terrane_world::undo::{Filter, Kinds, Request, Rule};
+use terrane_world::undo::{Request, changed_voxels};
 use when::When;
 
 /// Heap bytes of chunks in memory, and of changed ones before they are written to the regions.
@@ -171,25 +171,6 @@ impl Bench {
         drop(world);
         if is_preview { Ok(()) } else { worlds::close(store, &path) }
     }
-}
-
-/// How many voxels an undo changed in a tick, in their blocks or their sparse data.
-fn changed_voxels(deltas: &Deltas, undo: u64) -> u64 {
-    let of_undo = deltas.chunks.iter().filter(|d| (d.cause.kind, d.cause.root) == (CauseKind::Undo, undo));
-    let voxels = of_undo.map(|delta| {
-        let is_in_run =
-            |local: u16| delta.runs.iter().any(|run| (run.first.get()..run.first.get() + run.length).contains(&local));
-        let blocks: u64 = delta.runs.iter().map(|run| u64::from(run.length)).sum();
-        blocks + delta.sparse.iter().filter(|change| !is_in_run(change.local.get())).count() as u64
-    });
-    voxels.sum()
-}
-
-/// The request that takes back what an undo has done. One that is not finished ends with it.
-pub fn taking_back(undo: u64, id: u64, actor: ActorId, rule: Rule, is_unfinished: bool) -> Request {
-    let kinds: Kinds = [CauseKind::Undo].into_iter().collect();
-    let filter = Filter { actors: None, within: None, since: undo, until: id, kinds, undo: Some(undo) };
-    Request { id, actor, filter, rule, takes_back: is_unfinished.then_some(undo) }
 }
 
 /// Says so if history does not go back to a tick.

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::stopping::{INTERRUPTED, on_signals};
 use crate::undoing::when::When;
-use crate::undoing::{Bench, Done, Names, check_reach, picture, taking_back, telling};
+use crate::undoing::{Bench, Done, Names, check_reach, picture, telling};
 use clap::{Args, ValueEnum};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use terrane_store::undo;
 use terrane_world::space::VoxelBox;
 use terrane_world::step::{ActorId, CauseKind};
 use terrane_world::undo::plan::Plan;
-use terrane_world::undo::{Filter, Kinds, Request, Rule};
+use terrane_world::undo::{Filter, Kinds, Request, Rule, taking_back};
 
 /// Take back what somebody did, or what happened somewhere, on a world that nobody serves
 ///
@@ -123,7 +123,7 @@ impl Undo {
             (Some(unfinished), true) if self.finish => (unfinished, false),
             (Some(unfinished), true) => {
                 let id = bench.next_id();
-                (taking_back(unfinished.id, id, ActorId(self.who.actor), self.rule(), true), true)
+                (taking_back(unfinished.id, (id, id), ActorId(self.who.actor), self.rule(), true), true)
             }
             (None, true) => return Err(Failure::new(format!("{}: no undo is unfinished", self.world.display()))),
             (Some(unfinished), false) => return Err(Failure::new(cut_off(&self.world, unfinished.id))),
@@ -143,7 +143,7 @@ impl Undo {
     fn request(&self, bench: &Bench) -> Result<Request, Failure> {
         let (id, actor, rule) = (bench.next_id(), ActorId(self.who.actor), self.rule());
         if let Some(undo) = self.undo {
-            return Ok(taking_back(undo, id, actor, rule, false));
+            return Ok(taking_back(undo, (id, id), actor, rule, false));
         }
         let since = self.since.map_or(Ok(0), |when| bench.first_tick(when))?;
         let actors = if self.by.is_empty() { None } else { Some(self.actors(bench, since)?) };

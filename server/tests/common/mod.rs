@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use terrane_protocol::message::{EditVoxel, Hello, SessionId, Welcome};
 use terrane_protocol::{
     ClientMessage, FieldChunk, FrameReader, MAGIC, PROTOCOL_VERSION, PathPart, PathRefused, ServerMessage, Shape,
-    Towards,
+    Towards, UndoPlan, UndoProgress, UndoRefused,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version};
+use terrane_world::delta::changes::Change;
 use terrane_world::path::mode::Mode;
 use terrane_world::space::ChunkPos;
 
@@ -109,6 +110,18 @@ pub struct Client {
     /// Requests that were refused.
     pub requests_refused: BTreeMap<u32, PathRefused>,
     pub fields: BTreeMap<u32, Field>,
+    pub undos: BTreeMap<u32, Undo>,
+}
+
+/// What a client was told of an undo.
+#[derive(Default, Debug)]
+pub struct Undo {
+    pub plan: Option<UndoPlan>,
+    /// What would be there, and whether all of it has come.
+    pub ghost: Vec<Change>,
+    pub is_whole: bool,
+    pub progress: Vec<UndoProgress>,
+    pub refused: Option<UndoRefused>,
 }
 
 /// A field as a client holds it.
@@ -123,17 +136,16 @@ pub struct Field {
 
 impl Client {
     pub fn connect(port: u16, resume: Option<SessionId>) -> std::io::Result<Self> {
+        Self::connect_as("test", port, resume)
+    }
+
+    pub fn connect_as(name: &str, port: u16, resume: Option<SessionId>) -> std::io::Result<Self> {
         let mut socket = TcpStream::connect(("127.0.0.1", port))?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         let mut bytes = MAGIC.to_vec();
-        ClientMessage::Hello(Hello {
-            lowest: PROTOCOL_VERSION,
-            highest: PROTOCOL_VERSION,
-            resume,
-            name: "test".into(),
-        })
-        .encode(&mut bytes);
+        ClientMessage::Hello(Hello { lowest: PROTOCOL_VERSION, highest: PROTOCOL_VERSION, resume, name: name.into() })
+            .encode(&mut bytes);
         socket.write_all(&bytes)?;
         let mut waiting = Waiting { reader: FrameReader::new(Towards::Client), welcome: None };
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -159,6 +171,7 @@ impl Client {
             ways: BTreeMap::new(),
             requests_refused: BTreeMap::new(),
             fields: BTreeMap::new(),
+            undos: BTreeMap::new(),
         };
         client.take(&rest);
         Ok(client)
@@ -251,6 +264,23 @@ impl Client {
                 let field = self.fields.entry(state.request).or_default();
                 assert!(!state.current || field.chunks.len() == state.chunks as usize, "every chunk comes first");
                 field.states.push(state.current);
+            }
+            ServerMessage::UndoPlan(plan) => {
+                let undo = self.undos.entry(plan.request).or_default();
+                assert!(undo.plan.replace(plan).is_none(), "a request is planned once");
+            }
+            ServerMessage::UndoGhost(ghost) => {
+                let undo = self.undos.get_mut(&ghost.request).expect("the plan comes first");
+                assert!(!undo.is_whole, "nothing follows the last part");
+                undo.ghost.extend(ghost.changes.chunks);
+                undo.is_whole = ghost.last;
+            }
+            ServerMessage::UndoProgress(progress) => {
+                self.undos.entry(progress.request).or_default().progress.push(progress);
+            }
+            ServerMessage::UndoRefused(refused) => {
+                let undo = self.undos.entry(refused.request).or_default();
+                assert!(undo.refused.replace(refused).is_none(), "a request is refused once");
             }
             ServerMessage::Crowd(_) | ServerMessage::Agents(_) => {}
             ServerMessage::AgentMoves(_) | ServerMessage::CrowdEnd { .. } => {}

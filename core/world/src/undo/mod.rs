@@ -7,7 +7,7 @@
 pub mod plan;
 
 use crate::space::VoxelBox;
-use crate::step::{ActorId, Cause, CauseKind};
+use crate::step::{ActorId, Cause, CauseKind, Deltas};
 use std::collections::BTreeSet;
 
 /// Some kinds of causes.
@@ -156,6 +156,25 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (head, rest) = bytes.split_first_chunk::<N>()?;
     *bytes = rest;
     Some(*head)
+}
+
+/// How many voxels an undo changed in a tick, in their blocks or their sparse data.
+pub fn changed_voxels(deltas: &Deltas, undo: u64) -> u64 {
+    let of_undo = deltas.chunks.iter().filter(|d| (d.cause.kind, d.cause.root) == (CauseKind::Undo, undo));
+    let voxels = of_undo.map(|delta| {
+        let is_in_run =
+            |local: u16| delta.runs.iter().any(|run| (run.first.get()..run.first.get() + run.length).contains(&local));
+        let blocks: u64 = delta.runs.iter().map(|run| u64::from(run.length)).sum();
+        blocks + delta.sparse.iter().filter(|change| !is_in_run(change.local.get())).count() as u64
+    });
+    voxels.sum()
+}
+
+/// The request that takes back what an undo has done up to a tick. One that is not finished ends with it.
+pub fn taking_back(undo: u64, (id, until): (u64, u64), actor: ActorId, rule: Rule, is_unfinished: bool) -> Request {
+    let kinds: Kinds = [CauseKind::Undo].into_iter().collect();
+    let filter = Filter { actors: None, within: None, since: undo, until, kinds, undo: Some(undo) };
+    Request { id, actor, filter, rule, takes_back: is_unfinished.then_some(undo) }
 }
 
 #[cfg(test)]

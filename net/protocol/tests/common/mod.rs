@@ -11,7 +11,8 @@ use terrane_protocol::message::{BlockInfo, EditVoxel, Hello, Reason, Refused, Re
 use terrane_protocol::{
     AgentMoves, AgentPlace, AgentStep, Agents, AgentsPart, ClientMessage, CrowdInfo, CrowdRequest, FieldChunk,
     FieldRequest, FieldState, FrameReader, OverlayKind, OverlayKinds, PathPart, PathRefusal, PathRefused, PathRequest,
-    ServerMessage, Shape, Towards, View, Wanted,
+    ServerMessage, Shape, Towards, UndoGhost, UndoOther, UndoPlan, UndoProgress, UndoRefusal, UndoRefused, UndoRequest,
+    UndoState, View, Wanted,
 };
 use terrane_world::block::BlockId;
 use terrane_world::chunk::{Chunk, Version, new_blocks};
@@ -21,6 +22,8 @@ use terrane_world::path::search::End;
 use terrane_world::physics::state::{BodyId, Phase};
 use terrane_world::relax::EXITS;
 use terrane_world::space::{ChunkPos, LocalIndex, VoxelBox, VoxelPos};
+use terrane_world::step::CauseKind;
+use terrane_world::undo::Rule;
 
 pub fn chunk_pos() -> impl Strategy<Value = ChunkPos> {
     let (h, v) = (1 << 25, 64);
@@ -77,7 +80,49 @@ pub fn client_message() -> impl Strategy<Value = ClientMessage> {
             ClientMessage::Look(View { eye, forward })
         }),
         vec((chunk_pos(), version()), 0..40).prop_map(|chunks| ClientMessage::Holds { chunks }),
+        undo_request(),
+        any::<(u32, bool)>().prop_map(|(request, ends)| ClientMessage::UndoAct { request, ends }),
     ]
+}
+
+fn undo_request() -> impl Strategy<Value = ClientMessage> {
+    let numbers = (any::<u32>(), 0u8..32, any::<bool>(), any::<[u64; 2]>());
+    (numbers, prop::option::of(any::<[[i32; 3]; 2]>()), "\\PC{0,16}").prop_map(
+        |((request, causes, overwrite, [since_ms, undo]), within, name)| {
+            let rule = if overwrite { Rule::Overwrite } else { Rule::Keep };
+            let undo = Some(undo / 3).filter(|undo| undo % 2 == 1);
+            ClientMessage::Undo(UndoRequest { request, causes, rule, since_ms, undo, within, name })
+        },
+    )
+}
+
+fn undos() -> impl Strategy<Value = ServerMessage> {
+    let cause = || prop::sample::select(&CauseKind::ALL[..]);
+    let other =
+        (cause(), any::<u64>(), "\\PC{0,16}").prop_map(|(cause, voxels, name)| UndoOther { cause, voxels, name });
+    let lists = (vec((cause(), any::<u64>()), 0..=7), vec(other, 0..=32));
+    let plan = (any::<[u32; 2]>(), any::<[u64; 5]>(), lists).prop_map(
+        |([request, chunks], [voxels, unchanged, conflicts, replaced, begins], (causes, others))| {
+            let plan = UndoPlan { request, chunks, voxels, unchanged, conflicts, replaced, begins, causes, others };
+            ServerMessage::UndoPlan(plan)
+        },
+    );
+    let none = Version::NONE;
+    let change = (chunk_pos(), runs()).prop_map(move |(pos, runs)| Change { pos, from: none, to: none, runs });
+    let ghost =
+        (any::<(u32, bool, bool, u64)>(), vec(change, 0..8)).prop_map(|((request, last, is_cut, tick), chunks)| {
+            ServerMessage::UndoGhost(UndoGhost { request, last, is_cut, changes: Changes { tick, chunks } })
+        });
+    let states = [UndoState::Waiting, UndoState::Going, UndoState::Done, UndoState::Ended];
+    let progress = (any::<u32>(), prop::sample::select(states.to_vec()), any::<[u64; 4]>()).prop_map(
+        |(request, state, [undo, looked_at, of, stayed])| {
+            ServerMessage::UndoProgress(UndoProgress { request, state, undo, looked_at, of, stayed })
+        },
+    );
+    let refused = (any::<u32>(), 1u16..=7, "\\PC{0,200}").prop_map(|(request, code, text)| {
+        ServerMessage::UndoRefused(UndoRefused { request, code: UndoRefusal::from_number(code).unwrap(), text })
+    });
+    prop_oneof![plan, ghost, progress, refused]
 }
 
 fn path_request() -> impl Strategy<Value = ClientMessage> {
@@ -344,6 +389,7 @@ pub fn server_message() -> impl Strategy<Value = ServerMessage> {
         overlay_data(),
         paths(),
         crowds(),
+        undos(),
     ]
 }
 
@@ -483,6 +529,8 @@ impl Client {
                 self.crowds.remove(handle).expect("only what is known ends");
                 self.agents.retain(|part, _| part.handle != *handle);
             }
+            ServerMessage::UndoPlan(_) | ServerMessage::UndoGhost(_) => {}
+            ServerMessage::UndoProgress(_) | ServerMessage::UndoRefused(_) => {}
             ServerMessage::Refused(refused) => self.refused = Some(refused.clone()),
         }
     }
