@@ -1,13 +1,12 @@
-/** Meshes of what an undo would put back: the outer faces of its voxels, chunk by chunk, by the chunk mesher. */
+/** What an undo would put back as padded chunks, so that the chunk mesher can do the outer faces of its voxels. */
 import type { Chunk, Position } from "@terrane/client";
 import { DrawClass, PADDED_SIDE, PADDED_VOXELS } from "./layout.ts";
-import { meshChunk } from "./mesher.ts";
 
 /** Stands for a voxel that goes; the shader knows it. */
 export const GONE = 0xfffe;
 
 /** Every block is drawn as a whole voxel, plants and water too: it is a mark, and not the block. */
-const CLASSES = new Uint8Array(0x1_0000).fill(DrawClass.filled, 1);
+export const GHOST_CLASSES = new Uint8Array(0x1_0000).fill(DrawClass.filled, 1);
 
 /** The ghost of a chunk. */
 export interface GhostPart {
@@ -25,28 +24,29 @@ export interface GhostSource {
   isSeen(block: number): boolean;
 }
 
-const BESIDE = [-1, 0, 1] as const;
+/** A chunk itself, and those that share a face with it; over edges and corners nothing is hidden. */
+const NEAR: readonly Position[] = [[0, 0, 0], [-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]];
 
-/** The quads of a chunk's ghost; between two of its voxels there are none, across chunks too. */
-export function meshGhost([x, y, z]: Position, source: GhostSource): Uint32Array<ArrayBuffer> {
-  const voxels = new Uint16Array(PADDED_VOXELS);
-  for (const dy of BESIDE) {
-    for (const dz of BESIDE) {
-      for (const dx of BESIDE) {
-        paint(voxels, [x + dx, y + dy, z + dz], [dx, dy, dz], source);
-      }
-    }
-  }
-  return meshChunk(voxels, CLASSES).filled;
+/** The chunks whose ghosts look otherwise if that of a chunk does: itself, and those beside it. */
+export function chunksNear([x, y, z]: Position): Position[] {
+  return NEAR.map(([dx, dy, dz]) => [x + dx, y + dy, z + dz]);
 }
 
-/** Puts the voxels of a chunk, or those at its border, into a padded one that is so many chunks beside it. */
-function paint(voxels: Uint16Array, chunk: Position, [dx, dy, dz]: Position, source: GhostSource): void {
+/** A chunk's ghost with the border of those beside it, between whose voxels there shall be no faces; null if nothing of it is to be seen. */
+export function padGhost([x, y, z]: Position, source: GhostSource): Uint16Array<ArrayBuffer> | null {
+  const voxels = new Uint16Array(PADDED_VOXELS);
+  const painted = NEAR.map((beside) => paint(voxels, [x + beside[0], y + beside[1], z + beside[2]], beside, source));
+  return painted[0]! > 0 ? voxels : null;
+}
+
+/** Puts the voxels of a chunk, or those at its border, into a padded one that is so many chunks beside it. Returns how many. */
+function paint(voxels: Uint16Array, chunk: Position, [dx, dy, dz]: Position, source: GhostSource): number {
   const part = source.partAt(chunk);
   if (part === null) {
-    return;
+    return 0;
   }
   const { runs, held } = part;
+  let painted = 0;
   const isInside = (place: number) => place >= 0 && place < PADDED_SIDE;
   for (let at = 0; at < runs.length; at += 3) {
     const block = runs[at + 2]!;
@@ -54,7 +54,9 @@ function paint(voxels: Uint16Array, chunk: Position, [dx, dy, dz]: Position, sou
       const [px, py, pz] = [(index & 31) + 1 + 32 * dx, (index >> 10) + 1 + 32 * dy, ((index >> 5) & 31) + 1 + 32 * dz];
       if (isInside(px) && isInside(py) && isInside(pz) && held?.get(index) !== block) {
         voxels[px + PADDED_SIDE * (pz + PADDED_SIDE * py)] = source.isSeen(block) ? block : GONE;
+        painted += 1;
       }
     }
   }
+  return painted;
 }

@@ -56,7 +56,15 @@ export function wishText({ by = "", causes = [], box = null, sinceMs = 0, undo =
   const what = named.length === 0 || named.length === CHOICES.length ? "everything" : listed(named);
   const span = SPANS.find(({ ms }) => ms === sinceMs)?.words ?? "";
   const text = `${what}${by === "" ? "" : ` by ${by}`}${span === "" ? "" : ` in ${span}`}${box === null ? "" : ", inside the box"}`;
+  return capital(text);
+}
+
+function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? capital(text) : `${capital(text)}.`;
 }
 
 function listed(words: readonly string[]): string {
@@ -175,7 +183,7 @@ function endedLines(progress: UndoProgress | null): UndoLine[] {
 function refusedLines({ error, number }: UndoView): UndoLine[] {
   const lines = [line("fault", REFUSALS[error?.code ?? 0] ?? "The server refused it.")];
   if (error !== null && error.message !== "") {
-    lines.push(line("more", `The server's words: ${error.message}`));
+    lines.push(line("more", sentence(error.message)));
   }
   return number === null ? lines : [...lines, line("more", `It had the number ${number}.`)];
 }

@@ -2,7 +2,8 @@
 import * as THREE from "three";
 import { chunkKey, type Position, type Undo, type UndoEvent, type UndoOptions, type UndoState } from "@terrane/client";
 import { DrawClass } from "../mesh/layout.ts";
-import { meshGhost, type GhostSource } from "../mesh/ghost.ts";
+import { chunksNear, type GhostSource } from "../mesh/ghost.ts";
+import { GhostMesher } from "../mesh/ghost-mesher.ts";
 import type { RayHit } from "../player/raycast.ts";
 import { GhostScene } from "../render/ghost-scene.ts";
 import { BoxOutline } from "../render/lines.ts";
@@ -10,14 +11,13 @@ import type { Materials } from "../render/materials.ts";
 import { Pin } from "../render/pins.ts";
 import { UndoPanel } from "../ui/undo-panel.ts";
 import type { WorldView } from "../world/world-view.ts";
-import { neighboursOf } from "../world/mesh-queue.ts";
 import { NO_ENDS, PLACE_REACH, standingVoxel, withClick, type Ends } from "./picking.ts";
 import type { Tool, ToolFrame } from "./tool.ts";
 import { boxOf, outlineOf, placeText } from "./undo-box.ts";
 import { CHOICES, SPANS, undoPage, wishFault, type UndoButton, type UndoWish } from "./undo-words.ts";
 
-/** Meshing a chunk's ghost takes about a millisecond; a frame leaves so much time for it, and does one at least. */
-const MESH_MS_PER_FRAME = 4;
+/** What a frame leaves for putting ghosts together. */
+const GHOST_MS_PER_FRAME = 3;
 const BOX_COLOR = "#8dff9d";
 
 /** What tests may know of it. */
@@ -51,10 +51,9 @@ export class UndoTool implements Tool {
   });
   readonly panel = this.form.panel;
   private readonly scene: GhostScene;
+  private readonly mesher = new GhostMesher((chunk, words) => this.scene.replace(chunk, words));
   private readonly outline = new BoxOutline(BOX_COLOR);
   private readonly pins = { start: new Pin("1", "#ffffff"), goal: new Pin("2", BOX_COLOR) };
-  /** Chunks whose ghost has to be meshed. */
-  private readonly waiting = new Map<string, Position>();
   private wish: UndoWish = { by: "", sinceMs: SPANS[0].ms, causes: CHOICES, overwrite: false };
   private corners: Ends = NO_ENDS;
   private undo: Undo | null = null;
@@ -88,14 +87,8 @@ export class UndoTool implements Tool {
   }
 
   prepare({ origin }: ToolFrame): void {
-    const until = performance.now() + MESH_MS_PER_FRAME;
-    for (const [key, chunk] of this.waiting) {
-      this.waiting.delete(key);
-      this.scene.replace(chunk, meshGhost(chunk, this.source()));
-      if (performance.now() >= until) {
-        break;
-      }
-    }
+    const until = performance.now() + GHOST_MS_PER_FRAME;
+    this.mesher.pump(this.source(), () => performance.now() >= until);
     this.scene.prepare(origin);
     this.outline.prepare(origin);
     this.pins.start.prepare(origin);
@@ -128,7 +121,7 @@ export class UndoTool implements Tool {
       others: (plan?.others ?? []).map(({ name, voxels }) => ({ name, voxels: Number(voxels) })),
       looked: Number(progress?.looked ?? 0n), of: Number(progress?.of ?? 0n),
       number: number === null ? null : Number(number), error: this.undo?.error?.message ?? null,
-      ghost: { ...this.scene.counts, waiting: this.waiting.size },
+      ghost: { ...this.scene.counts, waiting: this.mesher.waitingCount },
     };
   }
 
@@ -201,15 +194,15 @@ export class UndoTool implements Tool {
 
   private dropGhost(): void {
     this.ghostOf = null;
-    this.waiting.clear();
+    this.mesher.clear();
     this.scene.clear();
   }
 
   /** A chunk's ghost has to be meshed, and those beside it, whose faces it may hide. */
   private mark(chunk: Position): void {
-    for (const near of [chunk, ...neighboursOf(chunk)]) {
+    for (const near of chunksNear(chunk)) {
       if (this.ghostOf?.ghost.has(chunkKey(near))) {
-        this.waiting.set(chunkKey(near), near);
+        this.mesher.mark(near);
       }
     }
   }
