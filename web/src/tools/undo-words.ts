@@ -23,6 +23,9 @@ export const SPANS = [
   { ms: 86_400_000, name: "1 day", words: "the last day" }, { ms: 0, name: "everything", words: "" },
 ] as const;
 
+/** What the form says at first. */
+export const USUAL_WISH: UndoWish = { by: "", sinceMs: SPANS[0].ms, causes: CHOICES, overwrite: false };
+
 const CHANGED: Readonly<Record<number, string>> = {
   [ChangeCause.edit]: "by hand", [ChangeCause.blast]: "by blasts", [ChangeCause.collapse]: "by collapses",
   [ChangeCause.landing]: "by landing", [ChangeCause.slide]: "by sliding", [ChangeCause.dig]: "by agents that dig",

@@ -14,7 +14,7 @@ import type { WorldView } from "../world/world-view.ts";
 import { NO_ENDS, PLACE_REACH, standingVoxel, withClick, type Ends } from "./picking.ts";
 import type { Tool, ToolFrame } from "./tool.ts";
 import { boxOf, outlineOf, placeText } from "./undo-box.ts";
-import { CHOICES, SPANS, undoPage, wishFault, type UndoButton, type UndoWish } from "./undo-words.ts";
+import { undoPage, USUAL_WISH, wishFault, type UndoButton, type UndoWish } from "./undo-words.ts";
 
 /** What a frame leaves for putting ghosts together. */
 const GHOST_MS_PER_FRAME = 3;
@@ -54,7 +54,7 @@ export class UndoTool implements Tool {
   private readonly mesher = new GhostMesher((chunk, words) => this.scene.replace(chunk, words));
   private readonly outline = new BoxOutline(BOX_COLOR);
   private readonly pins = { start: new Pin("1", "#ffffff"), goal: new Pin("2", BOX_COLOR) };
-  private wish: UndoWish = { by: "", sinceMs: SPANS[0].ms, causes: CHOICES, overwrite: false };
+  private wish = USUAL_WISH;
   private corners: Ends = NO_ENDS;
   private undo: Undo | null = null;
   /** The undo whose ghost is shown. */
@@ -125,7 +125,6 @@ export class UndoTool implements Tool {
     };
   }
 
-
   private fault(): string | null {
     return this.corners.start !== null && this.corners.goal === null ? "click the other corner" : wishFault(this.wish);
   }
@@ -182,6 +181,7 @@ export class UndoTool implements Tool {
     } else if (event.kind === "ended" || event.kind === "refused") {
       this.dropGhost();
     }
+    this.refresh(true);
   }
 
   /** Back to the form. */

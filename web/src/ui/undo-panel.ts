@@ -1,5 +1,5 @@
 /** What shall be taken back, as a form; and what comes of it, with buttons to go on. */
-import { CHOICES, CHOICE_NAMES, SPANS, type Choice, type UndoButton, type UndoPage, type UndoWish } from "../tools/undo-words.ts";
+import { CHOICES, CHOICE_NAMES, SPANS, USUAL_WISH, type Choice, type UndoButton, type UndoPage, type UndoWish } from "../tools/undo-words.ts";
 import { element } from "./elements.ts";
 
 /** What the form shows beside the wish itself. */
@@ -36,7 +36,7 @@ export class UndoPanel {
   private readonly lines = element("div", "lines");
   private readonly bar = element("div", "bar", element("div", "done"));
   private readonly buttons = new Map<UndoButton, HTMLButtonElement>();
-  private current: UndoWish = { by: "", sinceMs: SPANS[0].ms, causes: CHOICES, overwrite: false };
+  private current = USUAL_WISH;
   private shown = "";
 
   constructor(private readonly listener: UndoPanelListener) {
