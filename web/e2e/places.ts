@@ -12,7 +12,7 @@ export async function firmGroundNear(page: Page, [x, , z]: Place): Promise<Place
         for (let y = 250; y > -250; y -= 1) {
           const name = window.terrane.block(px! + dx!, y, pz! + dz!);
           if (name !== null && name !== "air") {
-            if (/^(grass_block|dirt|stone|podzol|snow_block|andesite|granite)/.test(name)) {
+            if (/^(grass_block|grass$|dirt|stone|podzol|snow_block|andesite|granite)/.test(name)) {
               return [px! + dx!, y, pz! + dz!] as const;
             }
             break;

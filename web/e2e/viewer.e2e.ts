@@ -140,7 +140,7 @@ test("the keys: borders, help, all blocks, a search that fills the slot", async 
 /** What stands over the view, as the page lays it out, and what each of it covers: `name a, name b` of two that meet. */
 function overlaps(page: Page): Promise<string[]> {
   return page.evaluate(() => {
-    const names = [".place", ".counts", ".tools", ".hotbar", ".slot-name", ".panel.support", ".legend", ".hint"];
+    const names = [".place", ".counts", ".tools", ".hotbar", ".slot-name", ".panel.support", ".panel.undo", ".legend", ".hint"];
     const boxes = names.map((name) => ({ name, box: document.querySelector(name)!.getBoundingClientRect() }));
     const [x, y] = [innerWidth / 2, innerHeight / 2];
     boxes.push({ name: "the middle", box: new DOMRect(x - 16, y - 16, 32, 32) });
@@ -165,12 +165,20 @@ test("panels, tools, legends and slots leave each other and the middle alone in 
     // The longest of the borders' legends.
     await page.keyboard.press("b");
     await page.keyboard.press("b");
-    for (const [width, height] of [[1_280, 720], [640, 400], [420, 700], [1_061, 600], [1_060, 500], [540, 600], [360, 640]] as const) {
+    for (const [width, height] of [[1_280, 720], [640, 400], [420, 700], [1_241, 600], [1_240, 500], [540, 600], [360, 640]] as const) {
       await page.setViewportSize({ width, height });
       // What depends on the window's width is laid out with the next frame.
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve))));
       await screenshot(page, `panels-${width}x${height}`);
       expect(await overlaps(page), `${width}×${height}`).toEqual([]);
+    }
+    // The one panel that is a form, and much larger.
+    await page.keyboard.press("v");
+    await page.keyboard.press("u");
+    for (const [width, height] of [[1_280, 720], [640, 400], [420, 700], [1_240, 500], [360, 640]] as const) {
+      await page.setViewportSize({ width, height });
+      await page.waitForTimeout(400);
+      expect(await overlaps(page), `the form, ${width}×${height}`).toEqual([]);
     }
     expect(faults).toEqual([]);
   } finally {

@@ -13,11 +13,13 @@
  * | `crowd()` | the ends that were clicked, the mode chosen, the crowds that are seen, and how many agents are drawn |
  * | `field()` | the field that is shown: goal, mode, whether it is current, tiles drawn and to be drawn again, the end of the ramp |
  * | `fieldCost(x, y, z)` | what the field says that it costs from a voxel; null where there is no move |
+ * | `undo()` | what "take back" has asked for: corners of the box, state, counts, who else has built there, progress, number, ghost on the screen |
  * | `settled()` | a promise: everything subscribed to has come, with its light, and is drawn, and nothing falls |
  */
 import type { Position } from "@terrane/client";
 import type { CrowdReport } from "./tools/crowd.ts";
 import type { FieldReport } from "./tools/field.ts";
+import type { UndoReport } from "./tools/undo.ts";
 import type { WaysReport } from "./tools/ways.ts";
 import type { BodyCounts } from "./world/body-view.ts";
 
@@ -53,6 +55,7 @@ export interface TestHooks {
   crowd(): CrowdReport;
   field(): FieldReport;
   fieldCost(x: number, y: number, z: number): number | null;
+  undo(): UndoReport;
   settled(): Promise<void>;
 }
 

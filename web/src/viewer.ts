@@ -13,6 +13,7 @@ import { BombTool } from "./tools/bomb.ts";
 import { CrowdTool } from "./tools/crowd.ts";
 import { FieldTool } from "./tools/field.ts";
 import { ToolBox } from "./tools/tool-box.ts";
+import { UndoTool } from "./tools/undo.ts";
 import { WaysTool } from "./tools/ways.ts";
 import { element } from "./ui/elements.ts";
 import { Hud } from "./ui/hud.ts";
@@ -43,6 +44,7 @@ export class Viewer {
   private readonly ways: WaysTool;
   private readonly field: FieldTool;
   private readonly crowd: CrowdTool;
+  private readonly undo: UndoTool;
   private readonly tools: ToolBox;
   private readonly input: Input;
   private readonly hud: Hud;
@@ -84,7 +86,8 @@ export class Viewer {
     this.ways = new WaysTool(this.world);
     this.field = new FieldTool(this.world);
     this.crowd = new CrowdTool(this.world);
-    this.tools = new ToolBox([new BombTool(this.world), this.ways, this.field, this.crowd]);
+    this.undo = new UndoTool(this.world, this.materials);
+    this.tools = new ToolBox([new BombTool(this.world), this.ways, this.field, this.crowd, this.undo]);
     this.input = new Input(canvas, (command) => this.obey(command), parameters.isTest);
     this.hud = new Hud(overlay, this.buildDistanceControl(), this.tools.tools, (command) => this.obey(command));
     this.picker = new BlockPicker(overlay, (id) => this.fillSlot(id), () => this.input.lock());
@@ -134,6 +137,7 @@ export class Viewer {
       ways: () => this.ways.report(),
       crowd: () => this.crowd.report(),
       field: () => this.field.report(),
+      undo: () => this.undo.report(),
       fieldCost: (x, y, z) => this.field.costAt([x, y, z]),
       settled: () => new Promise((resolve) => this.waiting.push({ frames: 3, resolve })),
     };

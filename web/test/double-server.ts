@@ -2,7 +2,7 @@
  * A development double of the server: serves the built page and speaks the protocol over WebSocket.
  *
  * It is strict about what clients send and keeps edits in a JSON file before it acknowledges them,
- * so that it can be killed and started again like the real one.
+ * so that it can be killed and started again like the real one. What it has changed since it started it can take back.
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -10,20 +10,24 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { extname, join, normalize } from "node:path";
 import {
   chunkKey, chunkOfVoxel, encodeFrame, FrameReader, isChunkPosition, isVoxelPosition, localIndex, MAGIC,
-  OverlayKind, packVoxels, ProtocolError, RefusedCode, shapeHolds,
-  type Edit, type Frame, type Hello, type Position, type Refusal, type Shape, type Subscribe,
+  OverlayKind, packVoxels, ProtocolError, RefusedCode, shapeHolds, UndoPhase, UndoRefusal, UndoStep,
+  type Edit, type Frame, type Hello, type Position, type Refusal, type Shape, type Subscribe, type UndoAct, type UndoRequest,
 } from "@terrane/client";
 import { WebSocketServer, type WebSocket } from "ws";
+import { DoubleHistory, type PutBack } from "./double-undo.ts";
 import { DOUBLE_BLOCKS, generateChunk, groundHeight, WATER_LEVEL } from "./double-world.ts";
 
 const TICK_MS = 50;
 const SNAPSHOTS_PER_TURN = 24;
+/** So few that one sees an undo go on. */
+const UNDO_VOXELS_PER_TICK = 1;
 const CONTENT_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css",
 };
 
 interface Session {
   readonly id: Uint8Array;
+  name: string;
   decided: bigint;
   socket: WebSocket | null;
   subscription: number;
@@ -33,6 +37,17 @@ interface Session {
   overlays: number;
   /** Chunks of the shape that are still to be sent, nearest last. */
   toSend: Position[];
+}
+
+/** An undo that was asked for. */
+interface OpenUndo {
+  readonly session: Session;
+  readonly request: number;
+  readonly voxels: readonly PutBack[];
+  /** 0 before it has begun. */
+  number: bigint;
+  looked: number;
+  stayed: number;
 }
 
 interface WorldChunk {
@@ -54,6 +69,9 @@ export class DoubleServer {
   private readonly started = Date.now();
   private pending: { session: Session; edit: Edit }[] = [];
   private timer: NodeJS.Timeout | null = null;
+  private readonly history = new DoubleHistory();
+  private undos: OpenUndo[] = [];
+  private lastUndo = 0n;
 
   constructor(private readonly file: string, private readonly pageFolder: string) {
     this.saved = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { epoch: 0, edits: {} };
@@ -148,6 +166,10 @@ export class DoubleServer {
     } else if (frame.kind === "overlay") {
       session!.overlays = frame.kinds;
       session!.sent.forEach((key) => this.sendOverlays(session!, key.split(",").map(Number) as unknown as Position));
+    } else if (frame.kind === "undoRequest") {
+      this.planUndo(session!, frame);
+    } else if (frame.kind === "undoAct") {
+      this.actOnUndo(session!, frame);
     } else if (frame.kind === "ping") {
       socket.send(encodeFrame({ kind: "pong", number: frame.number, tick: this.tickNumber }));
     }
@@ -157,12 +179,14 @@ export class DoubleServer {
   private welcome(socket: WebSocket, hello: Hello): Session {
     const known = this.sessions.get(Buffer.from(hello.session).toString("hex"));
     const session = known ?? {
-      id: new Uint8Array(randomBytes(16)), decided: 0n, socket: null, subscription: 0, shape: null,
+      id: new Uint8Array(randomBytes(16)), name: hello.name, decided: 0n, socket: null, subscription: 0, shape: null,
       sent: new Set<string>(), overlays: 0, toSend: [],
     };
     this.sessions.set(Buffer.from(session.id).toString("hex"), session);
     session.socket = socket;
+    session.name = hello.name;
     session.shape = null;
+    this.undos = this.undos.filter((undo) => undo.session !== session || undo.number !== 0n);
     session.sent.clear();
     session.overlays = 0;
     session.toSend = [];
@@ -269,28 +293,90 @@ export class DoubleServer {
         ...(refusals.get(session) ?? []), ...(reason === 0 ? [] : [{ sequence: edit.sequence, reason }]),
       ]);
       if (edit.sequence > session.decided && reason === 0) {
-        this.apply(edit, changed);
+        edit.voxels.forEach(({ position, block }) => this.put(position, block, changed, session.name, 0n));
       }
       session.decided = edit.sequence > session.decided ? edit.sequence : session.decided;
     }
-    if (decided.length > 0) {
+    const told = this.carryUndosOn(changed);
+    if (decided.length > 0 || told.length > 0) {
       this.save();
     }
     changed.forEach((voxels, key) => this.sendDelta(key, voxels));
+    told.forEach((undo) => this.sendProgress(undo, undo.looked === undo.voxels.length ? UndoPhase.done : UndoPhase.going));
     refusals.forEach((refused, session) => {
       this.send(session, { kind: "acknowledge", sequence: session.decided, tick: this.tickNumber, refusals: refused });
     });
   }
 
-  private apply(edit: Edit, changed: Map<string, Map<number, number>>): void {
-    for (const { position, block } of edit.voxels) {
-      const chunk = chunkOfVoxel(position);
-      const index = localIndex(...position);
-      this.chunkAt(chunk).voxels[index] = block;
-      this.saved.edits[position.join(",")] = block;
-      const key = chunkKey(chunk);
-      changed.set(key, (changed.get(key) ?? new Map<number, number>()).set(index, block));
+  private put(position: Position, block: number, changed: Map<string, Map<number, number>>, name: string, undo: bigint): void {
+    const chunk = chunkOfVoxel(position);
+    const index = localIndex(...position);
+    const { voxels } = this.chunkAt(chunk);
+    this.history.note(position, { before: voxels[index]!, after: block, name, atMs: Date.now(), undo });
+    voxels[index] = block;
+    this.saved.edits[position.join(",")] = block;
+    const key = chunkKey(chunk);
+    changed.set(key, (changed.get(key) ?? new Map<number, number>()).set(index, block));
+  }
+
+  // Taking back
+
+  private planUndo(session: Session, ask: UndoRequest): void {
+    const { request } = ask;
+    if (this.undos.some(({ number }) => number !== 0n)) {
+      return this.refuseUndo(session, request, UndoRefusal.anotherGoesOn, "another undo goes on");
     }
+    if (ask.by !== "" && ask.undo === 0n && !this.history.knows(ask.by)) {
+      return this.refuseUndo(session, request, UndoRefusal.nobody, `nobody is called ${ask.by}`);
+    }
+    const { plan, ghost, voxels } = this.history.plan(ask, Date.now());
+    this.undos = [
+      ...this.undos.filter((undo) => undo.session !== session), { session, request, voxels, number: 0n, looked: 0, stayed: 0 },
+    ];
+    this.send(session, plan);
+    this.send(session, { kind: "undoGhost", request, last: true, more: false, chunks: ghost });
+  }
+
+  private refuseUndo(session: Session, request: number, code: number, text: string): void {
+    this.send(session, { kind: "undoRefused", request, code, text });
+  }
+
+  private actOnUndo(session: Session, { request, act }: UndoAct): void {
+    const undo = this.undos.find((open) => open.session === session && open.request === request);
+    if (undo === undefined) {
+      return this.refuseUndo(session, request, UndoRefusal.noPlan, "there is no such plan");
+    }
+    if (act === UndoStep.start) {
+      this.lastUndo += 1n;
+      undo.number = this.lastUndo;
+      return;
+    }
+    this.undos = this.undos.filter((open) => open !== undo);
+    if (undo.number !== 0n) {
+      this.sendProgress(undo, UndoPhase.ended);
+    }
+  }
+
+  /** A part of each undo that has begun; what is not any more what its plan says stays. Returns those undos. */
+  private carryUndosOn(changed: Map<string, Map<number, number>>): OpenUndo[] {
+    const going = this.undos.filter(({ number }) => number !== 0n);
+    for (const undo of going) {
+      for (const { position, from, to } of undo.voxels.slice(undo.looked, undo.looked + UNDO_VOXELS_PER_TICK)) {
+        undo.looked += 1;
+        if (this.chunkAt(chunkOfVoxel(position)).voxels[localIndex(...position)] === from) {
+          this.put(position, to, changed, "", undo.number);
+        } else {
+          undo.stayed += 1;
+        }
+      }
+    }
+    this.undos = this.undos.filter(({ number, looked, voxels }) => number === 0n || looked < voxels.length);
+    return going;
+  }
+
+  private sendProgress({ session, request, number, looked, stayed, voxels }: OpenUndo, state: number): void {
+    const [of, counted] = [BigInt(voxels.length), { looked: BigInt(looked), stayed: BigInt(stayed) }];
+    this.send(session, { kind: "undoProgress", request, state, undo: number, of, ...counted });
   }
 
   private sendDelta(key: string, voxels: Map<number, number>): void {

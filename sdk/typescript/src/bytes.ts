@@ -74,6 +74,15 @@ export class ByteReader {
     return this.view.getBigUint64(this.advance(8), true);
   }
 
+  /** A byte that is 0 or 1; `what` names it in the error. */
+  flag(what: string): boolean {
+    const value = this.u8();
+    if (value > 1) {
+      throw this.fail(`${what} ${value} must be 0 or 1`);
+    }
+    return value === 1;
+  }
+
   /** A copy of the next `count` bytes, so that it may outlive the stream's buffer. */
   take(count: number): Uint8Array {
     const start = this.advance(count);

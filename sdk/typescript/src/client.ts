@@ -8,7 +8,7 @@ import { Chunk, chunkKey, chunkOfVoxel, localIndex } from "./chunk.ts";
 import { ProtocolError } from "./bytes.ts";
 import {
   encodeFrame, isVoxelPosition, RefusedCode, sameVersion, shapeHolds, Wanted,
-  type Acknowledge, type AgentMoves, type Agents, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type ChunkChange, type CrowdRequest, type Dismiss, type Edit,
+  type Acknowledge, type AgentMoves, type Agents, type Blast, type BlockEntry, type BodyMoves, type BodyPart, type BodyRun, type ChunkChange, type ClientFrame, type CrowdRequest, type Dismiss, type Edit,
   type EditVoxel, type Forget, type Frame, type Mode, type Position, type Refusal, type Refused, type Registry, type Shape, type Snapshot, type Version, type Welcome,
 } from "./frames.ts";
 import { HeldCrowd, type CrowdOptions } from "./crowds.ts";
@@ -16,6 +16,7 @@ import { MAGIC, MAX_AGENTS, MAX_EDIT_VOXELS_PER_FRAME, MAX_GOALS, MAX_HOLDS_CHUN
 import { AT_REST, type Fall } from "./fall.ts";
 import { Paths, type Box, type Field, type FieldEvent, type PathOptions, type Reachability, type Way } from "./paths.ts";
 import { FrameReader } from "./reader.ts";
+import { Undos, type Undo, type UndoEvent, type UndoOptions } from "./undos.ts";
 
 /** A chunk as the client holds it. */
 export interface HeldChunk {
@@ -84,11 +85,8 @@ export class Client {
   private readonly seen = new Map<number, HeldCrowd>();
   /** The parts that have come of a body of several. */
   private arriving: BodyPart[] = [];
-  private readonly paths = new Paths((frame) => {
-    if (this.welcomed) {
-      this.output.push(encodeFrame(frame));
-    }
-  });
+  private readonly paths = new Paths((frame) => void this.say(frame));
+  private readonly undos = new Undos((frame) => this.say(frame));
   private overlays = 0;
   private session: Uint8Array = NEW_SESSION;
   private nextSequence = 1n;
@@ -207,6 +205,7 @@ export class Client {
     this.seen.forEach((crowd) => this.events.push({ kind: "crowdEnded", crowd }));
     this.seen.clear();
     this.paths.closed();
+    this.undos.closed();
   }
 
   /** Takes the next bytes of the stream. Throws ProtocolError; the shell then closes the connection. */
@@ -329,6 +328,23 @@ export class Client {
     return this.paths.open(goals, mode, box, listener);
   }
 
+  /**
+   * Asks what an undo would do: its counts, and what would be there. Nothing is changed before `start`. The listener hears of all
+   * that comes of it; with the connection it ends as refused. Throws ProtocolError for what can't be asked. The connection's
+   * `flush` sends it.
+   */
+  undo(options: UndoOptions, listener: (event: UndoEvent) => void = () => {}): Undo {
+    return this.undos.open(options, listener);
+  }
+
+  /** Says a frame if there is somebody to hear it, and returns whether there is. */
+  private say(frame: ClientFrame): boolean {
+    if (this.welcomed) {
+      this.output.push(encodeFrame(frame));
+    }
+    return this.welcomed;
+  }
+
   /** Says which overlays are wanted, a bit for each OverlayKind; holds across reconnects. */
   wantOverlays(kinds: number): void {
     this.overlays = kinds;
@@ -379,6 +395,10 @@ export class Client {
       case "fieldChunk": return this.paths.handleChunk(frame);
       case "fieldState": return this.paths.handleState(frame);
       case "pathRefused": return this.paths.handleRefused(frame);
+      case "undoPlan": return this.undos.handlePlan(frame);
+      case "undoGhost": return this.undos.handleGhost(frame);
+      case "undoProgress": return this.undos.handleProgress(frame);
+      case "undoRefused": return this.undos.handleRefused(frame);
       case "crowd": return this.handleCrowd(new HeldCrowd(frame));
       case "agents": return this.handleAgents(nowMs, frame);
       case "agentMoves": return this.handleAgents(nowMs, frame);
@@ -430,6 +450,7 @@ export class Client {
       this.sendSubscribe(this.shape);
     }
     this.paths.welcomed();
+    this.undos.welcomed();
   }
 
   private resume(welcome: Welcome): void {

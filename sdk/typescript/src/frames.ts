@@ -17,6 +17,11 @@ import {
   encodeSnapshot, type Delta, type Holds, type Look, type Same, type Snapshot,
 } from "./chunk-frames.ts";
 import * as limits from "./limits.ts";
+import {
+  decodeUndoAct, decodeUndoGhost, decodeUndoPlan, decodeUndoProgress, decodeUndoRefused, decodeUndoRequest, encodeUndoAct,
+  encodeUndoGhost, encodeUndoPlan, encodeUndoProgress, encodeUndoRefused, encodeUndoRequest,
+  type UndoAct, type UndoGhost, type UndoPlan, type UndoProgress, type UndoRefused, type UndoRequest,
+} from "./undo-frames.ts";
 import { readVersion, writeVersion, type Version } from "./versions.ts";
 import { decodeOverlayValues, encodeOverlayValues } from "./overlay.ts";
 import {
@@ -27,6 +32,10 @@ import {
 export type { AgentMoves, AgentPlace, Agents, AgentStep, Crowd, CrowdEnd, CrowdRequest, Dismiss } from "./crowd-frames.ts";
 export type { Delta, Holds, Look, Same, Snapshot } from "./chunk-frames.ts";
 export type { ChunkChange } from "./changes.ts";
+export {
+  ChangeCause, UndoCause, UndoPhase, UndoRefusal, UndoStep, type GhostChunk, type UndoAct, type UndoGhost, type UndoOther,
+  type UndoPlan, type UndoProgress, type UndoRefused, type UndoRequest, type UndoShare,
+} from "./undo-frames.ts";
 export { SnapshotForm } from "./forms.ts";
 export { isChunkPosition, isVoxelPosition, type Column, type Position } from "./positions.ts";
 export { sameVersion, type Version } from "./versions.ts";
@@ -286,11 +295,11 @@ export interface Refused {
 
 export type ClientFrame =
   | Hello | Subscribe | Edit | Ping | Blast | OverlayWish | PathRequest | FieldRequest | Cancel
-  | CrowdRequest | Dismiss | Look | Holds;
+  | CrowdRequest | Dismiss | Look | Holds | UndoRequest | UndoAct;
 export type ServerFrame =
   | Welcome | Registry | Snapshot | Delta | Forget | Acknowledge | Pong | CaughtUp | BodyPart | BodyMoves | BodyEnds
   | OverlayData | Modes | PathAnswer | FieldChunk | FieldState | PathRefused | Crowd | Agents | AgentMoves | CrowdEnd
-  | Same | Refused;
+  | Same | UndoPlan | UndoGhost | UndoProgress | UndoRefused | Refused;
 export type Frame = ClientFrame | ServerFrame;
 
 /** Why an input was refused, for a person. */
@@ -356,6 +365,8 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   dismiss: 0x000b,
   look: 0x000c,
   holds: 0x000d,
+  undoRequest: 0x000e,
+  undoAct: 0x000f,
   welcome: 0x8001,
   registry: 0x8002,
   snapshot: 0x8003,
@@ -378,6 +389,10 @@ const KIND_NUMBERS: Readonly<Record<Frame["kind"], number>> = {
   agentMoves: 0x8014,
   crowdEnd: 0x8015,
   same: 0x8016,
+  undoPlan: 0x8017,
+  undoGhost: 0x8018,
+  undoProgress: 0x8019,
+  undoRefused: 0x801a,
   refused: 0x80ff,
 };
 
@@ -395,6 +410,8 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x000b: ["dismiss", decodeDismiss],
   0x000c: ["look", decodeLook],
   0x000d: ["holds", decodeHolds],
+  0x000e: ["undoRequest", decodeUndoRequest],
+  0x000f: ["undoAct", decodeUndoAct],
   0x8001: ["welcome", decodeWelcome],
   0x8002: ["registry", decodeRegistry],
   0x8003: ["snapshot", decodeSnapshot],
@@ -417,6 +434,10 @@ const DECODERS: Readonly<Record<number, readonly [Frame["kind"], (reader: ByteRe
   0x8014: ["agentMoves", decodeAgentMoves],
   0x8015: ["crowdEnd", decodeCrowdEnd],
   0x8016: ["same", decodeSame],
+  0x8017: ["undoPlan", decodeUndoPlan],
+  0x8018: ["undoGhost", decodeUndoGhost],
+  0x8019: ["undoProgress", decodeUndoProgress],
+  0x801a: ["undoRefused", decodeUndoRefused],
   0x80ff: ["refused", decodeRefused],
 };
 
@@ -475,6 +496,8 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "dismiss": return encodeDismiss(writer, frame);
     case "look": return encodeLook(writer, frame);
     case "holds": return encodeHolds(writer, frame);
+    case "undoRequest": return encodeUndoRequest(writer, frame);
+    case "undoAct": return encodeUndoAct(writer, frame);
     case "welcome": return encodeWelcome(writer, frame);
     case "registry": return encodeRegistry(writer, frame);
     case "snapshot": return encodeSnapshot(writer, frame);
@@ -497,6 +520,10 @@ function encodePayload(writer: ByteWriter, frame: Frame): void {
     case "agentMoves": return encodeAgentMoves(writer, frame);
     case "crowdEnd": return encodeCrowdEnd(writer, frame);
     case "same": return encodeSame(writer, frame);
+    case "undoPlan": return encodeUndoPlan(writer, frame);
+    case "undoGhost": return encodeUndoGhost(writer, frame);
+    case "undoProgress": return encodeUndoProgress(writer, frame);
+    case "undoRefused": return encodeUndoRefused(writer, frame);
     case "refused": return encodeRefused(writer, frame);
   }
 }
@@ -950,14 +977,6 @@ function encodeOverlayData(writer: ByteWriter, { chunk, overlay, version, values
 
 // Paths
 
-function readFlag(reader: ByteReader, what: string): boolean {
-  const value = reader.u8();
-  if (value > 1) {
-    throw reader.fail(`${what} ${value} must be 0 or 1`);
-  }
-  return value === 1;
-}
-
 function decodePathRequest(reader: ByteReader): PathRequest {
   const request = reader.u32();
   const wanted = reader.u8();
@@ -1056,7 +1075,7 @@ function encodeModes(writer: ByteWriter, { modes }: Modes): void {
 
 function decodePathAnswer(reader: ByteReader): PathAnswer {
   const [request, part] = [reader.u32(), reader.u16()];
-  const last = readFlag(reader, "the mark of a last part");
+  const last = reader.flag("the mark of a last part");
   const end = reader.u8();
   if (end > PathEnd.tooFar) {
     throw reader.fail(`a way that ends as ${end}`);
@@ -1118,7 +1137,7 @@ function encodeFieldChunk(writer: ByteWriter, field: FieldChunk): void {
 
 function decodeFieldState(reader: ByteReader): FieldState {
   const request = reader.u32();
-  const current = readFlag(reader, "the state of a field");
+  const current = reader.flag("the state of a field");
   reader.zeros(3);
   const tick = reader.u64();
   const chunks = reader.u32();

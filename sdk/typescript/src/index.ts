@@ -14,3 +14,4 @@ export {
 } from "./paths.ts";
 export type { Voxels } from "./packed-chunk.ts";
 export * from "./reader.ts";
+export { UndoRefusedError, type Undo, type UndoEvent, type UndoOptions, type UndoState } from "./undos.ts";

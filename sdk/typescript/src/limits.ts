@@ -59,6 +59,12 @@ export const MAX_FIELD_CHUNKS = 512;
 export const MAX_PART_WAYPOINTS = 4_096;
 /** Most requests for ways and fields that a client may have open. */
 export const MAX_OPEN_REQUESTS = 32;
+/** Most causes that the plan of an undo names. */
+export const MAX_UNDO_CAUSES = 7;
+/** Most others that the plan of an undo names. */
+export const MAX_UNDO_OTHERS = 32;
+/** Most voxels that are told of what an undo would put back. */
+export const MAX_GHOST_VOXELS = 65_536;
 /** Voxels along one side of a chunk. */
 export const CHUNK_SIDE = 32;
 /** Voxels in a chunk. */

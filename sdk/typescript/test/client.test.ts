@@ -1,8 +1,9 @@
 /** The client machine against a scripted server: resume, re-sent edits, version mismatch, damage. */
 import {
   AT_REST, backoffMs, BACKOFF_CAP_MS, Chunk, Client, Connection, encodeFrame, fallOn, FieldMove, FrameReader, MAGIC, OverlayKind,
-  packVoxels, PathRefusal, PathRefusedError, ProtocolError,
-  type BodyPart, type ClientEvent, type ConnectionState, type FieldEvent, type Frame, type Position, type Socket, type Welcome,
+  packVoxels, PathRefusal, PathRefusedError, ProtocolError, UndoPhase, UndoRefusal, UndoStep,
+  type BodyPart, type ClientEvent, type ConnectionState, type FieldEvent, type Frame, type Position, type Socket, type Undo, type UndoEvent,
+  type UndoOptions, type Welcome,
 } from "../src/index.ts";
 
 const WELCOME: Welcome = {
@@ -445,4 +446,114 @@ test("a crowd is asked for in order with edits, again after a reconnect, and tho
   const second = new Script(client);
   second.start({ resumed: true, acknowledged: 1n });
   expect(second.heard().map((frame) => frame.kind)).toEqual(["hello", "edit", "dismiss"]);
+});
+
+const PLAN = {
+  kind: "undoPlan", request: 1, chunks: 2, voxels: 5n, unchanged: 1n, conflicts: 2n, unknown: 0n, historyFrom: 0n,
+  causes: [{ cause: 1, voxels: 5n }], others: [{ cause: 1, voxels: 2n, name: "Anna" }],
+} as const;
+const ghostOf = (last: boolean, ...chunks: [Position, number[]][]): Frame => (
+  { kind: "undoGhost", request: 1, last, more: false, chunks: chunks.map(([chunk, runs]) => ({ chunk, runs: Uint16Array.from(runs) })) });
+const progressOf = (state: number, looked: bigint, undo = 7n): Frame => (
+  { kind: "undoProgress", request: 1, state, undo, looked, of: 5n, stayed: 0n });
+
+/** A client that has asked for an undo. */
+function asked(options: UndoOptions = {}): { client: Client; server: Script; undo: Undo; heard: UndoEvent[] } {
+  const client = new Client("test");
+  const server = new Script(client);
+  server.start();
+  server.heard();
+  const heard: UndoEvent[] = [];
+  const undo = client.undo(options, (event) => heard.push(event));
+  return { client, server, undo, heard };
+}
+
+test("an undo is planned, its ghost comes in parts, it goes on and is done, and then it has a number", () => {
+  const { server, undo, heard } = asked({ by: "Zoë", causes: ["edit", "collapse"], sinceMs: 600_000, rule: "overwrite" });
+  expect(server.heard()).toEqual([{
+    kind: "undoRequest", request: 1, causes: 5, overwrite: true, box: null, by: "Zoë", sinceMs: 600_000n, undo: 0n,
+  }]);
+  expect([undo.state, undo.start(), undo.number]).toEqual(["asking", false, null]);
+  server.say(PLAN, ghostOf(false, [[0, 0, 0], [0, 2, 1]]), ghostOf(true, [[0, 0, 0], [9, 1, 0]], [[1, 0, 0], [0, 2, 3]]));
+  expect([undo.state, undo.plan, undo.isGhostWhole, undo.isGhostCut]).toEqual(["planned", PLAN, true, false]);
+  expect([...undo.ghost.values()].map(({ chunk, runs }) => [chunk, [...runs]])).toEqual([
+    [[0, 0, 0], [0, 2, 1, 9, 1, 0]], [[1, 0, 0], [0, 2, 3]],
+  ]);
+  expect([undo.start(), undo.start(), undo.state]).toEqual([true, false, "waiting"]);
+  expect(server.heard()).toEqual([{ kind: "undoAct", request: 1, act: UndoStep.start }]);
+  server.say(progressOf(UndoPhase.waiting, 0n, 0n));
+  expect([undo.state, undo.number]).toEqual(["waiting", null]);
+  server.say(progressOf(UndoPhase.going, 3n));
+  expect([undo.state, undo.number, undo.progress?.looked]).toEqual(["going", 7n, 3n]);
+  undo.end();
+  expect([undo.state, server.heard()]).toEqual(["going", [{ kind: "undoAct", request: 1, act: UndoStep.end }]]);
+  server.say(progressOf(UndoPhase.done, 5n), progressOf(UndoPhase.going, 5n));
+  expect([undo.state, undo.number]).toEqual(["done", 7n]);
+  undo.end();
+  expect(server.heard()).toEqual([]);
+  expect(heard.map(({ kind }) => kind)).toEqual([
+    "planned", "ghost", "ghost", "progress", "progress", "progress", "ended",
+  ]);
+  expect(heard[2]).toEqual({ kind: "ghost", chunks: [[0, 0, 0], [1, 0, 0]], isLast: true });
+});
+
+test("an undo that has not begun is ended at once, by itself or by another one, and what crosses that is passed over", () => {
+  const { client, server, undo, heard } = asked();
+  undo.end();
+  undo.end();
+  server.say(PLAN, ghostOf(true, [[0, 0, 0], [0, 2, 1]]));
+  expect([undo.state, undo.plan, heard]).toEqual(["ended", null, [{ kind: "ended" }]]);
+  const second = client.undo({ undo: 9n }, (event) => heard.push(event));
+  const third = client.undo({ box: { first: [0, 0, 0], end: [1, 1, 1] } });
+  expect([second.state, third.state, heard.length]).toEqual(["ended", "asking", 2]);
+  expect(server.heard()).toMatchObject([
+    { request: 1 }, { kind: "undoAct", request: 1, act: UndoStep.end }, { request: 2, undo: 9n },
+    { request: 3, box: { first: [0, 0, 0], end: [1, 1, 1] } },
+  ]);
+  expect(() => client.undo({ box: { first: [0, 0, 0], end: [0, 1, 1] } })).toThrow(/the box is empty/);
+  expect(third.state).toBe("asking");
+});
+
+test("an undo that is ended while it waits is heard of all the same if it had begun by then", () => {
+  const { server, undo } = asked();
+  server.say(PLAN);
+  undo.start();
+  undo.end();
+  server.say(progressOf(UndoPhase.waiting, 0n, 0n));
+  expect(undo.state).toBe("ended");
+  server.say(progressOf(UndoPhase.going, 1n));
+  expect(undo.state).toBe("going");
+  server.say(progressOf(UndoPhase.ended, 2n));
+  expect([undo.state, undo.number, undo.progress?.looked]).toEqual(["ended", 7n, 2n]);
+});
+
+test("an undo is refused by the server, and by the end of the connection; one that nobody has heard is asked later", () => {
+  const { client, server, undo, heard } = asked({ by: "Nobody" });
+  server.say({ kind: "undoRefused", request: 1, code: UndoRefusal.nobody, text: "nobody is called Nobody" });
+  expect([undo.state, undo.error?.code]).toEqual(["refused", UndoRefusal.nobody]);
+  expect(heard).toMatchObject([{ kind: "refused", error: { message: "nobody is called Nobody" } }]);
+  const planned = client.undo({});
+  server.say({ ...PLAN, request: 2 });
+  const going = client.undo({});
+  expect(planned.state).toBe("ended");
+  server.say({ ...PLAN, request: 3 });
+  going.start();
+  server.say({ kind: "undoProgress", request: 3, state: UndoPhase.going, undo: 12n, looked: 1n, of: 5n, stayed: 0n });
+  client.closed();
+  expect([going.state, going.error?.code, going.number]).toEqual(["refused", UndoRefusal.noPlan, 12n]);
+  expect(going.error?.message).toMatch(/lost while undo 12 went on/);
+  const late = client.undo({ by: "late" });
+  const second = new Script(client);
+  second.start({ resumed: true });
+  expect(second.heard().filter(({ kind }) => kind === "undoRequest")).toMatchObject([{ request: 4, by: "late" }]);
+  client.closed();
+  expect(late.error?.message).toMatch(/connection was lost; ask again/);
+});
+
+test("a ghost without a plan, or of more voxels than may be told, is damage", () => {
+  expect(() => asked().server.say(ghostOf(true, [[0, 0, 0], [0, 1, 1]]))).toThrow(/before the plan/);
+  const { server } = asked();
+  const full = (y: number) => ghostOf(false, [[0, y, 0], [0, 32_768, 1]]);
+  server.say(PLAN, full(0), full(1));
+  expect(() => server.say(full(2))).toThrow(/more voxels/);
 });

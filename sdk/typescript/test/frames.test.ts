@@ -81,6 +81,22 @@ const FRAMES: readonly Frame[] = [
   },
   { kind: "fieldState", request: 8, current: true, tick: 78n, chunks: 12 },
   { kind: "pathRefused", request: 9, code: 4, text: "stone is in the way" },
+  { kind: "undoRequest", request: 5, causes: 0, overwrite: false, box: null, by: "", sinceMs: 0n, undo: 2n ** 63n },
+  {
+    kind: "undoRequest", request: 6, causes: 13, overwrite: true, box: { first: [-9, -2_048, -9], end: [9, 2_048, 9] }, by: "Zoë",
+    sinceMs: 600_000n, undo: 0n,
+  },
+  { kind: "undoAct", request: 6, act: 1 },
+  {
+    kind: "undoPlan", request: 6, chunks: 3, voxels: 2n ** 33n, unchanged: 4n, conflicts: 5n, unknown: 6n, historyFrom: 7n,
+    causes: [{ cause: 1, voxels: 8n }, { cause: 7, voxels: 9n }], others: [{ cause: 2, voxels: 5n, name: "Zoë" }],
+  },
+  {
+    kind: "undoGhost", request: 6, last: true, more: false,
+    chunks: [{ chunk: [1, 2, -3], runs: Uint16Array.of(0, 4, 1, 62, 5, 0) }, { chunk: [1, 3, -3], runs: Uint16Array.of(31, 1, 65_535) }],
+  },
+  { kind: "undoProgress", request: 6, state: 1, undo: 48_211n, looked: 8n, of: 9n, stayed: 2n },
+  { kind: "undoRefused", request: 6, code: 4, text: "another undo goes on" },
   { kind: "refused", code: 8, text: "sequence 5 came after 3" },
 ];
 
@@ -148,6 +164,20 @@ const BROKEN: readonly (readonly [string, Uint8Array, RegExp])[] = [
   ["a field's costs", spoiled("fieldChunk", 8 + 25, 3), /costs of 3 bytes/],
   ["a field's state", spoiled("fieldState", 8 + 4, 2), /must be 0 or 1/],
   ["a refused request's reason", spoiled("pathRefused", 8 + 4, 12), /reason 12/],
+  ["causes that mean nothing", spoiled("undoRequest", 8 + 4, 32), /causes 100000 hold a bit that means nothing/],
+  ["an undo's rule", spoiled("undoRequest", 8 + 5, 2), /the rule for what others have built 2 must be 0 or 1/],
+  ["an undo's box that is none", spoiled("undoRequest", 8 + 24, 1), /reserved bytes must be 0/],
+  ["an undo's empty box", spoiled("undoRequest", 8 + 6, 1), /the box is empty/],
+  ["an undo's name", spoiled("undoRequest", 8 + 7, 65), /a name of 65 bytes, at most 64/],
+  ["what is done with an undo", spoiled("undoAct", 8 + 4, 2), /2 is nothing that can be done/],
+  ["a plan's causes", spoiled("undoPlan", 8 + 48, 8), /8 causes and 1 others, at most 7 and 32/],
+  ["a plan's others", spoiled("undoPlan", 8 + 50, 33), /2 causes and 33 others/],
+  ["a cause of nothing", spoiled("undoPlan", 8 + 56, 8), /8 is the cause of nothing/],
+  ["a ghost's mark of its end", spoiled("undoGhost", 8 + 4, 2), /whether no more follow 2 must be 0 or 1/],
+  ["a ghost's outer stage", spoiled("undoGhost", 8 + 8, 9), /outer stage 9/],
+  ["an undo's state", spoiled("undoProgress", 8 + 4, 4), /in state 4/],
+  ["an undo's progress", spoiled("undoProgress", 8 + 16, 10), /10 voxels looked at of 9, 2 of which stayed/],
+  ["a refused undo's reason", spoiled("undoRefused", 8 + 4, 8), /reason 8/],
   ["UTF-8", spoiled("refused", 8 + 8, 0xff), /not UTF-8/],
 ];
 
@@ -175,4 +205,25 @@ test("an edit that does not fit into a frame is not encoded", () => {
   const voxels = Array.from({ length: MAX_EDIT_VOXELS_PER_FRAME }, () => ({ position: [0, 0, 0], block: 1 }) as const);
   expect(encodeFrame({ kind: "edit", sequence: 1n, voxels }).length).toBe(HEADER_BYTES + MAX_PAYLOAD_TO_SERVER_BYTES);
   expect(() => encodeFrame({ kind: "edit", sequence: 1n, voxels: [...voxels, voxels[0]!] })).toThrow(ProtocolError);
+});
+
+test("an undo with a box beyond the world, or without a voxel in it, is not encoded", () => {
+  const ask = { kind: "undoRequest", request: 1, causes: 0, overwrite: false, by: "", sinceMs: 0n, undo: 0n } as const;
+  expect(() => encodeFrame({ ...ask, box: { first: [0, 0, 0], end: [1, 2_049, 1] } })).toThrow(/outside the world/);
+  expect(() => encodeFrame({ ...ask, box: { first: [0, 0, 0], end: [1, 0, 1] } })).toThrow(/empty/);
+  expect(() => encodeFrame({ ...ask, box: null, by: "ä".repeat(33) })).toThrow(/66 bytes/);
+});
+
+test("a ghost of more voxels than may be told, and one with versions, are refused", () => {
+  const full = (y: number) => ({ chunk: [0, y, 0], runs: Uint16Array.of(0, 32_768, 1) }) as const;
+  const ghost = { kind: "undoGhost", request: 1, last: true, more: false } as const;
+  expect(decodeFrame(encodeFrame({ ...ghost, chunks: [full(0), full(1)] }))).toEqual({ ...ghost, chunks: [full(0), full(1)] });
+  expect(() => decodeFrame(encodeFrame({ ...ghost, chunks: [full(0), full(1), full(2)] }))).toThrow(/98304 voxels/);
+  const delta = encodeFrame({
+    kind: "delta", tick: 0n, chunks: [{ ...full(0), from: { epoch: 1, count: 1 }, to: { epoch: 1, count: 2 } }],
+  });
+  const bytes = Uint8Array.from([...delta.subarray(0, 8), 1, 0, 0, 0, 1, 0, 0, 0, ...delta.subarray(8)]);
+  new DataView(bytes.buffer).setUint32(0, bytes.length - 8, true);
+  bytes.set([0x18, 0x80], 4);
+  expect(() => decodeFrame(bytes)).toThrow(/no version/);
 });

@@ -55,10 +55,7 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   delta: (f) => ({
     tick: `${f.tick}`,
     chunks: f.chunks.map(({ chunk, from, to, runs }) => ({
-      pos: position(chunk), from: version(from), to: version(to),
-      runs: Array.from({ length: runs.length / 3 }, (_, run) => ({
-        first: runs[3 * run], length: runs[3 * run + 1], block: runs[3 * run + 2],
-      })),
+      pos: position(chunk), from: version(from), to: version(to), runs: runsOf(runs),
     })),
   }),
   same: (f) => ({ subscription: f.subscription, chunks: f.chunks.map(position) }),
@@ -119,7 +116,29 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
     entered: entered.map(place),
   }),
   crowdEnd: ({ handle }) => ({ handle }),
+  undoRequest: ({ request, causes, overwrite, box, by, sinceMs, undo }) => ({
+    request, causes, overwrite, by, since_ms: `${sinceMs}`, undo: `${undo}`,
+    box: box === null ? null : { first: position(box.first), past_last: position(box.end) },
+  }),
+  undoAct: ({ request, act }) => ({ request, act }),
+  undoPlan: (f) => ({
+    request: f.request, chunks: f.chunks, voxels: `${f.voxels}`, unchanged: `${f.unchanged}`, conflicts: `${f.conflicts}`,
+    unknown: `${f.unknown}`, history_from: `${f.historyFrom}`,
+    causes: f.causes.map(({ cause, voxels }) => ({ cause, voxels: `${voxels}` })),
+    others: f.others.map(({ cause, voxels, name }) => ({ cause, voxels: `${voxels}`, name })),
+  }),
+  undoGhost: ({ request, last, more, chunks }) => ({
+    request, last, more, chunks: chunks.map(({ chunk, runs }) => ({ pos: position(chunk), runs: runsOf(runs) })),
+  }),
+  undoProgress: ({ request, state, undo, looked, of, stayed }) => ({
+    request, state, undo: `${undo}`, looked: `${looked}`, of: `${of}`, stayed: `${stayed}`,
+  }),
+  undoRefused: ({ request, code, text }) => ({ request, code, text }),
 };
+
+const runsOf = (runs: Uint16Array) => Array.from({ length: runs.length / 3 }, (_, run) => ({
+  first: runs[3 * run], length: runs[3 * run + 1], block: runs[3 * run + 2],
+}));
 
 const place = (agent: AgentPlace) => ({ number: agent.number, at: position(agent.position), exit: agent.exit });
 
@@ -171,7 +190,7 @@ describe("the byte files of sdk/vectors", () => {
       checkSamples(frame, samples);
     }
     expect(new DataView(bytes.buffer, bytes.byteOffset).getUint16(4, true)).toBe(kind);
-    if (frame.kind === "snapshot" || frame.kind === "delta") {
+    if (["snapshot", "delta", "undoGhost"].includes(frame.kind)) {
       // The server packs; this side only has to be understood.
       expect(decodeFrame(encodeFrame(frame))).toEqual(frame);
     } else {

@@ -11,7 +11,7 @@ export type Command =
 const KEY_COMMANDS: Readonly<Record<string, Command>> = {
   KeyF: { kind: "fly" }, KeyB: { kind: "borders" }, KeyE: { kind: "picker" }, KeyH: { kind: "help" },
   KeyX: { kind: "tool", name: "bomb" }, KeyP: { kind: "tool", name: "ways" }, KeyG: { kind: "tool", name: "field" },
-  KeyC: { kind: "tool", name: "crowd" },
+  KeyC: { kind: "tool", name: "crowd" }, KeyU: { kind: "tool", name: "undo" },
   KeyM: { kind: "mode" }, Comma: { kind: "step", step: -1 }, Period: { kind: "step", step: 1 },
   KeyV: { kind: "support" }, KeyL: { kind: "light" },
   BracketLeft: { kind: "distance", step: -1 }, BracketRight: { kind: "distance", step: 1 },
@@ -111,6 +111,8 @@ export class Input {
 
   private buttonDown(event: MouseEvent): void {
     event.preventDefault();
+    // Who was writing into a panel has done with it.
+    this.canvas.focus({ preventScroll: true });
     const wasLocked = this.isLocked;
     if (!wasLocked) {
       this.lock();

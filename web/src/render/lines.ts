@@ -1,6 +1,6 @@
 /** Line boxes: the outline of the voxel looked at, and the borders of chunk, region and column. */
 import * as THREE from "three";
-import type { Position } from "@terrane/client";
+import type { Box, Position } from "@terrane/client";
 
 /** What key B shows. */
 export type BorderMode = "off" | "chunk" | "region" | "column";
@@ -83,6 +83,30 @@ export class Borders {
         }
       }
     }
+  }
+}
+
+/** The outline of a box of voxels. */
+export class BoxOutline {
+  readonly group = new THREE.Group();
+
+  constructor(private readonly color: string) {}
+
+  /** Shows it around voxels from `first` to before `end`, or takes it away. */
+  show(box: Box | null): void {
+    for (const child of [...this.group.children] as THREE.LineSegments[]) {
+      this.group.remove(child);
+      child.geometry.dispose();
+    }
+    if (box !== null) {
+      const size = box.end.map((value, axis) => value - box.first[axis]!) as unknown as Position;
+      this.group.add(lineBox(box.first, size, this.color, 1, false));
+    }
+  }
+
+  /** Places it for one frame. `origin` is in voxels. */
+  prepare(origin: Position): void {
+    this.group.position.set(-origin[0], -origin[1], -origin[2]);
   }
 }
 

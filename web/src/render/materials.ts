@@ -1,8 +1,10 @@
 /** The shader materials and the uniforms that they share. */
 import * as THREE from "three";
 import type { BlockEntry } from "@terrane/client";
+import { GONE } from "../mesh/ghost.ts";
 import { buildPalette, PALETTE_SIDE } from "../world/appearance.ts";
 import { CHUNK_VERTEX, FILLED_FRAGMENT, SKY_FRAGMENT, SKY_VERTEX, TRANSLUCENT_FRAGMENT } from "./shaders.ts";
+import { GHOST_FRAGMENT } from "./tool-shaders.ts";
 
 /** Direction to the sun. */
 export const SUN_DIRECTION = new THREE.Vector3(0.52, 0.68, 0.34).normalize();
@@ -35,6 +37,13 @@ export class Materials {
   readonly falling = this.fallingMaterial(CHUNK_VERTEX, FILLED_FRAGMENT, { defines: { BODY_LIGHT: "" } });
   readonly fallingTranslucent = this.fallingMaterial(CHUNK_VERTEX, TRANSLUCENT_FRAGMENT, {
     transparent: true, side: THREE.DoubleSide, defines: { TRANSLUCENT: "", BODY_LIGHT: "" },
+  });
+  /** Ghosts of voxels, and their depth alone. */
+  readonly ghost = this.material(CHUNK_VERTEX, GHOST_FRAGMENT, {
+    transparent: true, depthWrite: false, defines: { GHOST: `${GONE}` },
+  });
+  readonly ghostDepth = this.material(CHUNK_VERTEX, GHOST_FRAGMENT, {
+    transparent: true, colorWrite: false, defines: { GHOST: `${GONE}` },
   });
   readonly sky = this.material(SKY_VERTEX, SKY_FRAGMENT, { side: THREE.BackSide, depthWrite: false });
 

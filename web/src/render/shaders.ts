@@ -152,6 +152,11 @@ void main() {
     local.y -= 0.11;
   }
 #endif
+#ifdef GHOST
+  // A hair larger than the voxel, and more far away, where depth is coarse: so it does not flicker with the block.
+  local += faceNormal * (0.012 + 0.0006 * length((modelViewMatrix * vec4(local, 1.0)).xyz));
+  shade = block == GHOST ? 1.0 : 0.0;
+#endif
   vec4 world = modelMatrix * vec4(local, 1.0);
   place = world.xyz;
   gl_Position = projectionMatrix * viewMatrix * world;

@@ -1,4 +1,4 @@
-/** The GLSL of what tools draw: broad lines, and the cells of fields. Their colours are those of the screen, without light or fog. */
+/** The GLSL of what tools draw: broad lines, the cells of fields, and ghosts of voxels. Their colours are those of the screen, without light or fog. */
 
 /** A piece of a line as a quad that faces the camera: broad as in the world, but never thinner than some pixels. */
 export const WAY_VERTEX = /* glsl */ `
@@ -142,5 +142,30 @@ void main() {
     float bright = dot(tint, vec3(0.3, 0.6, 0.1));
     pixel = vec4(mix(tint, bright > 0.42 ? vec3(0.13, 0.05, 0.2) : vec3(1.0), cover * 0.9), opacity);
   }
+}
+`;
+
+/** Over what `CHUNK_VERTEX` unpacks: what comes back in a light green tint of its colour, what goes red, each voxel with its edges. */
+export const GHOST_FRAGMENT = /* glsl */ `
+precision highp float;
+in vec3 place;
+flat in vec4 color;
+flat in int direction;
+flat in vec3 faceNormal;
+flat in float shade;
+out vec4 pixel;
+
+void main() {
+  vec2 onFace = direction < 2 ? place.zy : direction < 4 ? place.xz : place.xy;
+  vec2 width = fwidth(onFace);
+  vec2 outward = abs(fract(onFace) - 0.5);
+  vec2 lines = smoothstep(0.47 - width, 0.47 + width, outward);
+  // Far away the edges would be all that there is.
+  float edge = max(lines.x, lines.y) * (1.0 - smoothstep(0.08, 0.3, max(width.x, width.y)));
+  float facing = 0.86 + 0.14 * faceNormal.y - 0.06 * abs(faceNormal.x);
+  bool goes = shade > 0.5;
+  vec3 tint = goes ? vec3(1.0, 0.16, 0.12) : mix(color.rgb, vec3(0.42, 1.0, 0.52), 0.55);
+  vec3 line = goes ? vec3(1.0, 0.62, 0.56) : vec3(0.80, 1.0, 0.84);
+  pixel = vec4(mix(tint * facing, line, edge * 0.75), mix(goes ? 0.42 : 0.62, 0.9, edge));
 }
 `;
