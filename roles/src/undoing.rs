@@ -171,7 +171,9 @@ impl Undos {
         let of_client = |running: &&mut Running| running.peer == Some(peer) && running.number == request;
         if let Some(running) = self.running.as_mut().filter(of_client) {
             if ends && !running.has_begun {
+                let ended = UndoProgress { state: UndoState::Ended, ..running.progress };
                 self.running = None;
+                self.said.push((peer, Said::Progress(ended)));
             } else if ends && !running.is_through {
                 running.stops.get_or_insert(None);
             }

@@ -362,6 +362,17 @@ fn an_undo_that_is_ended_stops_behind_a_part_and_stays_unfinished() {
 }
 
 #[test]
+fn an_undo_that_is_ended_before_it_begins_says_so_and_has_no_number() {
+    let mut bench = planned(20_000);
+    bench.act(2, 7, false);
+    bench.act(2, 7, true);
+    bench.ticks(3);
+    assert!(bench.begun().is_none());
+    let last = bench.clients[&2].progress.last().unwrap();
+    assert_eq!((last.state, last.looked_at, last.undo), (UndoState::Ended, 0, 0));
+}
+
+#[test]
 fn an_undo_goes_on_without_its_client_and_a_plan_does_not() {
     let mut bench = planned(20_000);
     bench.act(2, 7, false);

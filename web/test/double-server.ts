@@ -333,8 +333,10 @@ export class DoubleServer {
     this.undos = [
       ...this.undos.filter((undo) => undo.session !== session), { session, request, voxels, number: 0n, looked: 0, stayed: 0 },
     ];
+    // The real server says so while something falls; here nothing does, but whoever asks has to bear it.
+    this.send(session, { kind: "undoProgress", request, state: UndoPhase.waiting, undo: 0n, looked: 0n, of: 0n, stayed: 0n });
     this.send(session, plan);
-    this.send(session, { kind: "undoGhost", request, last: true, more: false, chunks: ghost });
+    this.send(session, { kind: "undoGhost", request, last: true, more: false, tick: this.tickNumber, chunks: ghost });
   }
 
   private refuseUndo(session: Session, request: number, code: number, text: string): void {

@@ -61,17 +61,19 @@ test("each state offers what can be done in it", () => {
   const error = new UndoRefusedError(UndoRefusal.anotherGoesOn, "undo 6 goes on");
   const pages = [
     pageOf({ state: "asking" }), pageOf({ state: "planned" }), pageOf({ state: "planned", plan: { ...PLAN, voxels: 0n } }),
-    pageOf({ state: "waiting" }), pageOf({ state: "going", progress: progress(UndoPhase.going, 301n) }),
+    pageOf({ state: "waiting" }), pageOf({ state: "going" }),
+    pageOf({ state: "going", progress: progress(UndoPhase.going, 301n), number: 7n }),
     pageOf({ state: "done", progress: progress(UndoPhase.done, 1_204n), number: 7n }),
     pageOf({ state: "ended" }), pageOf({ state: "refused", error }),
   ];
   expect(pages.map(({ buttons, share }) => [buttons.join(" "), share])).toEqual([
-    ["back", null], ["start back", null], ["back", null], ["stop", 0], ["stop", 0.25], ["again back", null], ["back", null], ["back", null],
+    ["back", null], ["start back", null], ["back", null], ["back", null], ["stop", 0], ["stop", 0.25], ["again back", null], ["back", null], ["back", null],
   ]);
 });
 
 test("how far it is, how it ended, and why it is refused, in sentences", () => {
-  expect(texts({ state: "going", progress: progress(UndoPhase.going, 301n, { stayed: 2n }) }))
+  expect(texts({ state: "going", plan: PLAN, progress: null })).toEqual(["0 of 1,204 voxels."]);
+  expect(texts({ state: "going", progress: progress(UndoPhase.going, 301n, { stayed: 2n }), number: 7n }))
     .toEqual(["301 of 1,204 voxels.", "2 were something else by then, and stayed."]);
   expect(texts({ state: "done", progress: progress(UndoPhase.done, 1_204n, { stayed: 1n }), number: 7n })).toEqual([
     "Done: 1,203 voxels went back.", "1 was something else by then, and stayed.", "It is undo 7, and can be taken back itself.",
@@ -195,6 +197,7 @@ test("an undo of the client is what a page is made of", () => {
   say(PLAN);
   expect(undoPage(undo).buttons).toEqual(["start", "back"]);
   undo.start();
+  expect(undoPage(undo)).toMatchObject({ share: 0, buttons: ["stop"] });
   say(progress(UndoPhase.going, 1n), progress(UndoPhase.done, 1_204n));
   expect(undoPage(undo).buttons).toEqual(["again", "back"]);
 });

@@ -16,13 +16,24 @@ pub enum UndoError {
     /// Too much is meant.
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
+    /// Nobody wanted it any more.
+    #[error("history was not read to its end, because nobody wants it any more")]
+    Unwanted,
 }
 
-/// Tells a planner of everything from before `since` on.
-pub fn tell(history: &History<'_>, since: u64, planner: &mut Planner<'_>) -> Result<(), UndoError> {
+/// Tells a planner of everything from before `since` on, as long as that is wanted.
+pub fn tell(
+    history: &History<'_>,
+    since: u64,
+    planner: &mut Planner<'_>,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<(), UndoError> {
     // A load counts when it has ended; one that a crash cut off has replaced nothing.
     let mut loading = Vec::new();
     history.read(since, &mut |record| {
+        if !is_wanted() {
+            return Err(UndoError::Unwanted);
+        }
         match record {
             Record::Lost => planner.lost(),
             Record::SwitchBegins { .. } => loading.clear(),
@@ -35,14 +46,22 @@ pub fn tell(history: &History<'_>, since: u64, planner: &mut Planner<'_>) -> Res
     })
 }
 
-/// Every name that somebody has acted under since a tick, by actor: more than that, as far as it stands in the same segment.
-pub fn names(history: &History<'_>, since: u64) -> Result<BTreeMap<ActorId, BTreeSet<String>>, StoreError> {
+/// Every name that somebody has acted under since a tick, by actor, read as long as that is wanted: more than that, as far as it stands
+/// in the same segment.
+pub fn names(
+    history: &History<'_>,
+    since: u64,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<BTreeMap<ActorId, BTreeSet<String>>, UndoError> {
     let mut names: BTreeMap<ActorId, BTreeSet<String>> = BTreeMap::new();
     history.read(since, &mut |record| {
+        if !is_wanted() {
+            return Err(UndoError::Unwanted);
+        }
         if let Record::Name { actor, name } = record {
             names.entry(*actor).or_default().insert(name.clone());
         }
-        Ok::<(), StoreError>(())
+        Ok::<(), UndoError>(())
     })?;
     Ok(names)
 }

@@ -337,6 +337,8 @@ pub(crate) fn read_progress(payload: &mut Payload<'_>) -> Result<UndoProgress, P
     let state = UndoState::ALL[usize::from(payload.within(body.state, 0, 3, "state")?)];
     let (undo, looked_at) = (body.undo.get(), body.looked_at.get());
     let (request, of, stayed) = (body.request.get(), body.of.get(), body.stayed.get());
+    payload.within(looked_at, 0, of, "number of voxels looked at")?;
+    payload.within(stayed, 0, looked_at, "number of voxels that stayed")?;
     Ok(UndoProgress { request, state, undo, looked_at, of, stayed })
 }
 

@@ -615,7 +615,7 @@ fn each_broken_rule_of_an_answer_about_an_undo_has_its_code() {
     let progress = ServerMessage::UndoProgress(progress);
     let refused = UndoRefused { request: 7, code: UndoRefusal::Another, text: "one goes on".into() };
     let refused = ServerMessage::UndoRefused(refused);
-    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 17] = [
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 19] = [
         ("too many causes", &plan, 48, &[8], RefusedCode::OutOfBounds),
         ("causes that are not there", &plan, 48, &[7], RefusedCode::BadPayload),
         ("too many others", &plan, 50, &[33], RefusedCode::OutOfBounds),
@@ -632,6 +632,8 @@ fn each_broken_rule_of_an_answer_about_an_undo_has_its_code() {
         ("nothing that is packed", &ghost, 8, &[9], RefusedCode::BadPayload),
         ("a state that is none", &progress, 4, &[4], RefusedCode::OutOfBounds),
         ("reserved in progress", &progress, 5, &[1], RefusedCode::BadPayload),
+        ("more looked at than there is", &progress, 16, &[3], RefusedCode::OutOfBounds),
+        ("more stayed than was looked at", &progress, 32, &[2], RefusedCode::OutOfBounds),
         ("a code that is none", &refused, 4, &[8], RefusedCode::OutOfBounds),
     ];
     for (name, message, offset, bytes, code) in cases {

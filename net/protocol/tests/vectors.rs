@@ -512,7 +512,7 @@ fn client_messages() -> Vec<(&'static str, ClientMessage)> {
                 rule: Rule::Overwrite,
                 since_ms: 9_007_199_254_740_994,
                 undo: None,
-                within: Some([[-64, -2_048, i32::MIN], [64, 96, 1_073_741_824]]),
+                within: Some([[-64, -2_048, -1_073_741_824], [64, 96, 1_073_741_824]]),
                 name: "Ada Łovelace ☃".into(),
             }),
         ),
@@ -639,9 +639,9 @@ fn undos() -> Vec<(&'static str, ServerMessage)> {
         request,
         state: UndoState::Ended,
         undo: 9_007_199_254_740_993,
-        looked_at: 9_007_199_254_740_994,
-        of: 9_007_199_254_740_995,
-        stayed: 9_007_199_254_740_996,
+        looked_at: 9_007_199_254_740_995,
+        of: 9_007_199_254_740_996,
+        stayed: 9_007_199_254_740_994,
     };
     let text = "nobody called Ada is in history – there are Bob, Łukasz".into();
     let refused = UndoRefused { request, code: UndoRefusal::Nobody, text };

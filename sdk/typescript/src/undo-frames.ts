@@ -88,6 +88,8 @@ export interface UndoGhost {
   readonly last: boolean;
   /** Whether there is more than is told. */
   readonly more: boolean;
+  /** After which tick it would be there. */
+  readonly tick: bigint;
   readonly chunks: readonly GhostChunk[];
 }
 export interface UndoProgress {
@@ -253,7 +255,7 @@ export function decodeUndoGhost(reader: ByteReader): UndoGhost {
   const last = reader.flag("whether no more follow");
   const more = reader.flag("whether there is more");
   reader.zeros(2);
-  const { chunks } = readChanges(reader);
+  const { tick, chunks } = readChanges(reader);
   if (!chunks.every(({ from, to }) => sameVersion(from, NO_VERSION) && sameVersion(to, NO_VERSION))) {
     throw reader.fail("a chunk of what would be there has no version");
   }
@@ -261,15 +263,15 @@ export function decodeUndoGhost(reader: ByteReader): UndoGhost {
   if (voxels > limits.MAX_GHOST_VOXELS) {
     throw reader.fail(`${voxels} voxels that would be there, at most ${limits.MAX_GHOST_VOXELS}`);
   }
-  return { kind: "undoGhost", request, last, more, chunks: chunks.map(({ chunk, runs }) => ({ chunk, runs })) };
+  return { kind: "undoGhost", request, last, more, tick, chunks: chunks.map(({ chunk, runs }) => ({ chunk, runs })) };
 }
 
-export function encodeUndoGhost(writer: ByteWriter, { request, last, more, chunks }: UndoGhost): void {
+export function encodeUndoGhost(writer: ByteWriter, { request, last, more, tick, chunks }: UndoGhost): void {
   writer.u32(request);
   writer.u8(Number(last));
   writer.u8(Number(more));
   writer.zeros(2);
-  writeChanges(writer, 0n, chunks.map((chunk) => ({ ...chunk, from: NO_VERSION, to: NO_VERSION })));
+  writeChanges(writer, tick, chunks.map((chunk) => ({ ...chunk, from: NO_VERSION, to: NO_VERSION })));
 }
 
 /** How many voxels runs have. */

@@ -38,10 +38,11 @@ export interface UndoOptions {
 }
 
 /**
- * How far an undo is. `asking`: nothing has come yet; `planned`: what it would do is known, and nothing is changed before `start`;
- * `waiting`: until nothing falls; `going`; `done`; `ended`: by `end`, or by another one that took its place; `refused`.
+ * How far an undo is. `asking`: nothing has come yet; `waiting`: the server waits until nothing falls before it plans; `planned`: what it
+ * would do is known, and nothing is changed before `start`; `going`; `done`; `ended`: by `end`, or by another one that took its place;
+ * `refused`.
  */
-export type UndoState = "asking" | "planned" | "waiting" | "going" | "done" | "ended" | "refused";
+export type UndoState = "asking" | "waiting" | "planned" | "going" | "done" | "ended" | "refused";
 
 /** What is told of an undo. */
 export type UndoEvent =
@@ -68,14 +69,17 @@ export class Undo {
   progress: UndoProgress | null = null;
   /** Why it is refused. */
   error: UndoRefusedError | null = null;
-  /** Whether the server has been told to do it. */
-  isStarted = false;
 
   constructor(
     readonly options: UndoOptions,
     /** Says to the server what shall be done with it. */
     private readonly act: (step: number) => void,
   ) {}
+
+  /** Whether nothing can have been changed by it yet. */
+  get isOpen(): boolean {
+    return this.state === "asking" || this.state === "waiting" || this.state === "planned";
+  }
 
   /** Its number, by which it can be taken back; null before it has begun. */
   get number(): bigint | null {
@@ -92,18 +96,20 @@ export class Undo {
     if (this.state !== "planned") {
       return false;
     }
-    [this.state, this.isStarted] = ["waiting", true];
+    this.state = "going";
     this.act(UndoStep.start);
     return true;
   }
 
   /**
-   * Ends it. Before it has begun it is forgotten; while it goes on it ends behind a part, and what has been put back stays: the
-   * server's word of that is still heard.
+   * Ends it. Before `start` it is forgotten; while it goes on it ends behind a part, and what has been put back stays: it is `ended`
+   * when the server says so.
    */
   end(): void {
-    if (this.state === "asking" || this.state === "planned" || this.state === "waiting" || this.state === "going") {
-      this.state = this.state === "going" ? "going" : "ended";
+    if (this.isOpen) {
+      this.state = "ended";
+      this.act(UndoStep.end);
+    } else if (this.state === "going") {
       this.act(UndoStep.end);
     }
   }
@@ -158,12 +164,10 @@ export class Undos {
 
   private makeRoom(): void {
     for (const [request, { undo, listener }] of this.opened) {
-      if (undo.state === "asking" || undo.state === "planned") {
+      if (undo.isOpen) {
         undo.state = "ended";
-        listener({ kind: "ended" });
-      }
-      if (undo.state === "ended") {
         this.opened.delete(request);
+        listener({ kind: "ended" });
       }
     }
   }
@@ -177,10 +181,7 @@ export class Undos {
       this.send({ kind: "undoAct", request, act });
     }
     if (open.undo.state === "ended") {
-      // One that waits to begin may have begun meanwhile, and then its end is told.
-      if (!open.undo.isStarted) {
-        this.opened.delete(request);
-      }
+      this.opened.delete(request);
       open.listener({ kind: "ended" });
     }
   }
@@ -188,9 +189,7 @@ export class Undos {
   /** The connection is gone, and with it what was asked on it. */
   closed(): void {
     for (const [request, open] of this.opened) {
-      if (open.undo.state === "ended") {
-        this.opened.delete(request);
-      } else if (open.isAsked) {
+      if (open.isAsked) {
         this.refuse(request, new UndoRefusedError(UndoRefusal.noPlan, lostText(open.undo)));
       }
     }
@@ -205,7 +204,7 @@ export class Undos {
 
   handlePlan(plan: UndoPlan): void {
     const open = this.opened.get(plan.request);
-    if (open?.undo.state === "asking") {
+    if (open?.undo.state === "asking" || open?.undo.state === "waiting") {
       open.undo.plan = plan;
       open.undo.state = "planned";
       open.listener({ kind: "planned", plan });
@@ -215,7 +214,7 @@ export class Undos {
   /** Voxels that would be there came. What was called off meanwhile is passed over. */
   handleGhost(ghost: UndoGhost): void {
     const open = this.opened.get(ghost.request);
-    if (open !== undefined && open.undo.state !== "ended") {
+    if (open !== undefined) {
       if (open.undo.plan === null) {
         throw new ProtocolError("what would be there came before the plan", "undoGhost", 0);
       }
@@ -231,10 +230,6 @@ export class Undos {
     }
     const { undo, listener } = open;
     const isOver = progress.state === UndoPhase.done || progress.state === UndoPhase.ended;
-    // What has been ended waits no more, whatever crosses it.
-    if (undo.state === "ended" && progress.state === UndoPhase.waiting) {
-      return;
-    }
     undo.progress = progress;
     undo.state = PHASES[progress.state]!;
     if (isOver) {
@@ -253,7 +248,7 @@ export class Undos {
   private refuse(request: number, error: UndoRefusedError): void {
     const open = this.opened.get(request);
     this.opened.delete(request);
-    if (open !== undefined && open.undo.state !== "ended") {
+    if (open !== undefined) {
       open.undo.state = "refused";
       open.undo.error = error;
       open.listener({ kind: "refused", error });
@@ -261,8 +256,8 @@ export class Undos {
   }
 }
 
-function lostText({ state, number }: Undo): string {
-  if (state === "asking" || state === "planned") {
+function lostText({ isOpen, number }: Undo): string {
+  if (isOpen) {
     return "the connection was lost; ask again";
   }
   const name = number === null ? "it" : `undo ${number}`;

@@ -453,7 +453,7 @@ const PLAN = {
   causes: [{ cause: 1, voxels: 5n }], others: [{ cause: 1, voxels: 2n, name: "Anna" }],
 } as const;
 const ghostOf = (last: boolean, ...chunks: [Position, number[]][]): Frame => (
-  { kind: "undoGhost", request: 1, last, more: false, chunks: chunks.map(([chunk, runs]) => ({ chunk, runs: Uint16Array.from(runs) })) });
+  { kind: "undoGhost", request: 1, last, more: false, tick: 9n, chunks: chunks.map(([chunk, runs]) => ({ chunk, runs: Uint16Array.from(runs) })) });
 const progressOf = (state: number, looked: bigint, undo = 7n): Frame => (
   { kind: "undoProgress", request: 1, state, undo, looked, of: 5n, stayed: 0n });
 
@@ -474,15 +474,15 @@ test("an undo is planned, its ghost comes in parts, it goes on and is done, and 
     kind: "undoRequest", request: 1, causes: 5, overwrite: true, box: null, by: "Zoë", sinceMs: 600_000n, undo: 0n,
   }]);
   expect([undo.state, undo.start(), undo.number]).toEqual(["asking", false, null]);
+  server.say(progressOf(UndoPhase.waiting, 0n, 0n));
+  expect([undo.state, undo.start(), undo.number]).toEqual(["waiting", false, null]);
   server.say(PLAN, ghostOf(false, [[0, 0, 0], [0, 2, 1]]), ghostOf(true, [[0, 0, 0], [9, 1, 0]], [[1, 0, 0], [0, 2, 3]]));
   expect([undo.state, undo.plan, undo.isGhostWhole, undo.isGhostCut]).toEqual(["planned", PLAN, true, false]);
   expect([...undo.ghost.values()].map(({ chunk, runs }) => [chunk, [...runs]])).toEqual([
     [[0, 0, 0], [0, 2, 1, 9, 1, 0]], [[1, 0, 0], [0, 2, 3]],
   ]);
-  expect([undo.start(), undo.start(), undo.state]).toEqual([true, false, "waiting"]);
+  expect([undo.start(), undo.start(), undo.state, undo.number]).toEqual([true, false, "going", null]);
   expect(server.heard()).toEqual([{ kind: "undoAct", request: 1, act: UndoStep.start }]);
-  server.say(progressOf(UndoPhase.waiting, 0n, 0n));
-  expect([undo.state, undo.number]).toEqual(["waiting", null]);
   server.say(progressOf(UndoPhase.going, 3n));
   expect([undo.state, undo.number, undo.progress?.looked]).toEqual(["going", 7n, 3n]);
   undo.end();
@@ -492,9 +492,9 @@ test("an undo is planned, its ghost comes in parts, it goes on and is done, and 
   undo.end();
   expect(server.heard()).toEqual([]);
   expect(heard.map(({ kind }) => kind)).toEqual([
-    "planned", "ghost", "ghost", "progress", "progress", "progress", "ended",
+    "progress", "planned", "ghost", "ghost", "progress", "progress", "ended",
   ]);
-  expect(heard[2]).toEqual({ kind: "ghost", chunks: [[0, 0, 0], [1, 0, 0]], isLast: true });
+  expect(heard[3]).toEqual({ kind: "ghost", chunks: [[0, 0, 0], [1, 0, 0]], isLast: true });
 });
 
 test("an undo that has not begun is ended at once, by itself or by another one, and what crosses that is passed over", () => {
@@ -514,17 +514,25 @@ test("an undo that has not begun is ended at once, by itself or by another one, 
   expect(third.state).toBe("asking");
 });
 
-test("an undo that is ended while it waits is heard of all the same if it had begun by then", () => {
-  const { server, undo } = asked();
-  server.say(PLAN);
-  undo.start();
-  undo.end();
+test.each<[string, bigint, bigint, bigint | null]>([["before it began", 0n, 0n, null], ["behind a part", 2n, 7n, 7n]])(
+  "an undo that was started ends when the server says so: %s", (_, looked, undoNumber, number) => {
+    const { server, undo, heard } = asked();
+    server.say(PLAN);
+    undo.start();
+    undo.end();
+    expect([undo.state, heard.map(({ kind }) => kind)]).toEqual(["going", ["planned"]]);
+    server.say(progressOf(UndoPhase.ended, looked, undoNumber));
+    expect([undo.state, undo.number, undo.progress?.looked]).toEqual(["ended", number, looked]);
+    expect(heard.map(({ kind }) => kind)).toEqual(["planned", "progress", "ended"]);
+  },
+);
+
+test("an undo is ended while the server waits to plan it", () => {
+  const { server, undo, heard } = asked();
   server.say(progressOf(UndoPhase.waiting, 0n, 0n));
-  expect(undo.state).toBe("ended");
-  server.say(progressOf(UndoPhase.going, 1n));
-  expect(undo.state).toBe("going");
-  server.say(progressOf(UndoPhase.ended, 2n));
-  expect([undo.state, undo.number, undo.progress?.looked]).toEqual(["ended", 7n, 2n]);
+  undo.end();
+  server.say(progressOf(UndoPhase.waiting, 0n, 0n), PLAN);
+  expect([undo.state, undo.plan, heard.map(({ kind }) => kind)]).toEqual(["ended", null, ["progress", "ended"]]);
 });
 
 test("an undo is refused by the server, and by the end of the connection; one that nobody has heard is asked later", () => {

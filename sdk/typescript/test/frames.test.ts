@@ -92,7 +92,7 @@ const FRAMES: readonly Frame[] = [
     causes: [{ cause: 1, voxels: 8n }, { cause: 7, voxels: 9n }], others: [{ cause: 2, voxels: 5n, name: "Zoë" }],
   },
   {
-    kind: "undoGhost", request: 6, last: true, more: false,
+    kind: "undoGhost", request: 6, last: true, more: false, tick: 2n ** 60n,
     chunks: [{ chunk: [1, 2, -3], runs: Uint16Array.of(0, 4, 1, 62, 5, 0) }, { chunk: [1, 3, -3], runs: Uint16Array.of(31, 1, 65_535) }],
   },
   { kind: "undoProgress", request: 6, state: 1, undo: 48_211n, looked: 8n, of: 9n, stayed: 2n },
@@ -216,7 +216,7 @@ test("an undo with a box beyond the world, or without a voxel in it, is not enco
 
 test("a ghost of more voxels than may be told, and one with versions, are refused", () => {
   const full = (y: number) => ({ chunk: [0, y, 0], runs: Uint16Array.of(0, 32_768, 1) }) as const;
-  const ghost = { kind: "undoGhost", request: 1, last: true, more: false } as const;
+  const ghost = { kind: "undoGhost", request: 1, last: true, more: false, tick: 4n } as const;
   expect(decodeFrame(encodeFrame({ ...ghost, chunks: [full(0), full(1)] }))).toEqual({ ...ghost, chunks: [full(0), full(1)] });
   expect(() => decodeFrame(encodeFrame({ ...ghost, chunks: [full(0), full(1), full(2)] }))).toThrow(/98304 voxels/);
   const delta = encodeFrame({

@@ -14,7 +14,8 @@ const NAMES = [
   "overlay_light", "overlay_daylight", "path_request", "path_request_reachable", "field_request", "cancel", "modes",
   "path_answer", "path_answer_none", "field_chunk_runs", "field_chunk_closed", "field_chunk_u4", "field_chunk_u8",
   "field_chunk_wide", "field_state", "field_state_stale", "path_refused", "crowd_request", "dismiss", "crowd", "agents",
-  "agents_none", "agent_moves", "crowd_end",
+  "agents_none", "agent_moves", "crowd_end", "undo_request", "undo_request_box", "undo_act", "undo_plan", "undo_ghost",
+  "undo_progress", "undo_refused",
 ];
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -117,24 +118,27 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   }),
   crowdEnd: ({ handle }) => ({ handle }),
   undoRequest: ({ request, causes, overwrite, box, by, sinceMs, undo }) => ({
-    request, causes, overwrite, by, since_ms: `${sinceMs}`, undo: `${undo}`,
+    request, causes, rule: Number(overwrite), name: by, since_ms: `${sinceMs}`, undo: `${undo}`,
     box: box === null ? null : { first: position(box.first), past_last: position(box.end) },
   }),
   undoAct: ({ request, act }) => ({ request, act }),
   undoPlan: (f) => ({
     request: f.request, chunks: f.chunks, voxels: `${f.voxels}`, unchanged: `${f.unchanged}`, conflicts: `${f.conflicts}`,
-    unknown: `${f.unknown}`, history_from: `${f.historyFrom}`,
+    replaced: `${f.unknown}`, begins: `${f.historyFrom}`,
     causes: f.causes.map(({ cause, voxels }) => ({ cause, voxels: `${voxels}` })),
     others: f.others.map(({ cause, voxels, name }) => ({ cause, voxels: `${voxels}`, name })),
   }),
-  undoGhost: ({ request, last, more, chunks }) => ({
-    request, last, more, chunks: chunks.map(({ chunk, runs }) => ({ pos: position(chunk), runs: runsOf(runs) })),
+  undoGhost: ({ request, last, more, tick, chunks }) => ({
+    request, last, cut: more, tick: `${tick}`,
+    chunks: chunks.map(({ chunk, runs }) => ({ pos: position(chunk), from: NO_VERSION, to: NO_VERSION, runs: runsOf(runs) })),
   }),
   undoProgress: ({ request, state, undo, looked, of, stayed }) => ({
-    request, state, undo: `${undo}`, looked: `${looked}`, of: `${of}`, stayed: `${stayed}`,
+    request, state, undo: `${undo}`, looked_at: `${looked}`, of: `${of}`, stayed: `${stayed}`,
   }),
   undoRefused: ({ request, code, text }) => ({ request, code, text }),
 };
+
+const NO_VERSION = { epoch: 0, count: 0 };
 
 const runsOf = (runs: Uint16Array) => Array.from({ length: runs.length / 3 }, (_, run) => ({
   first: runs[3 * run], length: runs[3 * run + 1], block: runs[3 * run + 2],

@@ -35,6 +35,8 @@ struct Wish {
 #[derive(Default)]
 struct Pile {
     wishes: BTreeMap<PeerId, Wish>,
+    /// Whose wish is being planned, as long as they want it.
+    wanted: Option<PeerId>,
     is_closed: bool,
 }
 
@@ -56,7 +58,11 @@ impl Desk {
             UndoAsk::Plan { peer, token, actor, ask, until } => {
                 self.pile().wishes.insert(peer, Wish { token, actor, ask, until });
             }
-            UndoAsk::Forget { peer } => drop(self.pile().wishes.remove(&peer)),
+            UndoAsk::Forget { peer } => {
+                let mut pile = self.pile();
+                pile.wishes.remove(&peer);
+                pile.wanted.take_if(|wanted| *wanted == peer);
+            }
         }
         self.news.notify_one();
     }
@@ -75,14 +81,25 @@ impl Desk {
             return None;
         }
         let oldest = pile.wishes.iter().min_by_key(|(_, wish)| wish.token).map(|(peer, _)| *peer)?;
+        pile.wanted = Some(oldest);
         pile.wishes.remove_entry(&oldest)
+    }
+
+    /// Whether what was taken last is still wanted.
+    fn is_wanted(&self) -> bool {
+        let pile = self.pile();
+        pile.wanted.is_some() && !pile.is_closed
     }
 }
 
 /// Runs until the desk is closed or the tick thread has ended.
 pub fn run(store: &Store, desk: &Desk, events: &SyncSender<Event>) {
     while let Some((peer, wish)) = desk.take() {
-        let outcome = plan(store, &wish);
+        let outcome = match plan(store, &wish, &|| desk.is_wanted()) {
+            Ok(planned) => Ok(planned),
+            Err(NoPlan::Unwanted) => continue,
+            Err(NoPlan::Because(code, text)) => Err((code, text)),
+        };
         let answer = Box::new(UndoAnswer { peer, token: wish.token, outcome });
         if events.send(Event::Undo(answer)).is_err() {
             return;
@@ -90,25 +107,40 @@ pub fn run(store: &Store, desk: &Desk, events: &SyncSender<Event>) {
     }
 }
 
-/// Why there is no plan, for programs and for people.
-type NoPlan = (UndoRefusal, String);
-
-fn unreadable(error: StoreError) -> NoPlan {
-    (UndoRefusal::History, format!("history can't be read: {error}"))
+/// Why there is no plan.
+#[derive(Debug, PartialEq, Eq)]
+enum NoPlan {
+    /// For programs, and for people.
+    Because(UndoRefusal, String),
+    /// Nobody wants one any more.
+    Unwanted,
 }
 
-fn plan(store: &Store, wish: &Wish) -> Result<Planned, NoPlan> {
+impl From<StoreError> for NoPlan {
+    fn from(error: StoreError) -> Self {
+        Self::Because(UndoRefusal::History, format!("history can't be read: {error}"))
+    }
+}
+
+impl From<UndoError> for NoPlan {
+    fn from(error: UndoError) -> Self {
+        match error {
+            UndoError::Store(error) => error.into(),
+            UndoError::TooMuch(error) => Self::Because(UndoRefusal::TooMuch, error.to_string()),
+            UndoError::Unwanted => Self::Unwanted,
+        }
+    }
+}
+
+fn plan(store: &Store, wish: &Wish, is_wanted: &dyn Fn() -> bool) -> Result<Planned, NoPlan> {
     let unfinished = store.unfinished_undos().pop().map(|request| request.id);
     if let Some(cut_off) = unfinished.filter(|unfinished| wish.ask.undo != Some(*unfinished)) {
-        return Err((UndoRefusal::Another, cut_off_text(cut_off)));
+        return Err(NoPlan::Because(UndoRefusal::Another, cut_off_text(cut_off)));
     }
-    let history = store.history().map_err(unreadable)?;
-    let (request, names) = request(&history, wish, unfinished.is_some())?;
+    let history = store.history()?;
+    let (request, names) = request(&history, wish, unfinished.is_some(), is_wanted)?;
     let mut planner = Planner::new(&request, LIVE_VOXELS_MAX);
-    undo::tell(&history, request.filter.since, &mut planner).map_err(|error| match error {
-        UndoError::Store(error) => unreadable(error),
-        UndoError::TooMuch(error) => (UndoRefusal::TooMuch, error.to_string()),
-    })?;
+    undo::tell(&history, request.filter.since, &mut planner, is_wanted)?;
     let plan = planner.finish();
     let begins = history.begins().filter(|begins| !history.is_whole() && begins.tick > request.filter.since);
     let frames = frames(wish, &plan, begins.map_or(0, |begins| begins.tick), &names);
@@ -124,24 +156,29 @@ pub fn cut_off_text(undo: u64) -> String {
 }
 
 /// What a wish means, and the names that are known. Its number is set when it begins.
-fn request(history: &History<'_>, wish: &Wish, is_unfinished: bool) -> Result<(Request, Names), NoPlan> {
+fn request(
+    history: &History<'_>,
+    wish: &Wish,
+    is_unfinished: bool,
+    is_wanted: &dyn Fn() -> bool,
+) -> Result<(Request, Names), NoPlan> {
     let Wish { actor, ask, until, .. } = wish;
     if let Some(undo) = ask.undo {
-        let names = undo::names(history, undo).map_err(unreadable)?;
+        let names = undo::names(history, undo, is_wanted)?;
         return Ok((taking_back(undo, (0, *until), *actor, ask.rule, is_unfinished), names));
     }
     if ask.name.is_empty() && ask.within.is_none() && ask.since_ms == 0 && ask.causes == 0 {
         let text = "say what is to be taken back: a name, a box, a time, causes, or the number of an undo";
-        return Err((UndoRefusal::World, text.to_owned()));
+        return Err(NoPlan::Because(UndoRefusal::World, text.to_owned()));
     }
     let within = ask.within.map(VoxelBox::try_from).transpose();
-    let within = within.map_err(|error| (UndoRefusal::World, format!("the box: {error}")))?;
+    let within = within.map_err(|error| NoPlan::Because(UndoRefusal::World, format!("the box: {error}")))?;
     let since = match ask.since_ms {
         0 => 0,
         // Nothing has happened since: then nothing is meant.
-        ago => history.tick_at(worlds::now_ms().saturating_sub(ago)).map_err(unreadable)?.unwrap_or(u64::MAX),
+        ago => history.tick_at(worlds::now_ms().saturating_sub(ago))?.unwrap_or(u64::MAX),
     };
-    let names = undo::names(history, since).map_err(unreadable)?;
+    let names = undo::names(history, since, is_wanted)?;
     let actors = if ask.name.is_empty() { None } else { Some(actors(&ask.name, &names)?) };
     let filter = Filter { actors, within, since, until: *until, kinds: ask.kinds(), undo: None };
     Ok((Request { id: 0, actor: *actor, filter, rule: ask.rule, takes_back: None }, names))
@@ -163,10 +200,8 @@ fn actors(name: &str, names: &Names) -> Result<BTreeSet<ActorId>, NoPlan> {
     } else {
         format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", "))
     };
-    Err((
-        UndoRefusal::Nobody,
-        format!("nobody called {name:?} is in history ({known}; actor:N names somebody by number)"),
-    ))
+    let text = format!("nobody called {name:?} is in history ({known}; actor:N names somebody by number)");
+    Err(NoPlan::Because(UndoRefusal::Nobody, text))
 }
 
 /// What a client is told of a plan.
@@ -219,9 +254,14 @@ mod tests {
         let taken: Vec<(u64, u64)> =
             (0..2).map(|_| desk.take().map(|(peer, wish)| (peer.0, wish.token)).unwrap()).collect();
         assert_eq!(taken, [(2, 2), (1, 4)]);
+        assert!(desk.is_wanted());
+        desk.say(UndoAsk::Forget { peer: PeerId(2) });
+        assert!(desk.is_wanted(), "somebody else's");
+        desk.say(UndoAsk::Forget { peer: PeerId(1) });
+        assert!(!desk.is_wanted());
         desk.say(wish(5, 6));
         desk.close();
-        assert!(desk.take().is_none(), "what waits is not planned for a server that stops");
+        assert!(!desk.is_wanted() && desk.take().is_none(), "what waits is not planned for a server that stops");
     }
 
     #[test]
@@ -231,7 +271,7 @@ mod tests {
                 .into();
         assert_eq!(actors("Eve", &names), Ok([ActorId(7), ActorId(9)].into()));
         assert_eq!(actors("actor:12", &names), Ok([ActorId(12)].into()));
-        let (code, text) = actors("Bob", &names).unwrap_err();
-        assert!(code == UndoRefusal::Nobody && text.contains("there are Eve, Mallory"), "{text}");
+        let Err(NoPlan::Because(UndoRefusal::Nobody, text)) = actors("Bob", &names) else { panic!("he is nobody") };
+        assert!(text.contains("there are Eve, Mallory"), "{text}");
     }
 }

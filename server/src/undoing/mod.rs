@@ -123,7 +123,7 @@ impl Bench {
     /// Reads history, and plans.
     pub fn plan(&self, request: &Request) -> Result<Plan, Failure> {
         let mut planner = Planner::new(request, PLAN_VOXELS_MAX);
-        undo::tell(&self.history()?, request.filter.since, &mut planner).about(&self.path)?;
+        undo::tell(&self.history()?, request.filter.since, &mut planner, &|| true).about(&self.path)?;
         for deltas in &self.unwritten {
             deltas.chunks.iter().try_for_each(|delta| planner.take(deltas.tick, delta)).about(&self.path)?;
         }

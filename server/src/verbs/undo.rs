@@ -173,7 +173,7 @@ impl Undo {
 }
 
 fn names(bench: &Bench, since: u64) -> Result<Names, Failure> {
-    undo::names(&bench.history()?, since).map_err(|error| Failure::new(error.to_string()))
+    undo::names(&bench.history()?, since, &|| true).map_err(|error| Failure::new(error.to_string()))
 }
 
 /// That nobody has acted under a name, who has, and how far back that is known.

@@ -100,12 +100,12 @@ export function undoPage(undo: UndoView): UndoPage {
   const over: readonly UndoButton[] = undo.number === null ? ["back"] : ["again", "back"];
   switch (undo.state) {
     case "asking": return { title, lines: [line("more", "Being looked up …")], share: null, buttons: ["back"] };
+    case "waiting": return { title, lines: [line("more", "Something falls. It is looked up when nothing does …")], share: null, buttons: ["back"] };
     case "planned": {
       const isNothing = undo.plan!.voxels === 0n;
       return { title, lines: planLines(undo.plan!, undo), share: null, buttons: isNothing ? ["back"] : ["start", "back"] };
     }
-    case "waiting": return { title, lines: [line("main", "It waits until nothing falls.")], share: 0, buttons: ["stop"] };
-    case "going": return { title, lines: goingLines(undo.progress!), share: shareOf(undo.progress!), buttons: ["stop"] };
+    case "going": return { title, lines: goingLines(undo), share: undo.number === null ? 0 : shareOf(undo.progress!), buttons: ["stop"] };
     case "done": return { title, lines: doneLines(undo.progress!), share: null, buttons: over };
     case "ended": return { title, lines: endedLines(undo.progress), share: null, buttons: over };
     case "refused": return { title, lines: refusedLines(undo), share: null, buttons: over };
@@ -161,7 +161,10 @@ function stayedLines({ stayed }: UndoProgress): UndoLine[] {
   return stayed === 0n ? [] : [line("conflict", `${count(stayed)} ${words}.`)];
 }
 
-function goingLines(progress: UndoProgress): UndoLine[] {
+function goingLines({ number, progress, plan }: UndoView): UndoLine[] {
+  if (number === null || progress === null) {
+    return [line("main", `0 of ${voxels(plan!.voxels)}.`)];
+  }
   return [line("main", `${count(progress.looked)} of ${voxels(progress.of)}.`), ...stayedLines(progress)];
 }
 
