@@ -44,7 +44,7 @@ step_web() { (cd web && npm test --silent); }
 step_e2e() {
   local binary=$TARGET_DIR/$PROFILE/terrane browser
   browser=$(find_browser)
-  (cd web && CHROMIUM=$browser TERRANE_BIN=$binary node_modules/.bin/vitest run --config e2e/vitest.config.ts viewer keeping physics light tiles paths ways)
+  (cd web && CHROMIUM=$browser TERRANE_BIN=$binary node_modules/.bin/vitest run --config e2e/vitest.config.ts viewer keeping physics light tiles paths ways undo)
 }
 
 step_fuzz() {

@@ -79,7 +79,7 @@ export class DoubleHistory {
     const told: UndoOther[] = [...others].map(([name, count]) => ({ name, cause: ChangeCause.edit, voxels: BigInt(count) }));
     const plan: UndoPlan = {
       kind: "undoPlan", request: ask.request, chunks: ghost.length, voxels: BigInt(voxels.length), unchanged: BigInt(unchanged),
-      conflicts: told.reduce((sum, other) => sum + other.voxels, 0n), unknown: 0n, historyFrom: 0n,
+      conflicts: told.reduce((sum, other) => sum + other.voxels, 0n), unknown: 0n, historyFrom: 0n, gaps: 0,
       causes: [...causes].map(([cause, count]) => ({ cause, voxels: BigInt(count) })), others: told.slice(0, 32),
     };
     return { plan, ghost, voxels };

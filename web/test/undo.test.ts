@@ -9,10 +9,10 @@ import { unpackQuad } from "../src/mesh/layout.ts";
 import { meshChunk } from "../src/mesh/mesher.ts";
 import type { MeshAnswer } from "../src/mesh/pool.ts";
 import { boxOf, outlineOf, placeText } from "../src/tools/undo-box.ts";
-import { CHOICES, undoPage, wishFault, wishText, type UndoView } from "../src/tools/undo-words.ts";
+import { CHOICES, undoPage, USUAL_WISH, wishFault, wishOptions, wishText, type UndoView } from "../src/tools/undo-words.ts";
 
 const PLAN: UndoPlan = {
-  kind: "undoPlan", request: 1, chunks: 3, voxels: 1_204n, unchanged: 0n, conflicts: 0n, unknown: 0n, historyFrom: 0n,
+  kind: "undoPlan", request: 1, chunks: 3, voxels: 1_204n, unchanged: 0n, conflicts: 0n, unknown: 0n, historyFrom: 0n, gaps: 0,
   causes: [{ cause: 1, voxels: 1_000n }, { cause: 2, voxels: 204n }], others: [],
 };
 const VIEW: UndoView = { state: "asking", options: {}, plan: null, progress: null, error: null, isGhostCut: false, number: null };
@@ -36,18 +36,25 @@ test("one can look with a cause, and with a name that may be one", () => {
     .toEqual([null, "choose at least one cause", "no name is that long"]);
 });
 
+test("a name is whose changes are meant, and a number of an undo is nothing but that undo", () => {
+  const box = { first: [0, 0, 0], end: [1, 1, 1] } as const;
+  const { sinceMs, causes } = USUAL_WISH;
+  expect(wishOptions({ ...USUAL_WISH, by: "undo: Ann" }, box)).toEqual({ by: "undo: Ann", sinceMs, causes, box, rule: "keep" });
+  expect(wishOptions({ ...USUAL_WISH, by: "undo:48211", overwrite: true }, box)).toEqual({ undo: 48_211n, rule: "overwrite" });
+});
+
 test("a plan in sentences: counts, causes, others, and what is not known", () => {
   expect(texts({ state: "planned", plan: PLAN })).toEqual([
     "1,204 voxels in 3 chunks would go back.", "Changed last: 1,000 by hand, 204 by blasts.", "Nobody else has built there since.",
   ]);
   const plan: UndoPlan = {
-    ...PLAN, voxels: 1n, chunks: 1, unchanged: 2n, conflicts: 52n, unknown: 6n, historyFrom: 8_120n, causes: [],
+    ...PLAN, voxels: 1n, chunks: 1, unchanged: 2n, conflicts: 52n, unknown: 6n, historyFrom: 8_120n, gaps: 2, causes: [],
     others: [{ cause: 1, voxels: 40n, name: "Anna" }, { cause: 2, voxels: 12n, name: "actor:9" }],
   };
   const lines = [
     "1 voxel in 1 chunk would go back.", "2 voxels are as they were already.", "52 voxels that others have changed since stay as they are:",
     "Anna, 40 by hand", "actor:9, 12 by blasts", "6 voxels lie in chunks that were loaded whole since: what they were can't be known.",
-    "History goes back to tick 8,120 only; what was before it stays.",
+    "History goes back to tick 8,120 only; what was before it stays.", "History has 2 gaps: more may have happened than is told.",
     "The view shows a part of it, around the place where most would change.",
   ];
   expect(texts({ state: "planned", plan, isGhostCut: true })).toEqual(lines);

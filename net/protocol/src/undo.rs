@@ -84,6 +84,8 @@ pub struct UndoPlan {
     pub replaced: u64,
     /// The tick that history goes back to, if that is not far enough; else 0.
     pub begins: u64,
+    /// Gaps in that history: less may be told than happened.
+    pub gaps: u32,
     /// How many voxels changed last by which cause.
     pub causes: Vec<(CauseKind, u64)>,
     /// Those with the most voxels, 32 at most.
@@ -242,9 +244,9 @@ pub(crate) fn put_plan(plan: &UndoPlan, out: &mut Vec<u8>) {
             conflicts: plan.conflicts.into(),
             replaced: plan.replaced.into(),
             begins: plan.begins.into(),
+            gaps: plan.gaps.into(),
             causes: (plan.causes.len() as u16).into(),
             others: (plan.others.len() as u16).into(),
-            zero: 0.into(),
         },
     );
     for (cause, voxels) in &plan.causes {
@@ -265,7 +267,6 @@ fn read_cause(payload: &Payload<'_>, number: u8) -> Result<CauseKind, ProtocolEr
 
 pub(crate) fn read_plan(payload: &mut Payload<'_>) -> Result<UndoPlan, ProtocolError> {
     let head: &wire::UndoPlanHead = payload.read("the head")?;
-    payload.zero(&head.zero, "the field at offset 52")?;
     let cause_count = payload.within(head.causes.get(), 0, CauseKind::ALL.len() as u16, "number of causes")?;
     let other_count = payload.within(head.others.get(), 0, UNDO_OTHERS_MAX as u16, "number of others")?;
     let list: &[wire::UndoCauseEntry] = payload.list(usize::from(cause_count), "the causes")?;
@@ -291,6 +292,7 @@ pub(crate) fn read_plan(payload: &mut Payload<'_>) -> Result<UndoPlan, ProtocolE
         conflicts: head.conflicts.get(),
         replaced: head.replaced.get(),
         begins: head.begins.get(),
+        gaps: head.gaps.get(),
         causes,
         others,
     })

@@ -775,8 +775,8 @@ layout!(
         causes: U16,
         /// Number of others.
         others: U16,
-        /// 0.
-        zero: U32,
+        /// Gaps in history.
+        gaps: U32,
     }
 );
 layout!(

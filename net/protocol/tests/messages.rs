@@ -605,6 +605,7 @@ fn each_broken_rule_of_an_answer_about_an_undo_has_its_code() {
         conflicts: 1,
         replaced: 0,
         begins: 0,
+        gaps: 0,
         causes,
         others,
     };
@@ -615,12 +616,11 @@ fn each_broken_rule_of_an_answer_about_an_undo_has_its_code() {
     let progress = ServerMessage::UndoProgress(progress);
     let refused = UndoRefused { request: 7, code: UndoRefusal::Another, text: "one goes on".into() };
     let refused = ServerMessage::UndoRefused(refused);
-    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 19] = [
+    let cases: [(&str, &ServerMessage, usize, &[u8], RefusedCode); 18] = [
         ("too many causes", &plan, 48, &[8], RefusedCode::OutOfBounds),
         ("causes that are not there", &plan, 48, &[7], RefusedCode::BadPayload),
         ("too many others", &plan, 50, &[33], RefusedCode::OutOfBounds),
         ("others that are not there", &plan, 50, &[2], RefusedCode::BadPayload),
-        ("reserved in a plan", &plan, 55, &[1], RefusedCode::BadPayload),
         ("a cause that is none", &plan, 56, &[8], RefusedCode::OutOfBounds),
         ("reserved behind a cause", &plan, 57, &[1], RefusedCode::BadPayload),
         ("another's cause that is none", &plan, 72, &[0], RefusedCode::OutOfBounds),

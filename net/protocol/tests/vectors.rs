@@ -205,7 +205,7 @@ fn undos_json(message: &ServerMessage) -> Value {
                 "unchanged": plan.unchanged.to_string(),
                 "conflicts": plan.conflicts.to_string(),
                 "replaced": plan.replaced.to_string(),
-                "begins": plan.begins.to_string(),
+                "begins": plan.begins.to_string(), "gaps": plan.gaps,
                 "causes": plan.causes.iter().map(cause).collect::<Vec<_>>(),
                 "others": plan.others.iter().map(other).collect::<Vec<_>>(),
             })
@@ -619,6 +619,7 @@ fn undos() -> Vec<(&'static str, ServerMessage)> {
         conflicts: 9_007_199_254_740_995,
         replaced: 9_007_199_254_740_996,
         begins: 9_007_199_254_740_997,
+        gaps: 3,
         causes: vec![(CauseKind::Blast, 9_007_199_254_740_998), (CauseKind::Undo, 3)],
         others: vec![
             other(CauseKind::Edit, 9_007_199_254_740_999, "Ada Łovelace ☃"),

@@ -73,6 +73,8 @@ export interface UndoPlan {
   readonly unknown: bigint;
   /** The tick that history goes back to, if it does not go back as far as was asked; else 0. */
   readonly historyFrom: bigint;
+  /** Gaps in that history: less may be told than happened. */
+  readonly gaps: number;
   readonly causes: readonly UndoShare[];
   readonly others: readonly UndoOther[];
 }
@@ -216,10 +218,10 @@ export function decodeUndoPlan(reader: ByteReader): UndoPlan {
   if (causeCount > limits.MAX_UNDO_CAUSES || otherCount > limits.MAX_UNDO_OTHERS) {
     throw reader.fail(`${causeCount} causes and ${otherCount} others, at most ${limits.MAX_UNDO_CAUSES} and ${limits.MAX_UNDO_OTHERS}`);
   }
-  reader.zeros(4);
+  const gaps = reader.u32();
   const causes = Array.from({ length: causeCount }, () => readShare(reader));
   const others = Array.from({ length: otherCount }, () => readOther(reader));
-  return { kind: "undoPlan", request, chunks, voxels, unchanged, conflicts, unknown, historyFrom, causes, others };
+  return { kind: "undoPlan", request, chunks, voxels, unchanged, conflicts, unknown, historyFrom, gaps, causes, others };
 }
 
 export function encodeUndoPlan(writer: ByteWriter, plan: UndoPlan): void {
@@ -231,7 +233,7 @@ export function encodeUndoPlan(writer: ByteWriter, plan: UndoPlan): void {
   [plan.voxels, plan.unchanged, plan.conflicts, plan.unknown, plan.historyFrom].forEach((count) => writer.u64(count));
   writer.u16(causes.length);
   writer.u16(others.length);
-  writer.zeros(4);
+  writer.u32(plan.gaps);
   for (const { cause, voxels } of causes) {
     writer.u8(cause);
     writer.zeros(7);

@@ -449,7 +449,7 @@ test("a crowd is asked for in order with edits, again after a reconnect, and tho
 });
 
 const PLAN = {
-  kind: "undoPlan", request: 1, chunks: 2, voxels: 5n, unchanged: 1n, conflicts: 2n, unknown: 0n, historyFrom: 0n,
+  kind: "undoPlan", request: 1, chunks: 2, voxels: 5n, unchanged: 1n, conflicts: 2n, unknown: 0n, historyFrom: 0n, gaps: 0,
   causes: [{ cause: 1, voxels: 5n }], others: [{ cause: 1, voxels: 2n, name: "Anna" }],
 } as const;
 const ghostOf = (last: boolean, ...chunks: [Position, number[]][]): Frame => (

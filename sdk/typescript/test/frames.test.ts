@@ -88,7 +88,7 @@ const FRAMES: readonly Frame[] = [
   },
   { kind: "undoAct", request: 6, act: 1 },
   {
-    kind: "undoPlan", request: 6, chunks: 3, voxels: 2n ** 33n, unchanged: 4n, conflicts: 5n, unknown: 6n, historyFrom: 7n,
+    kind: "undoPlan", request: 6, chunks: 3, voxels: 2n ** 33n, unchanged: 4n, conflicts: 5n, unknown: 6n, historyFrom: 7n, gaps: 8,
     causes: [{ cause: 1, voxels: 8n }, { cause: 7, voxels: 9n }], others: [{ cause: 2, voxels: 5n, name: "Zoë" }],
   },
   {

@@ -124,7 +124,7 @@ const EXPECTED: { [K in Frame["kind"]]: (frame: Extract<Frame, { kind: K }>) => 
   undoAct: ({ request, act }) => ({ request, act }),
   undoPlan: (f) => ({
     request: f.request, chunks: f.chunks, voxels: `${f.voxels}`, unchanged: `${f.unchanged}`, conflicts: `${f.conflicts}`,
-    replaced: `${f.unknown}`, begins: `${f.historyFrom}`,
+    replaced: `${f.unknown}`, begins: `${f.historyFrom}`, gaps: f.gaps,
     causes: f.causes.map(({ cause, voxels }) => ({ cause, voxels: `${voxels}` })),
     others: f.others.map(({ cause, voxels, name }) => ({ cause, voxels: `${voxels}`, name })),
   }),

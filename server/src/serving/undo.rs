@@ -207,7 +207,7 @@ fn actors(name: &str, names: &Names) -> Result<BTreeSet<ActorId>, NoPlan> {
 /// What a client is told of a plan.
 fn frames(wish: &Wish, plan: &Plan, begins: u64, names: &Names) -> Vec<Vec<u8>> {
     let request = wish.ask.request;
-    let Summary { voxels, chunks, kinds, unchanged, conflicts, replaced, .. } = &plan.summary;
+    let Summary { voxels, chunks, kinds, unchanged, conflicts, replaced, lost_frames, .. } = &plan.summary;
     let called = |actor: &ActorId| {
         let known = names.get(actor).and_then(BTreeSet::first).cloned();
         known.unwrap_or_else(|| format!("actor:{}", actor.0))
@@ -225,6 +225,7 @@ fn frames(wish: &Wish, plan: &Plan, begins: u64, names: &Names) -> Vec<Vec<u8>> 
         conflicts: plan.summary.conflict_count(),
         replaced: replaced.values().sum(),
         begins,
+        gaps: u32::try_from(*lost_frames).unwrap_or(u32::MAX),
         causes: kinds.iter().map(|(kind, voxels)| (*kind, *voxels)).collect(),
         others,
     };

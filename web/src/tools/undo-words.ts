@@ -7,7 +7,7 @@ export type Choice = (typeof CHOICES)[number];
 
 /** What the form says. */
 export interface UndoWish {
-  /** A name; empty for everybody. */
+  /** A name, `actor:N`, or `undo:N` for what an undo did; empty for everybody. */
   readonly by: string;
   /** 0 for as long as history goes back. */
   readonly sinceMs: number;
@@ -36,7 +36,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
   [UndoRefusal.notFromHere]: "Only somebody on the server's own machine may take changes back.",
   [UndoRefusal.nobody]: "Nobody of that name has changed anything.",
   [UndoRefusal.tooMuch]: "That is too much at once. Choose a box, or less time.",
-  [UndoRefusal.anotherGoesOn]: "Another undo goes on. Wait until it is done.",
+  [UndoRefusal.anotherGoesOn]: "There is another undo, which goes on or was cut off.",
   [UndoRefusal.history]: "The history can't be read.",
   [UndoRefusal.noPlan]: "What was looked at does not hold any more. Look again.",
   [UndoRefusal.world]: "The world takes no changes.",
@@ -48,6 +48,13 @@ export function wishFault({ by, causes }: UndoWish): string | null {
     return "choose at least one cause";
   }
   return new TextEncoder().encode(by).length > MAX_NAME_BYTES ? "no name is that long" : null;
+}
+
+/** What is asked of the server. */
+export function wishOptions({ by, sinceMs, causes, overwrite }: UndoWish, box: UndoOptions["box"]): UndoOptions {
+  const rule = overwrite ? "overwrite" : "keep";
+  const undo = /^undo:(\d{1,19})$/.exec(by)?.[1];
+  return undo === undefined ? { by, sinceMs, causes, box, rule } : { undo: BigInt(undo), rule };
 }
 
 /** What an undo takes back, in words. */
@@ -135,6 +142,7 @@ function planLines(plan: UndoPlan, { options, isGhostCut }: UndoView): UndoLine[
   add(plan.unknown > 0n, "fault",
     `${voxels(plan.unknown)} lie in chunks that were loaded whole since: what they were can't be known.`);
   add(plan.historyFrom > 0n, "fault", `History goes back to tick ${count(plan.historyFrom)} only; what was before it stays.`);
+  add(plan.gaps > 0, "fault", `History has ${count(plan.gaps)} gap${plan.gaps === 1 ? "" : "s"}: more may have happened than is told.`);
   add(isGhostCut, "more", "The view shows a part of it, around the place where most would change.");
   return lines;
 }
@@ -191,5 +199,5 @@ function refusedLines({ error, number }: UndoView): UndoLine[] {
   if (error !== null && error.message !== "") {
     lines.push(line("more", sentence(error.message)));
   }
-  return number === null ? lines : [...lines, line("more", `It had the number ${number}.`)];
+  return number === null ? lines : [...lines, line("more", `It is undo ${number}.`)];
 }

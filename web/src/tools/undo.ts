@@ -14,7 +14,7 @@ import type { WorldView } from "../world/world-view.ts";
 import { NO_ENDS, PLACE_REACH, standingVoxel, withClick, type Ends } from "./picking.ts";
 import type { Tool, ToolFrame } from "./tool.ts";
 import { boxOf, outlineOf, placeText } from "./undo-box.ts";
-import { undoPage, USUAL_WISH, wishFault, type UndoButton, type UndoWish } from "./undo-words.ts";
+import { undoPage, USUAL_WISH, wishFault, wishOptions, type UndoButton, type UndoWish } from "./undo-words.ts";
 
 /** What a frame leaves for putting ghosts together. */
 const GHOST_MS_PER_FRAME = 3;
@@ -139,7 +139,7 @@ export class UndoTool implements Tool {
     switch (button) {
       case "look":
         if (this.fault() === null) {
-          this.ask(this.options());
+          this.ask(wishOptions(this.wish, boxOf(this.corners)));
         }
         break;
       case "start":
@@ -158,11 +158,6 @@ export class UndoTool implements Tool {
         break;
     }
     this.refresh(true);
-  }
-
-  private options(): UndoOptions {
-    const { by, sinceMs, causes, overwrite } = this.wish;
-    return { by, sinceMs, causes, box: boxOf(this.corners), rule: overwrite ? "overwrite" : "keep" };
   }
 
   private ask(options: UndoOptions): void {

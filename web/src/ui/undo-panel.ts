@@ -41,7 +41,7 @@ export class UndoPanel {
 
   constructor(private readonly listener: UndoPanelListener) {
     this.wholeWorld = pill("whole world", () => listener.onWholeWorld());
-    Object.assign(this.name, { placeholder: "everybody", spellcheck: false, maxLength: 64 });
+    Object.assign(this.name, { placeholder: "everybody, or a name, or undo:N", spellcheck: false, maxLength: 64 });
     this.name.addEventListener("input", () => this.wish({ by: this.name.value.trim() }));
     this.name.addEventListener("keydown", (event) => this.nameKey(event));
     this.form = element("div", "form",

@@ -101,10 +101,11 @@ fn undos() -> impl Strategy<Value = ServerMessage> {
     let other =
         (cause(), any::<u64>(), "\\PC{0,16}").prop_map(|(cause, voxels, name)| UndoOther { cause, voxels, name });
     let lists = (vec((cause(), any::<u64>()), 0..=7), vec(other, 0..=32));
-    let plan = (any::<[u32; 2]>(), any::<[u64; 5]>(), lists).prop_map(
-        |([request, chunks], [voxels, unchanged, conflicts, replaced, begins], (causes, others))| {
-            let plan = UndoPlan { request, chunks, voxels, unchanged, conflicts, replaced, begins, causes, others };
-            ServerMessage::UndoPlan(plan)
+    let plan = (any::<[u32; 3]>(), any::<[u64; 5]>(), lists).prop_map(
+        |([request, chunks, gaps], [voxels, unchanged, conflicts, replaced, begins], (causes, others))| {
+            let counts =
+                UndoPlan { request, chunks, voxels, unchanged, conflicts, replaced, begins, gaps, causes, others };
+            ServerMessage::UndoPlan(counts)
         },
     );
     let none = Version::NONE;
@@ -114,8 +115,10 @@ fn undos() -> impl Strategy<Value = ServerMessage> {
             ServerMessage::UndoGhost(UndoGhost { request, last, is_cut, changes: Changes { tick, chunks } })
         });
     let states = [UndoState::Waiting, UndoState::Going, UndoState::Done, UndoState::Ended];
-    let progress = (any::<u32>(), prop::sample::select(states.to_vec()), any::<[u64; 4]>()).prop_map(
-        |(request, state, [undo, looked_at, of, stayed])| {
+    let progress = (any::<u32>(), prop::sample::select(states.to_vec()), any::<u64>(), any::<[u64; 3]>()).prop_map(
+        |(request, state, undo, mut counts)| {
+            counts.sort_unstable();
+            let [stayed, looked_at, of] = counts;
             ServerMessage::UndoProgress(UndoProgress { request, state, undo, looked_at, of, stayed })
         },
     );
