@@ -10,12 +10,13 @@
 
 use super::CodecError;
 use super::bytes::Reader;
-use super::lanes::{self, Kernel, Lanes, Row};
+use super::lanes::{self, HalfRow, Kernel, Lanes, Row};
 use crate::block::BlockId;
 use crate::chunk::{Chunk, Form, U4_BYTES, zeroed};
 use crate::generate::simd::Level;
 use crate::limits::{CHUNK_EDGE, CHUNK_VOXELS};
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Rows of a chunk.
 pub const ROWS: usize = CHUNK_VOXELS / CHUNK_EDGE;
@@ -153,19 +154,6 @@ impl Kernel for Widen<'_> {
     }
 }
 
-/// Two numbers into each byte.
-struct Narrow<'a>(&'a Entries, &'a mut [u8; U4_BYTES]);
-
-impl Kernel for Narrow<'_> {
-    #[inline(always)]
-    fn run<L: Lanes>(self) {
-        for (byte, pair) in self.1.iter_mut().zip(self.0.as_chunks::<2>().0) {
-            let two = u16::from_le_bytes(*pair);
-            *byte = (two | two >> 4) as u8;
-        }
-    }
-}
-
 /// Puts a chunk's inner layout behind `out`.
 pub fn pack(chunk: &Chunk, out: &mut Vec<u8>) {
     let data = chunk.data();
@@ -260,8 +248,8 @@ pub fn unpack(bytes: &[u8]) -> Result<Chunk, CodecError> {
             match layout {
                 PLAIN_U4 | PLAIN_U8 => Chunk::from_parts(form, &table, reader.take(form.data_bytes())?)?,
                 _ => SCRATCH.with_borrow_mut(|scratch| {
-                    read_rows(form, table.len(), &mut reader, scratch)?;
-                    Ok::<_, CodecError>(of_entries(form, table, &scratch.entries))
+                    read_rows(form, table.len(), &mut reader, &mut scratch.rows)?;
+                    Ok::<_, CodecError>(filled(form, table, &mut scratch.rows))
                 })?,
             }
         }
@@ -274,16 +262,6 @@ pub fn unpack(bytes: &[u8]) -> Result<Chunk, CodecError> {
     Ok(chunk)
 }
 
-/// From numbers that are in the table.
-fn of_entries(form: Form, table: Vec<BlockId>, entries: &Entries) -> Chunk {
-    if form == Form::U8 {
-        return Chunk::from_checked_u8(table, Box::new(*entries));
-    }
-    let mut indexes = zeroed();
-    lanes::run(Level::best(), Narrow(entries, &mut indexes));
-    Chunk::from_checked_u4(table, indexes)
-}
-
 fn read_table(form: Form, reader: &mut Reader<'_>) -> Result<Vec<BlockId>, CodecError> {
     let length = usize::from(reader.u8()?) + 1;
     if length > form.table_range().1 {
@@ -292,9 +270,21 @@ fn read_table(form: Form, reader: &mut Reader<'_>) -> Result<Vec<BlockId>, Codec
     Ok(reader.take(2 * length)?.as_chunks::<2>().0.iter().map(|two| BlockId(u16::from_le_bytes(*two))).collect())
 }
 
-/// Every number of a chunk, into `scratch.entries`.
-fn read_rows(form: Form, table: usize, reader: &mut Reader<'_>, scratch: &mut Scratch) -> Result<(), CodecError> {
-    let Scratch { entries, rows } = scratch;
+/// A chunk from rows whose numbers are in the table.
+fn filled(form: Form, table: Vec<BlockId>, rows: &mut Rows) -> Chunk {
+    let level = Level::best();
+    if form == Form::U8 {
+        let mut indexes: Box<Entries> = zeroed();
+        lanes::run(level, Fill { rows, out: indexes.as_chunks_mut::<{ size_of::<Row>() }>().0 });
+        return Chunk::from_checked_u8(table, indexes);
+    }
+    let mut indexes: Box<[u8; U4_BYTES]> = zeroed();
+    lanes::run(level, Fill { rows, out: indexes.as_chunks_mut::<{ size_of::<HalfRow>() }>().0 });
+    Chunk::from_checked_u4(table, indexes)
+}
+
+/// The rows of a chunk that differ.
+fn read_rows(form: Form, table: usize, reader: &mut Reader<'_>, rows: &mut Rows) -> Result<(), CodecError> {
     let changed = reader.take(CHANGED_BYTES)?;
     for (word, bytes) in rows.changed.iter_mut().zip(changed.as_chunks::<4>().0) {
         *word = u32::from_le_bytes(*bytes);
@@ -305,17 +295,13 @@ fn read_rows(form: Form, table: usize, reader: &mut Reader<'_>, scratch: &mut Sc
     let planes = reader.take(4 * mask_count)?;
     let plane = |byte: usize| &planes[byte * mask_count..(byte + 1) * mask_count];
     let planes = [plane(0), plane(1), plane(2), plane(3)];
-    let mut has_none = false;
-    for (n, mask) in rows.masks[..mask_count].iter_mut().enumerate() {
-        *mask = u32::from_le_bytes(planes.map(|plane| plane[n]));
-        has_none |= *mask == 0;
-    }
-    if has_none {
+    let masks = &mut rows.masks[..mask_count];
+    lanes::run(Level::best(), Join { planes, masks });
+    if masks.contains(&0) {
         return Err(reader.wrong("a row that differs differs nowhere"));
     }
     lanes::run(Level::best(), Ones(bytemuck::cast_slice(&rows.masks[..mask_count]), &mut rows.flag_count));
     read_values(form, table, reader, rows)?;
-    lanes::run(Level::best(), Fill { rows, entries });
     Ok(())
 }
 
@@ -349,6 +335,23 @@ fn read_values(form: Form, table: usize, reader: &mut Reader<'_>, rows: &mut Row
     Ok(())
 }
 
+/// Whole masks from their bytes.
+struct Join<'a> {
+    planes: [&'a [u8]; 4],
+    masks: &'a mut [u32],
+}
+
+impl Kernel for Join<'_> {
+    #[inline(always)]
+    fn run<L: Lanes>(self) {
+        let Self { planes: [one, two, three, four], masks } = self;
+        let bytes = one.iter().zip(two).zip(three.iter().zip(four));
+        for (mask, ((one, two), (three, four))) in masks.iter_mut().zip(bytes) {
+            *mask = u32::from_le_bytes([*one, *two, *three, *four]);
+        }
+    }
+}
+
 /// How many bits are set in some bytes.
 struct Ones<'a>(&'a [u8], &'a mut usize);
 
@@ -362,36 +365,131 @@ impl Kernel for Ones<'_> {
     }
 }
 
-struct Fill<'a> {
-    rows: &'a mut Rows,
-    entries: &'a mut Entries,
+/// A row as it stands in a chunk.
+trait Stored: Copy {
+    fn of<L: Lanes>(row: L::Held) -> Self;
 }
 
-impl Kernel for Fill<'_> {
+/// Form u8.
+impl Stored for Row {
+    #[inline(always)]
+    fn of<L: Lanes>(row: L::Held) -> Self {
+        L::bytes(row)
+    }
+}
+
+/// Form u4.
+impl Stored for HalfRow {
+    #[inline(always)]
+    fn of<L: Lanes>(row: L::Held) -> Self {
+        L::halves(row)
+    }
+}
+
+/// Rows that are written at once where the same one goes on: terrain has as many on average.
+const AT_ONCE: usize = 4;
+
+/// Every row of a chunk from those that differ. What is not there yet is zeros.
+struct Fill<'a, S> {
+    rows: &'a mut Rows,
+    out: &'a mut [S],
+}
+
+impl<S: Stored> Kernel for Fill<'_, S> {
     #[inline(always)]
     fn run<L: Lanes>(self) {
-        let Self { rows, entries } = self;
-        let mut told = 0;
-        for (first, flags) in (0..rows.flag_count).step_by(CHUNK_EDGE).zip(&rows.flags) {
-            for (n, listed) in at_mut(&mut rows.listed, first).iter_mut().enumerate() {
-                told += (flags >> n & 1) as usize;
-                *listed = rows.values[told];
-            }
-        }
+        let Self { rows, out } = self;
+        rows.list::<L>();
         let (mut masks, mut listed) = (0, 0);
         let mut below = L::none();
-        let (layers, _) = entries.as_chunks_mut::<{ CHUNK_EDGE * CHUNK_EDGE }>();
-        for (layer, changed) in layers.iter_mut().zip(&rows.changed) {
-            let mut expected = below;
-            for (z, row) in layer.as_chunks_mut::<CHUNK_EDGE>().0.iter_mut().enumerate() {
-                let differs = changed >> z & 1;
-                // All bits of its mask, or none.
-                let mask = rows.masks[masks] & differs.wrapping_neg();
-                masks += differs as usize;
-                expected = L::expand(expected, mask, at(&rows.listed, listed));
-                listed += mask.count_ones() as usize;
-                L::put(expected, row);
+        for (layer, changed) in rows.changed.iter().enumerate() {
+            let (mut expected, mut left, mut z) = (below, *changed, 0);
+            while z < CHUNK_EDGE {
+                if left >> z & 1 == 1 {
+                    let mask = rows.masks[masks];
+                    expected = L::expand(expected, mask, at(&rows.listed, listed));
+                    (masks, listed) = (masks + 1, listed + mask.count_ones() as usize);
+                    left &= left - 1;
+                }
                 below = if z == 0 { expected } else { below };
+                let end = (left.trailing_zeros() as usize).min(CHUNK_EDGE);
+                repeat(S::of::<L>(expected), &mut out[layer * CHUNK_EDGE..], z..end);
+                z = end;
+            }
+        }
+    }
+}
+
+/// Writes a row into some places. What stands right behind them may be written too: it is told later.
+#[inline(always)]
+fn repeat<S: Stored>(row: S, out: &mut [S], places: Range<usize>) {
+    let Some(first) = out[places.start..].first_chunk_mut::<AT_ONCE>() else {
+        return out[places].fill(row);
+    };
+    *first = [row; AT_ONCE];
+    if places.len() > AT_ONCE {
+        out[places.start + AT_ONCE..places.end].fill(row);
+    }
+}
+
+impl Rows {
+    /// The numbers of all voxels in masks, from those that are told.
+    #[inline(always)]
+    fn list<L: Lanes>(&mut self) {
+        let mut told = 0;
+        let words = self.listed.as_chunks_mut::<CHUNK_EDGE>().0.iter_mut().zip(&self.flags);
+        for (listed, word) in words.take(self.flag_count.div_ceil(CHUNK_EDGE)) {
+            for (listed, flags) in listed.as_chunks_mut::<8>().0.iter_mut().zip(word.to_le_bytes()) {
+                let values = self.values[told..].first_chunk().expect("lists have room for 32 behind their end");
+                *listed = L::pick(values, ones_up_to(flags));
+                told += flags.count_ones() as usize;
+            }
+        }
+    }
+}
+
+/// For each bit of a byte, how many are set up to it, a byte each.
+#[inline(always)]
+const fn ones_up_to(bits: u8) -> [u8; 8] {
+    // Each bit in a byte of its own; the highest bit of those that are set, moved down; sums.
+    let apart = (bits as u64).wrapping_mul(0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
+    let set = (apart + 0x7f7f_7f7f_7f7f_7f7f) >> 7 & 0x0101_0101_0101_0101;
+    set.wrapping_mul(0x0101_0101_0101_0101).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::generate::noise::hash;
+
+    /// Layers that follow each other, with some rows that differ, and some voxels in those.
+    fn entries(seed: u32) -> Box<Entries> {
+        let mut entries: Box<Entries> = zeroed();
+        for (index, entry) in entries.iter_mut().enumerate() {
+            let (x, z, y) = (index as i32 % 32, index as i32 / 32 % 32, index as i32 / 1_024);
+            let row = hash(0, y, z, seed) % 4;
+            *entry = (if row == 0 { hash(x / 3, y, z, seed) } else { hash(0, y / 5, 0, seed) } % 16) as u8;
+        }
+        entries
+    }
+
+    #[test]
+    fn every_level_fills_rows_as_they_were() {
+        for seed in 0..20 {
+            let expected = entries(seed);
+            let mut rows = Box::new(Rows::EMPTY);
+            find(&expected, Level::best(), &mut rows);
+            for level in Level::available() {
+                let mut bytes: Box<Entries> = zeroed();
+                lanes::run(level, Fill { rows: &mut rows, out: bytes.as_chunks_mut::<{ size_of::<Row>() }>().0 });
+                assert!(bytes == expected, "{level:?}, {seed}");
+                let mut halves: Box<[u8; U4_BYTES]> = zeroed();
+                lanes::run(level, Fill { rows: &mut rows, out: halves.as_chunks_mut::<{ size_of::<HalfRow>() }>().0 });
+                let pairs = expected.as_chunks::<2>().0;
+                assert!(
+                    halves.iter().zip(pairs).all(|(byte, [low, high])| *byte == low | high << 4),
+                    "{level:?}, {seed}"
+                );
             }
         }
     }

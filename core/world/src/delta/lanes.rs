@@ -7,6 +7,9 @@ use crate::limits::CHUNK_EDGE;
 /// A row of numbers of blocks.
 pub(super) type Row = [u8; CHUNK_EDGE];
 
+/// A row of numbers below 16, two in a byte, the first one in its lower half.
+pub(super) type HalfRow = [u8; CHUNK_EDGE / 2];
+
 /// What a kernel does with rows.
 pub(super) trait Lanes {
     /// One bit for each byte in which two rows differ.
@@ -19,8 +22,12 @@ pub(super) trait Lanes {
     fn none() -> Self::Held;
     /// A row in which the bytes whose bits are set are the first ones of `values`, in order.
     fn expand(row: Self::Held, mask: u32, values: &Row) -> Self::Held;
-    /// Writes a row.
-    fn put(row: Self::Held, out: &mut Row);
+    /// A row as bytes.
+    fn bytes(row: Self::Held) -> Row;
+    /// A row of numbers below 16 as half bytes.
+    fn halves(row: Self::Held) -> HalfRow;
+    /// The bytes of a list at some places, each below 16.
+    fn pick(list: &[u8; 16], places: [u8; 8]) -> [u8; 8];
 }
 
 /// A kernel with its arguments, compiled once for each set of instructions. All that it calls must be `#[inline(always)]`.
@@ -75,8 +82,23 @@ impl Lanes for Plain {
     }
 
     #[inline(always)]
-    fn put(row: Row, out: &mut Row) {
-        *out = row;
+    fn bytes(row: Row) -> Row {
+        row
+    }
+
+    #[inline(always)]
+    fn halves(row: Row) -> HalfRow {
+        let pairs = row.as_chunks::<2>().0;
+        // As one number of 16 bits, which vectors can do.
+        std::array::from_fn(|n| {
+            let two = u16::from_le_bytes(pairs[n]);
+            (two | two >> 4) as u8
+        })
+    }
+
+    #[inline(always)]
+    fn pick(list: &[u8; 16], places: [u8; 8]) -> [u8; 8] {
+        places.map(|place| list[usize::from(place & 15)])
     }
 }
 
@@ -113,7 +135,7 @@ fn run_avx512<K: Kernel>(kernel: K) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, Plain, Row};
+    use super::{HalfRow, Lanes, Plain, Row};
     use std::arch::x86_64::*;
 
     #[inline(always)]
@@ -150,9 +172,29 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn put(row: Row, out: &mut Row) {
-            Plain::put(row, out);
+        fn bytes(row: Row) -> Row {
+            row
         }
+
+        #[inline(always)]
+        fn halves(row: Row) -> HalfRow {
+            Plain::halves(row)
+        }
+
+        #[inline(always)]
+        fn pick(list: &[u8; 16], places: [u8; 8]) -> [u8; 8] {
+            shuffle(list, places)
+        }
+    }
+
+    #[inline(always)]
+    fn shuffle(list: &[u8; 16], places: [u8; 8]) -> [u8; 8] {
+        let places = i64::from_le_bytes(places);
+        // SAFETY: only run_avx2 and run_avx512 get here, and they have what this takes; a list has 16 bytes, and the load takes any
+        // address.
+        let picked = unsafe { _mm_shuffle_epi8(_mm_loadu_si128(list.as_ptr().cast()), _mm_cvtsi64_si128(places)) };
+        // SAFETY: the same.
+        unsafe { _mm_cvtsi128_si64(picked) }.to_le_bytes()
     }
 
     /// AVX-512. Bytes are moved about as 16 numbers of 32 bits: few processors can do that with bytes.
@@ -215,9 +257,28 @@ mod x86 {
         }
 
         #[inline(always)]
-        fn put([first, second]: Self::Held, out: &mut Row) {
-            store(first, out);
-            store(second, &mut out[16..]);
+        fn bytes([first, second]: Self::Held) -> Row {
+            let mut row = [0; 32];
+            store(first, &mut row);
+            store(second, &mut row[16..]);
+            row
+        }
+
+        #[inline(always)]
+        fn halves([first, second]: Self::Held) -> HalfRow {
+            let mut row = [0; 16];
+            // SAFETY: only run_avx512 calls this, and it has AVX-512; the store takes any address. Of two numbers, the second one goes
+            // down to the first, and the lowest byte of both stays.
+            unsafe {
+                let pairs = |row| _mm512_cvtepi64_epi8(_mm512_or_si512(row, _mm512_srli_epi64::<28>(row)));
+                _mm_storeu_si128(row.as_mut_ptr().cast(), _mm_unpacklo_epi64(pairs(first), pairs(second)));
+            }
+            row
+        }
+
+        #[inline(always)]
+        fn pick(list: &[u8; 16], places: [u8; 8]) -> [u8; 8] {
+            shuffle(list, places)
         }
     }
 }
@@ -241,9 +302,15 @@ mod tests {
                     L::compress(&one, mask, &mut listed);
                     let expected: Vec<u8> = (0..32).filter(set).map(|x| one[x]).collect();
                     assert_eq!(listed[..expected.len()], expected, "{seed} {mask:032b}");
-                    let (mut whole, mut list) = ([0; 32], [0; 32]);
+                    let mut list = [0; 32];
                     L::compress(&other, u32::MAX, &mut list);
-                    L::put(L::expand(L::expand(L::none(), u32::MAX, &list), mask, &listed), &mut whole);
+                    let held = L::expand(L::expand(L::none(), u32::MAX, &list), mask, &listed);
+                    let whole = L::bytes(held);
+                    let halves: Vec<u8> = whole.chunks(2).map(|two| two[0] | two[1] << 4).collect();
+                    assert_eq!(L::halves(held)[..], halves[..], "{seed} {mask:032b}");
+                    let places = std::array::from_fn(|n| (hash(n as i32, 1, 0, seed) % 16) as u8);
+                    let picked = places.map(|place| one[usize::from(place)]);
+                    assert_eq!(L::pick(one.first_chunk().unwrap(), places), picked, "{seed}");
                     assert!((0..32).all(|x| whole[x] == if set(&x) { one[x] } else { other[x] }), "{seed} {mask:032b}");
                 }
             }
