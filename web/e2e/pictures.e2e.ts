@@ -46,6 +46,21 @@ async function shotOfFall(page: Page, name: string, afterMs: number): Promise<vo
   writeFileSync(join(RESULTS, `${name}.png`), Buffer.from(data.split(",")[1]!, "base64"));
 }
 
+/** A tower of bricks with floors of planks, 24 voxels high. */
+async function buildTower(page: Page, place: Place): Promise<void> {
+  await page.evaluate(async ([x, y, z]) => {
+    for (let step = 0; step < 24 * 25; step += 1) {
+      const [dx, dy, dz] = [(step % 5) - 2, Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2];
+      if (Math.max(Math.abs(dx), Math.abs(dz)) === 2 || dy % 8 === 7) {
+        window.terrane.edit(x + dx, y + dy, z + dz, dy % 8 === 7 ? "oak_planks" : "stone_bricks");
+      }
+      if (step % 200 === 199) {
+        await new Promise((resolve) => setTimeout(resolve, 3_000));
+      }
+    }
+  }, place);
+}
+
 /** FALL names what is bombed: `at=x,y,z&look=yaw,pitch` and bombs `x,y,z,power`; TOWER a place to build a tower on before. */
 test.skipIf(process.env["FALL"] === undefined)("a blast and what falls after it, then its support", async () => {
   const [query, ...bombs] = process.env["FALL"]!.split(" ");
@@ -55,19 +70,9 @@ test.skipIf(process.env["FALL"] === undefined)("a blast and what falls after it,
     await server.start();
     const page = await openViewer(browser.context, `${server.origin}/?${query}&test=1&fly=1&distance=4`, []);
     await settled(page);
-    await page.evaluate(async (place) => {
-      const [x, y, z] = place.split(",").map(Number) as [number, number, number];
-      for (let step = 0; place !== "" && step < 24 * 25; step += 1) {
-        const [dx, dy, dz] = [(step % 5) - 2, Math.floor(step / 25), (Math.floor(step / 5) % 5) - 2];
-        const isWall = Math.max(Math.abs(dx), Math.abs(dz)) === 2 || dy % 8 === 7;
-        if (isWall) {
-          window.terrane.edit(x + dx, y + dy, z + dz, dy % 8 === 7 ? "oak_planks" : "stone_bricks");
-        }
-        if (step % 200 === 199) {
-          await new Promise((resolve) => setTimeout(resolve, 3_000));
-        }
-      }
-    }, process.env["TOWER"] ?? "");
+    if (process.env["TOWER"] !== undefined) {
+      await buildTower(page, process.env["TOWER"].split(",").map(Number) as unknown as Place);
+    }
     await page.waitForTimeout(4_000);
     await settled(page);
     await screenshot(page, "fall-before");
@@ -386,6 +391,40 @@ test.skipIf(process.env["CROWD"] === undefined)("a crowd round an obstacle", asy
     await page.waitForTimeout(8_000);
     await lookAt(page, WAYS.at, WAYS.feet);
     await jpeg(page, "crowd-viewer-dug");
+  } finally {
+    await browser.close();
+    await server.dispose();
+  }
+});
+
+/** UNDO names a column, `x,z`, beside which a tower is built and blown up. */
+test.skipIf(process.env["UNDO"] === undefined)("a tower that was blown up, and what would come back", async () => {
+  const [column, at] = process.env["UNDO"]!.split(" ");
+  const [cx, cz] = column!.split(",").map(Number) as [number, number];
+  const server = makeServer(7_799);
+  const browser = await openBrowser(1_120, 630);
+  try {
+    await server.start();
+    const page = await openViewer(browser.context, `${server.origin}/?${at ?? ""}&test=1&fly=1&distance=5`, []);
+    await settled(page);
+    const [x, y, z] = await firmGroundNear(page, [cx, 0, cz]);
+    await buildTower(page, [x, y + 1, z]);
+    await page.waitForFunction(() => window.terrane.state().unacknowledged === 0);
+    await page.evaluate(([px, py, pz]) => window.terrane.blast(px, py + 6, pz, 90), [x, y, z] as const);
+    // Its top is gone, and lies somewhere.
+    await page.waitForFunction(([px, py, pz]) => window.terrane.block(px! + 2, py! + 23, pz! + 2) === "air", [x, y, z]);
+    await page.waitForFunction(() => window.terrane.state().bodies.falling === 0);
+    await lookAt(page, [x, y + 12, z], [x + 14, y + 18, z + 22]);
+    await page.keyboard.press("u");
+    await page.fill(".undo input.search", "viewer");
+    for (const cause of ["edits", "digging"]) {
+      await page.click(`.undo label.check:has-text("${cause}")`);
+    }
+    await page.click(".undo .act.look");
+    await page.waitForFunction(() => window.terrane.undo().state === "planned" && window.terrane.undo().ghost.waiting === 0);
+    await settled(page);
+    await page.waitForTimeout(1_500);
+    await screenshot(page, "undo-tower");
   } finally {
     await browser.close();
     await server.dispose();
