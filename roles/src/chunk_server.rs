@@ -480,7 +480,7 @@ impl ChunkServer {
         let client = self.clients.get_mut(&peer).expect("it has just said Hello");
         client.identity = Some((session, actor));
         client.name.clone_from(&hello.name);
-        if !hello.name.is_empty() {
+        if !hello.name.trim().is_empty() {
             out.names.push((actor, hello.name.clone()));
         }
         client.session.welcome(acknowledged);
@@ -618,7 +618,7 @@ impl ChunkServer {
         let Some((request, is_through)) = self.undos.begin(self.tick) else { return };
         let asks = |client: &&Client| client.identity.is_some_and(|(_, actor)| undoer_of(actor) == request.actor);
         let name = self.clients.values().find(asks).map(|client| client.name.clone());
-        out.names.extend(name.filter(|name| !name.is_empty()).map(|name| (request.actor, name)));
+        out.names.extend(name.filter(|name| !name.trim().is_empty()).map(|name| (request.actor, name)));
         let id = request.id;
         out.commit.push(Commit::UndoBegins(request));
         out.commit.extend(is_through.then_some(Commit::UndoEnds(id)));

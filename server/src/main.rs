@@ -18,6 +18,7 @@ mod exporting;
 mod failure;
 mod logs;
 mod memory;
+mod naming;
 mod parts;
 mod pathing;
 mod serving;

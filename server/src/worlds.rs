@@ -32,6 +32,12 @@ pub fn exists(path: &Path) -> bool {
 
 /// Makes a world that lists the stages of its generator.
 pub fn create(path: &Path, seed: u64, (name, version): (&str, u32), physics: RuleSet) -> Result<(), Failure> {
+    // A world writes its regions last, so without a world.toml they are not those of one that is being made.
+    if std::fs::read_dir(path.join("regions")).is_ok_and(|mut files| files.next().is_some()) {
+        let what = "it holds regions but no world.toml: what is left of a world, or of a restore that was cut off. Give another folder, \
+                    or remove it";
+        return Err(Failure::new(format!("{}: {what}", path.display())));
+    }
     let dir = OsDir::new(path);
     dir.make_folders().about(path)?;
     let mut id = [0u8; 16];

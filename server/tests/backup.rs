@@ -151,4 +151,45 @@ fn a_backup_is_never_written_over_anything_and_never_restored_over_anything() {
     let made = succeed(&["restore-backup", "--from", text(&file), "--to", text(&to)]);
     assert_eq!(made.lines().last().unwrap(), digest(&world));
     assert_eq!(digest(&to), digest(&world));
+    fails(&["backup", "--world", text(&world), "--to", text(&world.join("inside"))], "in the world's own folder");
+    // What a restore that was cut off has left is no world, and none is made over it.
+    fs::remove_file(to.join("world.toml")).unwrap();
+    fails(&["restore-backup", "--from", text(&file), "--to", text(&to)], "cut off");
+    for verb in [&["new"][..], &["generate", "--box", "0,0,0:32,32,32"]] {
+        fails(&[verb, &["--world", text(&to)]].concat(), "holds regions but no world.toml");
+    }
+}
+
+#[test]
+fn a_world_that_was_restored_knows_what_happens_from_then_on_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (world, file, to) = (folder.path().join("world"), folder.path().join("file"), folder.path().join("to"));
+    succeed(&["new", "--world", text(&world), "--generator", "void", "--physics", "off"]);
+    let edit = |world: &Path, what: &str| {
+        succeed(&["edit", "--world", text(world), "--fill", what, "--name", "Ann"]);
+    };
+    edit(&world, "0,0,0:9,9,9=stone");
+    let told = json(&["backup", "--world", text(&world), "--to", text(&file)]);
+    let tick = told["tick"].as_u64().unwrap();
+    succeed(&["restore-backup", "--from", text(&file), "--to", text(&to)]);
+    let restore = |at: &str| {
+        let output = terrane(&["--json", "restore", "--world", text(&to), "--at", at, "--box", "0,0,0:16,16,16"]);
+        (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let known_from = || json(&["info", "--world", text(&to)])["history"]["known_from"].as_u64().unwrap();
+    assert_eq!(known_from(), tick + 1);
+    for at in ["tick:0", "1h"] {
+        let (done, said) = restore(at);
+        assert!(!done && said.contains(&format!("history goes back to tick {}", tick + 1)), "{at}: {said}");
+    }
+    let before = digest(&to);
+    edit(&to, "4,4,4:12,12,12=glass");
+    assert_eq!(known_from(), tick + 1, "a change does not make more of it known");
+    for at in ["tick:0", "1h"] {
+        let (done, said) = restore(at);
+        assert!(!done && said.contains(&format!("history goes back to tick {}", tick + 1)), "{at}: {said}");
+    }
+    let (done, said) = restore(&format!("tick:{tick}"));
+    assert!(done && said.contains("\"put_back\":512"), "{said}");
+    assert_eq!(digest(&to), before);
 }

@@ -133,7 +133,7 @@ async function takeBackInTheViewer(): Promise<void> {
     await page.fill(".undo input.search", "Nobody at all");
     await press(page, "look");
     await waitForState(page, "refused");
-    expect(await page.textContent(".undo .lines")).toContain("Nobody of that name");
+    expect(await page.textContent(".undo .lines")).toContain("Nothing of that name");
     await press(page, "back");
 
     // What this page has done, but for Anna's.

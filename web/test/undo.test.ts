@@ -90,7 +90,7 @@ test("how far it is, how it ended, and why it is refused, in sentences", () => {
   ]);
   expect(texts({ state: "ended" })).toEqual(["Ended before it began: nothing has changed."]);
   const refused = (code: number, text: string) => texts({ state: "refused", error: new UndoRefusedError(code, text) });
-  expect(refused(UndoRefusal.nobody, "no actor Zoë")).toEqual(["Nobody of that name has changed anything.", "No actor Zoë."]);
+  expect(refused(UndoRefusal.nobody, "no actor Zoë")).toEqual(["Nothing of that name or number is in history.", "No actor Zoë."]);
   expect(refused(UndoRefusal.noPlan, "The connection was lost.")).toContain("The connection was lost.");
   expect(Object.values(UndoRefusal).map((code) => refused(code, "").length)).toEqual([1, 1, 1, 1, 1, 1, 1]);
 });

@@ -29,6 +29,8 @@ pub struct Moment {
 struct Segment {
     number: u32,
     bytes: u64,
+    /// The tick that the world stood at, if it begins with that.
+    stands: Option<u64>,
     /// Its first tick, if it has one that can be read.
     first: Option<Moment>,
 }
@@ -37,7 +39,6 @@ struct Segment {
 pub struct History<'a> {
     dir: &'a dyn Dir,
     world: [u8; 16],
-    is_whole: bool,
     segments: Vec<Segment>,
 }
 
@@ -47,18 +48,28 @@ impl<'a> History<'a> {
         let numbers = journal::segments(dir)?;
         let mut segments = Vec::new();
         for number in numbers.into_iter().filter(|number| *number >= first) {
-            let (first, bytes) = look(dir, number)?;
-            segments.push(Segment { number, bytes, first });
+            segments.push(look(dir, number)?);
         }
-        Ok(Self { dir, world, is_whole: first <= 1, segments })
+        Ok(Self { dir, world, segments })
     }
 
     /// Whether it goes back to when the world was made.
-    pub const fn is_whole(&self) -> bool {
-        self.is_whole
+    pub fn is_whole(&self) -> bool {
+        self.known_from() == 0
     }
 
-    /// The first tick it knows.
+    /// The tick from which on all is known: 0 if that is since the world was made. What was before has been cut, or the world was
+    /// restored from a backup, which has no history.
+    pub fn known_from(&self) -> u64 {
+        let Some(oldest) = self.segments.first() else { return 0 };
+        match oldest.stands {
+            Some(tick) if tick > 0 => tick + 1,
+            _ if oldest.number <= 1 => 0,
+            _ => self.begins().map_or(u64::MAX, |begins| begins.tick),
+        }
+    }
+
+    /// The first tick in which something happened that it knows.
     pub fn begins(&self) -> Option<Moment> {
         self.segments.iter().find_map(|segment| segment.first)
     }
@@ -73,8 +84,11 @@ impl<'a> History<'a> {
         self.segments.len()
     }
 
-    /// The first tick at or after a time.
+    /// The first tick at or after a time; 0 if that may be one that is not known any more.
     pub fn tick_at(&self, time_ms: u64) -> Result<Option<u64>, StoreError> {
+        if !self.is_whole() && self.begins().is_none_or(|begins| time_ms < begins.time_ms) {
+            return Ok(Some(0));
+        }
         let from = self.last_before(|first| first.time_ms < time_ms);
         let mut found = None;
         self.read_segments(from, &mut |record| {
@@ -188,7 +202,7 @@ pub(crate) fn first_kept(
         // What stands in a segment is older than the first tick of the next one.
         let age_max_ms = limits.days.saturating_mul(24 * 60 * 60 * 1_000);
         let is_old = |moment: Moment| moment.time_ms.saturating_add(age_max_ms) < now_ms;
-        let is_beyond = is_too_much || (limits.days > 0 && look(dir, pair[1])?.0.is_some_and(is_old));
+        let is_beyond = is_too_much || (limits.days > 0 && look(dir, pair[1])?.first.is_some_and(is_old));
         if !is_beyond {
             break;
         }
@@ -207,28 +221,33 @@ pub(crate) fn remove_before(dir: &dyn Dir, first: u32) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The first tick of a segment, and the segment's length. Only as much is read as it takes.
-fn look(dir: &dyn Dir, number: u32) -> Result<(Option<Moment>, u64), StoreError> {
+/// How a segment begins. Only as much is read as it takes.
+fn look(dir: &dyn Dir, number: u32) -> Result<Segment, StoreError> {
     let name = segment_name(number);
     let file = dir.open(&name, Open::Read).at("opening", &name, 0)?;
     let length = file.len().at("measuring", &name, 0)?;
+    let mut segment = Segment { number, bytes: length, stands: None, first: None };
     let mut reach = LOOK_BYTES;
     loop {
         let mut bytes = vec![0u8; length.min(reach) as usize];
         file.read_at(&mut bytes, 0).at("reading", &name, 0)?;
         let mut rest = bytes.get(SEGMENT_HEAD as usize..).unwrap_or_default();
+        if let Some(Record::State { tick, .. }) = parse_frame(rest).iter().flat_map(|frame| &frame.records).next() {
+            segment.stands = Some(*tick);
+        }
         while let Some(frame) = Some(rest).filter(|rest| rest.len() > FRAME_HEAD).and_then(parse_frame) {
             let moment = |record: &Record| match record {
                 Record::Tick { tick, time_ms, .. } => Some(Moment { tick: *tick, time_ms: *time_ms }),
                 _ => None,
             };
             if let Some(moment) = frame.records.iter().find_map(moment) {
-                return Ok((Some(moment), length));
+                segment.first = Some(moment);
+                return Ok(segment);
             }
             rest = rest.get(frame.bytes as usize..).unwrap_or_default();
         }
         if reach >= length {
-            return Ok((None, length));
+            return Ok(segment);
         }
         reach *= 2;
     }

@@ -46,6 +46,19 @@ pub fn tell(
     })
 }
 
+/// Whether an undo of this number has begun, as far as history goes back.
+pub fn knows(history: &History<'_>, undo: u64, is_wanted: &dyn Fn() -> bool) -> Result<bool, UndoError> {
+    let mut found = false;
+    history.read(undo, &mut |record| {
+        if !is_wanted() {
+            return Err(UndoError::Unwanted);
+        }
+        found |= matches!(record, Record::UndoBegins(request) if request.id == undo);
+        Ok::<(), UndoError>(())
+    })?;
+    Ok(found)
+}
+
 /// Every name that somebody has acted under since a tick, by actor, read as long as that is wanted: more than that, as far as it stands
 /// in the same segment.
 pub fn names(

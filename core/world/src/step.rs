@@ -24,6 +24,13 @@ use std::sync::Arc;
 #[serde(transparent)]
 pub struct ActorId(pub u64);
 
+impl ActorId {
+    /// Somebody who has nothing but a name: the same name is always the same actor.
+    pub fn named(name: &str) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_64(name.as_bytes()).max(1))
+    }
+}
+
 /// One voxel as it shall be: the block, and its sparse data (none takes away what was there).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoxelEdit {

@@ -72,7 +72,8 @@ enum Event {
 /// Serves until a signal or a failing disk ends it.
 pub fn serve(plan: &Plan) -> Result<(), Failure> {
     let store = worlds::open(&plan.world, Access::Write)?;
-    for undo in store.unfinished_undos() {
+    // Of those that hang in each other the newest comes first.
+    if let Some(undo) = store.unfinished_undos().last() {
         tracing::warn!("{}: {}", plan.world.display(), undo::cut_off_text(undo.id));
     }
     let spawn = worlds::spawn(&store).about(&plan.world)?;

@@ -142,8 +142,8 @@ fn plan(store: &Store, wish: &Wish, is_wanted: &dyn Fn() -> bool) -> Result<Plan
     let mut planner = Planner::new(&request, LIVE_VOXELS_MAX);
     undo::tell(&history, request.filter.since, &mut planner, is_wanted)?;
     let plan = planner.finish();
-    let begins = history.begins().filter(|begins| !history.is_whole() && begins.tick > request.filter.since);
-    let frames = frames(wish, &plan, begins.map_or(0, |begins| begins.tick), &names);
+    let begins = Some(history.known_from()).filter(|known_from| *known_from > request.filter.since);
+    let frames = frames(wish, &plan, begins.unwrap_or(0), &names);
     Ok(Planned { request, plan, frames })
 }
 
@@ -164,6 +164,10 @@ fn request(
 ) -> Result<(Request, Names), NoPlan> {
     let Wish { actor, ask, until, .. } = wish;
     if let Some(undo) = ask.undo {
+        if !is_unfinished && !undo::knows(history, undo, is_wanted)? {
+            let text = format!("there is no undo {undo} in history; undos say their number when they are done");
+            return Err(NoPlan::Because(UndoRefusal::Nobody, text));
+        }
         let names = undo::names(history, undo, is_wanted)?;
         return Ok((taking_back(undo, (0, *until), *actor, ask.rule, is_unfinished), names));
     }
@@ -194,7 +198,8 @@ fn actors(name: &str, names: &Names) -> Result<BTreeSet<ActorId>, NoPlan> {
     if !actors.is_empty() {
         return Ok(actors);
     }
-    let known: BTreeSet<&str> = names.values().flatten().map(String::as_str).take(NAMES_TOLD).collect();
+    let known: BTreeSet<&str> =
+        names.values().flatten().map(String::as_str).filter(|name| !name.trim().is_empty()).take(NAMES_TOLD).collect();
     let known = if known.is_empty() {
         "nobody has a name there".to_owned()
     } else {

@@ -173,12 +173,12 @@ impl Bench {
     }
 }
 
-/// Says so if history does not go back to a tick.
-pub fn check_reach(history: &History<'_>, since: u64) -> Option<String> {
-    let begins = history.begins().filter(|begins| !history.is_whole() && begins.tick > since)?;
-    Some(format!(
-        "history goes back to tick {}, {}: what was before is not known",
-        begins.tick,
-        when::told(begins.time_ms)
-    ))
+/// The tick that history goes back to, if that is not as far as some tick; and that in words.
+pub fn check_reach(history: &History<'_>, since: u64) -> Option<(u64, String)> {
+    let known_from = Some(history.known_from()).filter(|known_from| *known_from > since)?;
+    if known_from == u64::MAX {
+        return Some((known_from, "history knows of nothing that happened".to_owned()));
+    }
+    let time = history.begins().map_or_else(String::new, |begins| format!(", {}", when::told(begins.time_ms)));
+    Some((known_from, format!("history goes back to tick {known_from}{time}: what was before is not known")))
 }

@@ -1,6 +1,7 @@
 //! What an undo would do or has done, for people and as JSON.
 
 use super::{Done, Names};
+use crate::naming::shown;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use terrane_world::step::ActorId;
@@ -9,7 +10,7 @@ use terrane_world::undo::{Request, Rule};
 
 /// Somebody by their names, or by number.
 fn called(names: &Names, actor: ActorId) -> String {
-    let known = names.get(&actor).map(|names| names.iter().map(String::as_str).collect::<Vec<_>>().join(" or "));
+    let known = names.get(&actor).map(|names| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" or "));
     known.unwrap_or_else(|| format!("actor:{}", actor.0))
 }
 
@@ -57,8 +58,17 @@ pub fn sentences(summary: &Summary, request: &Request, names: &Names) -> String 
     text
 }
 
+/// What is told of an undo.
+pub struct Told<'a> {
+    pub summary: &'a Summary,
+    pub request: &'a Request,
+    /// The tick that history goes back to, if that is not far enough.
+    pub known_from: Option<u64>,
+}
+
 /// The same as JSON, with what was done, if anything was.
-pub fn facts(summary: &Summary, request: &Request, names: &Names, done: Option<&Done>) -> Value {
+pub fn facts(plan: &Told<'_>, names: &Names, done: Option<&Done>) -> Value {
+    let Told { summary, request, known_from } = plan;
     let conflict = |((actor, kind), count): (&(ActorId, terrane_world::step::CauseKind), &u64)| {
         // Numbers of actors do not fit what JSON readers make of numbers.
         json!({ "actor": actor.0.to_string(), "names": names.get(actor), "cause": kind.name(), "voxels": count })
@@ -67,9 +77,10 @@ pub fn facts(summary: &Summary, request: &Request, names: &Names, done: Option<&
     let kinds: serde_json::Map<String, Value> =
         summary.kinds.iter().map(|(kind, count)| (kind.name().to_owned(), json!(count))).collect();
     json!({
-        "undo": request.id, "preview": done.is_none(), "voxels": summary.voxels, "chunks": summary.chunks, "causes": kinds,
+        "undo": request.id, "history_from": known_from, "preview": done.is_none(), "voxels": summary.voxels, "chunks": summary.chunks, "causes": kinds,
         "unchanged": summary.unchanged, "conflicts": conflicts, "overwrite": request.rule == Rule::Overwrite,
-        "bodies_in_part": summary.bodies_in_part, "chunks_loaded_since": summary.replaced.len(), "gaps": summary.lost_frames,
+        "bodies_in_part": summary.bodies_in_part, "chunks_loaded_since": summary.replaced.len(), "voxels_loaded_since": summary.replaced.values().sum::<u64>(),
+        "gaps": summary.lost_frames,
         "put_back": done.map(|done| done.put_back), "stayed": done.map(|done| done.stayed),
         "finished": done.map(|done| !done.is_interrupted),
     })

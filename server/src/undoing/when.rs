@@ -51,8 +51,13 @@ fn time(text: &str) -> Option<u64> {
     let is = |at: usize, any: &str| text[at..=at].contains(|c: char| any.contains(c));
     let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);
     let (hour, minute, second) = (number(11, 2)?, number(14, 2)?, number(17, 2)?);
+    let days = match month {
+        2 => 28 + i64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    };
     let fits = is(4, "-") && is(7, "-") && is(10, "Tt ") && is(13, ":") && is(16, ":");
-    if !fits || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !fits || !(1..=12).contains(&month) || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let (ms, offset) = part_of_second(&text[19..])?;
@@ -134,6 +139,8 @@ mod tests {
             "tick:x",
             "2026-05-01",
             "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
             "2026-05-01T00:00:00",
             "ä",
             "1960-01-01T00:00:00Z",

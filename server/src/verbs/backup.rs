@@ -21,7 +21,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Back up a world, also while it is served, as it stands at one tick
 ///
 /// The backup is one file with a checksum over all of it. It takes no lock and nothing waits for it. With --since only chunks
-/// that differ from an earlier backup are in it, and restoring needs that file too, and those before it.
+/// that differ from an earlier backup are in it, and restoring needs that file too, and those before it. History is not in it: a
+/// world that is restored knows what happens from then on.
 #[derive(Args)]
 pub struct Backup {
     /// The world's folder
@@ -40,6 +41,7 @@ impl Backup {
         if !worlds::exists(&self.world) {
             return Err(Failure::new(format!("{} is not a world: it has no world.toml", self.world.display())));
         }
+        check_outside(&self.to, &self.world)?;
         let since = self.since.as_deref().map(open).transpose()?;
         let dir: Arc<dyn Dir> = Arc::new(OsDir::new(&self.world));
         let settings = read_settings(&*dir, SETTINGS_FILE).about(&self.world)?;
@@ -70,6 +72,19 @@ impl Backup {
         say!("{}", taken.content);
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A backup does not lie in the world that it is of: whoever loses that would lose both.
+fn check_outside(to: &Path, world: &Path) -> Result<(), Failure> {
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (folder, world) = (folder.canonicalize().about(folder)?, world.canonicalize().about(world)?);
+    if folder.starts_with(world) {
+        return Err(Failure::new(format!(
+            "{}: that is in the world's own folder, give a place outside of it",
+            to.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The folder of a file as a door, and the file's name in it.

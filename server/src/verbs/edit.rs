@@ -1,6 +1,7 @@
 //! `terrane edit`.
 
 use crate::failure::Failure;
+use crate::naming::Who;
 use crate::simulating::script::{self, Script, Wish};
 use crate::simulating::{Options, Run};
 use clap::Args;
@@ -29,12 +30,8 @@ pub struct Edit {
     /// Set off a blast: X,Y,Z=POWER
     #[arg(long, value_name = "X,Y,Z=POWER", allow_hyphen_values = true)]
     blast: Vec<Placed<VoxelPos>>,
-    /// Who does it, for the journal
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    actor: u64,
-    /// What they are called, for `terrane undo --by`
-    #[arg(long, value_name = "NAME")]
-    name: Option<String>,
+    #[command(flatten)]
+    who: Who,
     /// Most ticks that the world is run for; what is under way then goes on when it is next run or served
     #[arg(long, default_value_t = 2_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     ticks: u64,
@@ -64,7 +61,7 @@ impl Edit {
         if script.last_tick() == 0 {
             return Err(Failure::new("nothing to do: give --set, --fill or --blast"));
         }
-        self.name.iter().for_each(|name| run.introduce(self.actor, name));
+        self.who.name.iter().for_each(|name| run.introduce(self.who.actor().0, name));
         let world = &*run.world();
         let inputs = script.inputs(1, &|actor: ActorId| world.actor_sequence(actor));
         let mut report = run.step(&inputs)?;
@@ -93,7 +90,7 @@ impl Edit {
     }
 
     fn script(&self, registry: &Registry) -> Result<Script, Failure> {
-        let mut script = Script::default();
+        let (mut script, actor) = (Script::default(), self.who.actor().0);
         let block = |name: &str| script::block(registry, name).map_err(Failure::new);
         let mut voxels = Vec::new();
         for Placed { place, what } in &self.set {
@@ -101,12 +98,12 @@ impl Edit {
         }
         for Placed { place, what } in &self.fill {
             let filled = script::filled(*place, block(what)?).map_err(Failure::new)?;
-            filled.into_iter().for_each(|wish| script.push(1, self.actor, wish));
+            filled.into_iter().for_each(|wish| script.push(1, actor, wish));
         }
-        script::split(voxels).into_iter().for_each(|wish| script.push(1, self.actor, wish));
+        script::split(voxels).into_iter().for_each(|wish| script.push(1, actor, wish));
         for Placed { place, what } in &self.blast {
             let power = script::power(what).map_err(Failure::new)?;
-            script.push(1, self.actor, Wish::Blast(*place, power));
+            script.push(1, actor, Wish::Blast(*place, power));
         }
         Ok(script)
     }

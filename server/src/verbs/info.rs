@@ -46,7 +46,7 @@ impl Info {
         let unfinished: Vec<u64> = store.unfinished_undos().iter().map(|request| request.id).collect();
         if json {
             let since = begins.map(|begins| json!({ "tick": begins.tick, "time": told(begins.time_ms) }));
-            let history = json!({ "whole": history.is_whole(), "since": since, "bytes": history.bytes(), "segments": history.segment_count() });
+            let history = json!({ "whole": history.is_whole(), "known_from": history.known_from(), "since": since, "bytes": history.bytes(), "segments": history.segment_count() });
             let facts = json!({
                 "history": history, "unfinished_undos": unfinished,
                 "id": id, "seed": settings.seed, "generator": generator.name, "version": generator.version,
@@ -81,7 +81,7 @@ impl Info {
         );
         let since = begins
             .map_or("nothing yet".to_owned(), |begins| format!("since tick {}, {}", begins.tick, told(begins.time_ms)));
-        let is_cut = if history.is_whole() { "" } else { "; what was before has been cut" };
+        let is_cut = if history.is_whole() { "" } else { "; what was before is not known" };
         say!("history    {since}, {:.1} MiB{is_cut}", history.bytes() as f64 / f64::from(1 << 20));
         unfinished
             .iter()

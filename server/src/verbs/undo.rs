@@ -1,6 +1,7 @@
 //! `terrane undo`.
 
-use crate::failure::Failure;
+use crate::failure::{About, Failure};
+use crate::naming::{Who, quoted, shown};
 use crate::stopping::{INTERRUPTED, on_signals};
 use crate::undoing::when::When;
 use crate::undoing::{Bench, Done, Names, check_reach, picture, telling};
@@ -57,20 +58,9 @@ pub struct Undo {
     take_back: bool,
     #[command(flatten)]
     who: Who,
-}
-
-/// Who takes something back, and how long the world is run before.
-#[derive(Args)]
-pub struct Who {
-    /// Who does it, for the journal
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub actor: u64,
-    /// What they are called
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
     /// Most ticks that the world is run for until nothing falls
     #[arg(long, default_value_t = 2_000, value_name = "N")]
-    pub ticks: u64,
+    ticks: u64,
 }
 
 /// What happened.
@@ -117,19 +107,26 @@ impl Undo {
             let what = "say what is to be taken back: --by, --box, --since, --cause or --undo; `terrane undo --help` has all of them";
             return Err(Failure::new(what));
         }
-        let bench = Bench::open(&self.world, self.preview, self.who.ticks)?;
+        let bench = Bench::open(&self.world, self.preview, self.ticks)?;
         let unfinished = bench.store().unfinished_undos().pop();
         let (request, is_new) = match (unfinished, goes_on) {
             (Some(unfinished), true) if self.finish => (unfinished, false),
             (Some(unfinished), true) => {
                 let id = bench.next_id();
-                (taking_back(unfinished.id, (id, id), ActorId(self.who.actor), self.rule(), true), true)
+                (taking_back(unfinished.id, (id, id), self.who.actor(), self.rule(), true), true)
             }
             (None, true) => return Err(Failure::new(format!("{}: no undo is unfinished", self.world.display()))),
             (Some(unfinished), false) => return Err(Failure::new(cut_off(&self.world, unfinished.id))),
             (None, false) => (self.request(&bench)?, true),
         };
-        let order = Order { request, is_new, preview: self.preview, map: self.map.as_deref(), who: &self.who };
+        let order = Order {
+            request,
+            is_new,
+            preview: self.preview,
+            map: self.map.as_deref(),
+            who: &self.who,
+            takes_gaps: true,
+        };
         order.carry_out(bench, &self.world, json)
     }
 
@@ -141,8 +138,14 @@ impl Undo {
     }
 
     fn request(&self, bench: &Bench) -> Result<Request, Failure> {
-        let (id, actor, rule) = (bench.next_id(), ActorId(self.who.actor), self.rule());
+        let (id, actor, rule) = (bench.next_id(), self.who.actor(), self.rule());
         if let Some(undo) = self.undo {
+            let history = bench.history()?;
+            if !undo::knows(&history, undo, &|| true).about(&self.world)? {
+                let reach = check_reach(&history, undo).map_or_else(String::new, |(_, reach)| format!(": {reach}"));
+                let (world, what) = (self.world.display(), format!("there is no undo {undo} in history{reach}"));
+                return Err(Failure::new(format!("{world}: {what}; undos say their number when they are done")));
+            }
             return Ok(taking_back(undo, (id, id), actor, rule, false));
         }
         let since = self.since.map_or(Ok(0), |when| bench.first_tick(when))?;
@@ -178,20 +181,20 @@ fn names(bench: &Bench, since: u64) -> Result<Names, Failure> {
 
 /// That nobody has acted under a name, who has, and how far back that is known.
 fn nobody(by: &str, names: &Names, bench: &Bench, since: u64) -> Result<String, Failure> {
-    let known: BTreeSet<&str> = names.values().flatten().map(String::as_str).take(20).collect();
-    let known: Vec<&str> = known.into_iter().collect();
+    let known: BTreeSet<&String> = names.values().flatten().filter(|name| !name.trim().is_empty()).take(20).collect();
+    let known: Vec<String> = known.into_iter().map(|name| shown(name)).collect();
     let known = match known.len() {
         0 => "nobody has a name there".to_owned(),
         _ => format!("there are {}", known.join(", ")),
     };
-    let reach = check_reach(&bench.history()?, since).map_or_else(String::new, |reach| format!("; {reach}"));
+    let reach = check_reach(&bench.history()?, since).map_or_else(String::new, |(_, reach)| format!("; {reach}"));
     Ok(format!("nobody called {by:?} is in history ({known}; actor:N names somebody by number){reach}"))
 }
 
 pub fn cut_off(world: &Path, undo: u64) -> String {
-    let world = world.display();
+    let (path, world) = (world.display(), quoted(world));
     format!(
-        "{world}: undo {undo} was cut off: `terrane undo --world {world} --finish` does the rest of it, `--take-back` in place of that puts \
+        "{path}: undo {undo} was cut off: `terrane undo --world {world} --finish` does the rest of it, `--take-back` in place of that puts \
          back what it has changed"
     )
 }
@@ -204,6 +207,8 @@ pub struct Order<'a> {
     pub preview: bool,
     pub map: Option<&'a Path>,
     pub who: &'a Who,
+    /// It is done although history has gaps.
+    pub takes_gaps: bool,
 }
 
 impl Order<'_> {
@@ -213,9 +218,15 @@ impl Order<'_> {
         let since = request.filter.since;
         let plan = bench.plan(request)?;
         let names = names(&bench, since)?;
-        if let Some(reach) = check_reach(&bench.history()?, since) {
-            eprintln!("{reach}");
+        if plan.summary.lost_frames > 0 && !self.takes_gaps {
+            let what = format!("history has {} gaps since then", plan.summary.lost_frames);
+            let way_out =
+                "what was there can't be told for certain; --despite-gaps gives back what the rest of it tells";
+            return Err(Failure::new(format!("{}: {what}: {way_out}", world.display())));
         }
+        let reach = check_reach(&bench.history()?, since);
+        reach.iter().for_each(|(_, reach)| eprintln!("{reach}"));
+        let known_from = reach.map(|(known_from, _)| known_from);
         if !json {
             say!("{}", telling::sentences(&plan.summary, request, &names));
         }
@@ -227,36 +238,38 @@ impl Order<'_> {
             }
         }
         let summary = plan.summary.clone();
+        let told = telling::Told { summary: &summary, request, known_from };
         let is_idle = self.is_new && summary.voxels == 0 && request.takes_back.is_none();
         if self.preview || is_idle {
             if json {
                 let done = Done { put_back: 0, stayed: 0, is_interrupted: false };
-                say!("{}", telling::facts(&summary, request, &names, Some(&done).filter(|_| !self.preview)));
+                say!("{}", telling::facts(&told, &names, Some(&done).filter(|_| !self.preview)));
             }
             bench.close()?;
             return Ok(ExitCode::SUCCESS);
         }
-        let done = self.run(&mut bench, plan)?;
+        let done = self.run(&mut bench, plan, world)?;
         bench.close()?;
         if json {
-            say!("{}", telling::facts(&summary, request, &names, Some(&done)));
+            say!("{}", telling::facts(&told, &names, Some(&done)));
         } else {
             self.tell_done(&done, world);
         }
         Ok(if done.is_interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
     }
 
-    fn run(&self, bench: &mut Bench, plan: Plan) -> Result<Done, Failure> {
+    fn run(&self, bench: &mut Bench, plan: Plan, world: &Path) -> Result<Done, Failure> {
         let stop = on_signals()?;
         self.who.name.iter().for_each(|name| bench.store().introduce(self.request.actor, name));
         if self.is_new {
             bench.begin(&self.request)?;
         }
-        bench.run(&self.request, plan, &stop)
+        let cut_off = |failure| Failure::new(format!("{failure}\n{}", cut_off(world, self.request.id)));
+        bench.run(&self.request, plan, &stop).map_err(cut_off)
     }
 
     fn tell_done(&self, done: &Done, world: &Path) {
-        let (id, place) = (self.request.id, world.display());
+        let (id, place) = (self.request.id, quoted(world));
         if done.is_interrupted {
             say!("interrupted when {} voxels were back\n{}", done.put_back, cut_off(world, id));
             return;

@@ -34,7 +34,7 @@ const CHANGED: Readonly<Record<number, string>> = {
 
 const REFUSALS: Readonly<Record<number, string>> = {
   [UndoRefusal.notFromHere]: "Only somebody on the server's own machine may take changes back.",
-  [UndoRefusal.nobody]: "Nobody of that name has changed anything.",
+  [UndoRefusal.nobody]: "Nothing of that name or number is in history.",
   [UndoRefusal.tooMuch]: "That is too much at once. Choose a box, or less time.",
   [UndoRefusal.anotherGoesOn]: "There is another undo, which goes on or was cut off.",
   [UndoRefusal.history]: "The history can't be read.",

@@ -25,7 +25,9 @@ pub enum BackupError {
         file: String,
     },
     /// It is no backup, or not whole any more.
-    #[error("{file} is damaged at byte {offset}: {what}. Take another backup; nothing was written")]
+    #[error(
+        "{file} is damaged at byte {offset}: {what}. Take it from another copy, or from another backup; nothing was written"
+    )]
     Damaged {
         /// The file.
         file: String,
@@ -69,7 +71,9 @@ pub enum BackupError {
         attempts: usize,
     },
     /// The folder to restore to holds something.
-    #[error("the folder to restore to is not empty (it holds {found}): give another one, nothing is ever overwritten")]
+    #[error(
+        "the folder to restore to is not empty (it holds {found}): give another one, nothing is ever overwritten; what a restore that was cut off has left may be removed"
+    )]
     NotEmpty {
         /// What is there.
         found: String,

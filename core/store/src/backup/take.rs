@@ -13,6 +13,7 @@ use crate::journal::{Frame, Place, Record};
 use crate::mark::Mark;
 use crate::replay::{self, apply, begin, hear, hear_column};
 use crate::settings;
+use crate::slot;
 use crate::store::{Access, Store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -237,10 +238,15 @@ impl Copy<'_> {
         let Some(since) = self.since else { return Ok(None) };
         let Some(earlier) = since.body().index.get(&pos) else { return Ok(None) };
         let (view, index) = (self.store.view(pos.region())?, pos.index_in_region());
-        let stored = view.file.as_ref().filter(|_| view.held(index).is_none()).map(|file| file.entry(index));
+        if view.version(index) != earlier.version {
+            return Ok(None);
+        }
         // Versions are not used twice by one world, but may be by one that was restored and went another way.
-        let same = stored.is_some_and(|entry| (entry.version, entry.checksum) == (earlier.version, earlier.checksum));
-        Ok(same.then(|| Entry { file: earlier.file + 1, ..*earlier }))
+        let checksum = match view.held(index) {
+            Some(held) => Some(slot::encode(&held.chunk.compacted(), held.version).entry.checksum),
+            None => view.file.as_ref().map(|file| file.entry(index).checksum),
+        };
+        Ok((checksum == Some(earlier.checksum)).then(|| Entry { file: earlier.file + 1, ..*earlier }))
     }
 
     /// A chunk as its region file holds it, or will after a checkpoint.
