@@ -30,7 +30,7 @@ fn shaders(folder: &Path) -> Vec<(String, String)> {
 }
 
 /// What is wrong with a shader, if something is: file, line, message.
-fn problem(shader: &assemble::Assembled) -> Option<String> {
+fn problem(stem: &str, shader: &assemble::Assembled) -> Option<String> {
     let place = |line: Option<u32>| {
         let (file, line) = shader.place(line.unwrap_or(1) as usize);
         format!("{file}:{line}")
@@ -42,7 +42,9 @@ fn problem(shader: &assemble::Assembled) -> Option<String> {
             return Some(format!("{}: {}\n{}", place(line), error.message(), error.emit_to_string(&shader.text)));
         }
     };
-    let (flags, capabilities) = (naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    // Others must do on a device without.
+    let subgroups = if stem.ends_with("_subgroups") { naga::valid::Capabilities::SUBGROUP } else { Default::default() };
+    let (flags, capabilities) = (naga::valid::ValidationFlags::all(), subgroups);
     let error = naga::valid::Validator::new(flags, capabilities).validate(&module).err()?;
     let line = error.location(&shader.text).map(|at| at.line_number);
     Some(format!("{}: {}\n{}", place(line), error.as_inner(), error.emit_to_string(&shader.text)))
@@ -65,7 +67,7 @@ fn main() {
         let file = format!("shaders/{stem}.wgsl");
         let whole = assemble::assemble(&prelude::prelude(), &parts, &file, source);
         let whole = whole.unwrap_or_else(|problem| panic!("{problem}"));
-        if let Some(problem) = problem(&whole) {
+        if let Some(problem) = problem(stem, &whole) {
             panic!("{problem}");
         }
     }

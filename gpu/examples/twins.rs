@@ -1,4 +1,4 @@
-//! Measures relaxation, fields of paths, labelling and packing of terrain on a device, against the CPU where that says the same:
+//! Measures relaxation, fields of paths and labelling of terrain on a device, against the CPU where that says the same:
 //! `cargo run --release -p terrane-gpu --example twins -- [auto|gpu|NAME] [EDGE] [HEIGHT] [TIMES]`. EDGE is that of the square of
 //! chunks, HEIGHT how many lie over each other, from two below height 0 on.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program for people, with a clock")]
@@ -7,10 +7,9 @@ use rayon::prelude::*;
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use terrane_gpu::{Choice, Device, Given, Labeller, Packer, Phases, RelaxOptions, Relaxer};
+use terrane_gpu::{Choice, Device, Given, Labeller, Phases, RelaxOptions, Relaxer};
 use terrane_world::block::{BlockId, Registry};
-use terrane_world::chunk::{Chunk, Form, new_blocks};
-use terrane_world::delta::codec;
+use terrane_world::chunk::{Chunk, new_blocks};
 use terrane_world::generate::Generator;
 use terrane_world::limits::CHUNK_VOXELS;
 use terrane_world::path::field::FlowField;
@@ -115,40 +114,6 @@ fn fields(
     Ok(())
 }
 
-/// Packs all chunks that are not of one block.
-fn packs(device: &Arc<Device>, chunks: &[Chunk], times: usize) -> Result<(), Box<dyn Error>> {
-    let packer = Packer::new(device.clone())?;
-    let chunks: Vec<&Chunk> = chunks.iter().filter(|chunk| chunk.form() != Form::Uniform).collect();
-    let raw = (chunks.len() * CHUNK_VOXELS * 2) as f64;
-    let begun = Instant::now();
-    let packed = |chunk: &&Chunk| {
-        let mut out = Vec::new();
-        codec::pack(chunk, &mut out);
-        out
-    };
-    let on_cpu: Vec<Vec<u8>> = chunks.par_iter().map(packed).collect();
-    println!(
-        "  packing {} chunks: {:.1} GB/s of plain ids on the CPU",
-        chunks.len(),
-        raw / begun.elapsed().as_secs_f64() / 1e9
-    );
-    for _ in 0..times {
-        let (all, begun) = (Instant::now(), Instant::now());
-        let (packed, phases) = packer.measure(&chunks, &|| begun.elapsed())?;
-        let all = all.elapsed().as_secs_f64();
-        if packed != on_cpu {
-            return Err("the device's bytes are not the CPU's".into());
-        }
-        println!(
-            "  packing: {:.1} GB/s of plain ids in the device's memory, {:.1} GB/s of what lies there; {:.1} from the CPU to the CPU; {phases:?}",
-            raw / phases.kernels.as_secs_f64() / 1e9,
-            phases.bytes_up as f64 / phases.kernels.as_secs_f64() / 1e9,
-            raw / all / 1e9,
-        );
-    }
-    Ok(())
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let word = |n: usize, other: &str| words.get(n).cloned().unwrap_or_else(|| other.to_owned());
@@ -182,7 +147,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let shared = |(pos, chunk): (&ChunkPos, &Chunk)| (*pos, Arc::new(chunk.clone()));
     fields(&relaxer, &registry, &mut Chunks(places.iter().zip(&chunks).map(shared).collect()), times)?;
-    packs(&device, &chunks, times)?;
     let solid = |block| registry.rule(block).is_some_and(|rule| rule.solid);
     let bits: Vec<[u32; 1024]> = chunks.iter().map(|chunk| rows(chunk, &solid)).collect();
     let given: Vec<_> = places.iter().copied().zip(&bits).collect();

@@ -94,7 +94,7 @@ impl Device {
     fn from_adapter(adapter: &wgpu::Adapter, listed: Listed) -> Result<Self, GpuError> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("terrane"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP),
             required_limits: limits(adapter, &listed)?,
             ..Default::default()
         };
@@ -119,6 +119,11 @@ impl Device {
     /// What the system says about it.
     pub const fn listed(&self) -> &Listed {
         &self.listed
+    }
+
+    /// Whether kernels may use subgroups.
+    pub(crate) fn has_subgroups(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SUBGROUP)
     }
 
     /// Most bytes that a kernel sees of one buffer.
@@ -185,6 +190,11 @@ impl Device {
         }
     }
 
+    /// The error for something that it refused in some other way.
+    pub(crate) fn invalid(&self, doing: &str, problem: &str) -> GpuError {
+        GpuError::Invalid { device: self.listed.name.clone(), doing: doing.to_owned(), problem: problem.to_owned() }
+    }
+
     /// An error if the device is lost, or has complained outside of any call.
     pub(crate) fn check(&self, doing: &str) -> Result<(), GpuError> {
         let device = || self.listed.name.clone();
@@ -223,7 +233,19 @@ impl Device {
         entry: &'static str,
         shape: Shape,
     ) -> Result<Arc<Kernel>, GpuError> {
-        let key = (format!("{shape:?} {source}"), entry);
+        self.kernel_with(stem, source, entry, shape, &[])
+    }
+
+    /// The same with these values in place of the shader's own for what it declares as `override`.
+    pub(crate) fn kernel_with(
+        &self,
+        stem: &str,
+        source: &str,
+        entry: &'static str,
+        shape: Shape,
+        constants: &[(&str, f64)],
+    ) -> Result<Arc<Kernel>, GpuError> {
+        let key = (format!("{shape:?} {constants:?} {source}"), entry);
         if let Some(kernel) = locked(&self.kernels).get(&key) {
             return Ok(kernel.clone());
         }
@@ -243,8 +265,8 @@ impl Device {
                 module: &module,
                 entry_point: Some(entry),
                 compilation_options: wgpu::PipelineCompilationOptions {
+                    constants,
                     zero_initialize_workgroup_memory: false,
-                    ..Default::default()
                 },
                 cache: None,
             })

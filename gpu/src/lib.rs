@@ -14,6 +14,7 @@
 
 mod assemble;
 mod choice;
+mod clock;
 mod device;
 mod engine;
 mod error;

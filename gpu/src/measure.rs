@@ -1,10 +1,9 @@
 //! How fast a device makes voxels, and how much of its memory's speed that takes.
 
+use crate::clock::{Clock, between, finish};
 use crate::device::Shape;
 use crate::engine::Engine;
 use crate::error::GpuError;
-use crate::pool::Use;
-use crate::readback::Readback;
 use crate::runner::Runner;
 use crate::scene::{CHUNK_BYTES, MAPS_BYTES, Places, Scene};
 use std::time::Duration;
@@ -55,29 +54,6 @@ impl Measurement {
     }
 }
 
-/// Times of passes, by the device's own clock.
-struct Clock {
-    set: wgpu::QuerySet,
-    next: u32,
-}
-
-impl Clock {
-    /// For so many passes.
-    fn new(device: &wgpu::Device, passes: u32) -> Self {
-        let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: 2 * passes };
-        Self { set: device.create_query_set(&descriptor), next: 0 }
-    }
-
-    fn pass(&mut self) -> wgpu::ComputePassTimestampWrites<'_> {
-        self.next += 2;
-        wgpu::ComputePassTimestampWrites {
-            query_set: &self.set,
-            beginning_of_pass_write_index: Some(self.next - 2),
-            end_of_pass_write_index: Some(self.next - 1),
-        }
-    }
-}
-
 impl Engine {
     /// Makes chunks `times` times over on the device, without taking them down. They have to fit into one batch, and every
     /// stage needs a twin. `now` is a clock, for devices that have none.
@@ -98,18 +74,18 @@ impl Engine {
         // One more, which makes the device ready.
         for _ in 0..=times {
             let begun = now();
-            let stages = self.timed_run(&mut scene, timed)?;
+            let stages = self.timed_run(&mut scene)?;
             runs.push((stages, now().saturating_sub(begun)));
         }
         runs.remove(0);
-        let copy_bytes_a_second = self.copy_speed(timed, now)?;
+        let copy_bytes_a_second = self.device.copy_bytes_a_second(COPY_BYTES, now)?;
         Ok(self.summary(&scene.places, &runs, timed, copy_bytes_a_second))
     }
 
     /// One run: by stage, the beginning and end of its maps and of its voxels in ticks of the device's clock.
-    fn timed_run(&self, scene: &mut Scene, timed: bool) -> Result<Vec<[u64; 2]>, GpuError> {
+    fn timed_run(&self, scene: &mut Scene) -> Result<Vec<[u64; 2]>, GpuError> {
         let passes = 2 * self.runners.len() as u32;
-        let mut clock = timed.then(|| Clock::new(&self.device.device, passes.max(1)));
+        let mut clock = Clock::new(&self.device, passes.max(1));
         let mut commands = self.commands();
         self.begin(scene, &mut commands)?;
         for stage in 0..self.runners.len() {
@@ -118,7 +94,7 @@ impl Engine {
         for stage in 0..self.runners.len() {
             self.pass(stage, true, scene, &mut commands, &mut clock)?;
         }
-        let words = self.finish(commands, clock)?;
+        let words = finish(&self.device, &self.pool, commands, clock)?;
         Ok(words.chunks_exact(2).map(|pair| [pair[0], pair[1]]).collect())
     }
 
@@ -140,62 +116,6 @@ impl Engine {
         }
     }
 
-    /// Submits, waits, and takes the clock's words down.
-    fn finish(&self, mut commands: wgpu::CommandEncoder, clock: Option<Clock>) -> Result<Vec<u64>, GpuError> {
-        let Some(clock) = clock.filter(|clock| clock.next > 0) else {
-            let submission = self.device.guarded("a run", || self.device.queue.submit([commands.finish()]))?;
-            self.device.wait(submission, "a run")?;
-            return Ok(Vec::new());
-        };
-        let bytes = u64::from(clock.next) * 8;
-        let words = self.device.guarded("times", || {
-            let words = self.device.device.create_buffer(&wgpu::BufferDescriptor {
-                label: None,
-                size: bytes,
-                usage: wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC,
-                mapped_at_creation: false,
-            });
-            commands.resolve_query_set(&clock.set, 0..clock.next, &words, 0);
-            words
-        })?;
-        Readback::submit(&self.device, &self.pool, commands, &words, bytes)?.read(|bytes| {
-            bytes.chunks_exact(8).map(|word| u64::from_le_bytes(std::array::from_fn(|n| word[n]))).collect()
-        })
-    }
-
-    /// Bytes a second of a copy within the device, read and written.
-    fn copy_speed(&self, timed: bool, now: &dyn Fn() -> Duration) -> Result<f64, GpuError> {
-        let bytes = COPY_BYTES.min(self.device.binding_bytes_max());
-        let pool = crate::pool::Pool::new(self.device.clone(), 4 * COPY_BYTES);
-        let (from, to) = (pool.take(Use::Storage, bytes, "a copy")?, pool.take(Use::Storage, bytes, "a copy")?);
-        let mut best = Duration::MAX;
-        for _ in 0..6 {
-            let mut clock = timed.then(|| Clock::new(&self.device.device, 2));
-            let mut commands = self.commands();
-            let begun = now();
-            // A copy is no pass: two empty ones around it read the clock.
-            self.device.guarded("a copy", || {
-                let empty = |commands: &mut wgpu::CommandEncoder, clock: &mut Option<Clock>| {
-                    let timestamp_writes = clock.as_mut().map(Clock::pass);
-                    drop(commands.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes }));
-                };
-                empty(&mut commands, &mut clock);
-                commands.copy_buffer_to_buffer(&from, 0, &to, 0, bytes);
-                empty(&mut commands, &mut clock);
-            })?;
-            let words = self.finish(commands, clock)?;
-            let by_clock = now().saturating_sub(begun);
-            best = best.min(if let [_, begun, ended, _] = words[..] { self.ticks(begun, ended) } else { by_clock });
-        }
-        Ok(2.0 * bytes as f64 / best.as_secs_f64().max(1e-9))
-    }
-
-    fn ticks(&self, begun: u64, ended: u64) -> Duration {
-        Duration::from_nanos(
-            (ended.saturating_sub(begun) as f64 * f64::from(self.device.queue.get_timestamp_period())) as u64,
-        )
-    }
-
     fn summary(
         &self,
         places: &Places,
@@ -212,7 +132,9 @@ impl Engine {
         let order: Vec<(usize, bool)> =
             passes(false).map(|stage| (stage, false)).chain(passes(true).map(|s| (s, true))).collect();
         let time = |stage: usize, blocks: bool| match order.iter().position(|one| *one == (stage, blocks)) {
-            Some(pass) => median(runs.iter().map(|(passes, _)| self.ticks(passes[pass][0], passes[pass][1])).collect()),
+            Some(pass) => {
+                median(runs.iter().map(|(passes, _)| between(&self.device, passes[pass][0], passes[pass][1])).collect())
+            }
             None => Duration::ZERO,
         };
         let stage = |(number, runner): (usize, &Runner)| StageTime {
@@ -221,7 +143,7 @@ impl Engine {
             blocks: time(number, true),
         };
         let whole = |(passes, by_clock): &(Vec<[u64; 2]>, Duration)| match (passes.first(), passes.last()) {
-            (Some(first), Some(last)) => self.ticks(first[0], last[1]),
+            (Some(first), Some(last)) => between(&self.device, first[0], last[1]),
             _ => *by_clock,
         };
         Measurement {

@@ -4,14 +4,17 @@
 //! inner layout (docs/codec.md), and the CPU puts table and sparse data around them. Chunks of one block, of plain ids, and those that
 //! are longer by rows are told as they are, which takes no device.
 //!
-//! **Bytes that move** for a chunk of 16 or 32 KiB: those twice (each row is also what the next one is expected to be), what was found
-//! once out, once in and once out again. That is not what takes the time yet: docs/codec.md has what was measured.
+//! **Bytes that move** for a chunk of 16 or 32 KiB: those once (each row is also what the next one is expected to be, and is read
+//! again where it differs, but from a cache), and its bytes once out, put together in the memory of the workgroup. docs/codec.md has
+//! what was measured.
 
+use crate::clock::{Clock, between, finish};
 use crate::device::{Device, Kernel, Shape};
 use crate::error::GpuError;
 use crate::layout::PackRow;
-use crate::passes::{Dispatches, Upload, grid};
+use crate::passes::{Dispatches, Piece, Upload, grid, put_pieces};
 use crate::pool::{Pool, Pooled, Use};
+use crate::prelude::GROUP;
 use crate::readback::Readback;
 use crate::shaders::source;
 use rayon::prelude::*;
@@ -23,12 +26,10 @@ use terrane_world::delta::codec;
 use terrane_world::limits::CHUNK_VOXELS;
 
 const STEM: &str = "codec";
-/// In this order; `place` by one workgroup.
-const ENTRIES: [&str; 3] = ["find", "place", "write"];
-/// Bytes that a chunk has on the device for what is found in it, as in shaders/codec.wgsl.
-const ROOM_BYTES: u64 = 4 * (4 + 32 + 1024 + CHUNK_VOXELS as u64 / 32 + CHUNK_VOXELS as u64 / 4);
-/// Bytes of a workgroup's own memory.
-const WORKGROUP_BYTES: u32 = 4 * (256 + 32 + CHUNK_VOXELS as u32 / 32) + 64;
+/// The same for devices with subgroups.
+const STEM_SUBGROUPS: &str = "codec_subgroups";
+/// Bytes of a workgroup's own memory: two words for each row, those of the sums, and some more.
+const WORKGROUP_BYTES: u32 = 4 * (2 * codec::ROWS as u32 + GROUP + 2 * 32) + 64;
 /// Most chunks of one submission, where memory does not end it before.
 const CHUNKS_MAX: usize = 16_384;
 
@@ -39,6 +40,8 @@ pub struct PackPhases {
     pub upload: Duration,
     /// The kernels, by the CPU's clock around their submission.
     pub kernels: Duration,
+    /// The kernels by the device's own clock; nothing where it has none.
+    pub kernels_on_device: Duration,
     /// Until the bytes are on the CPU, with what belongs around them.
     pub download: Duration,
     /// Bytes of numbers that went up.
@@ -47,12 +50,54 @@ pub struct PackPhases {
     pub bytes_down: u64,
 }
 
+/// Chunks with a table on the device: the table of chunks, how many words are taken, their numbers, their bytes.
+struct Batch {
+    buffers: [Pooled; 4],
+    sizes: [u64; 4],
+    /// Chunks with numbers of half a byte, which stand in front in the table, and of a byte.
+    counts: [u32; 2],
+}
+
+/// Those that have a table, of half bytes and then of bytes.
+fn tabled<'a>(chunks: &[&'a Chunk]) -> Vec<&'a Chunk> {
+    let of = |form| chunks.iter().filter(move |chunk| chunk.form() == form).copied();
+    of(Form::U4).chain(of(Form::U8)).collect()
+}
+
+/// Every chunk's bytes, of which `heads` and `found` say what was found in those with a table: how many bytes, and where they
+/// begin, in words, the heads counted in.
+fn join(chunks: &[&Chunk], heads: &[[u32; 2]], found: &[u8]) -> Vec<Vec<u8>> {
+    // In the order of `tabled`.
+    let halves = chunks.iter().filter(|chunk| chunk.form() == Form::U4).count();
+    let (mut next_half, mut next_byte) = (0..halves, halves..heads.len());
+    let number = |chunk: &&Chunk| match chunk.form() {
+        Form::U4 => next_half.next(),
+        Form::U8 => next_byte.next(),
+        _ => None,
+    };
+    let numbers: Vec<Option<usize>> = chunks.iter().map(number).collect();
+    let whole = |(chunk, number): (&&Chunk, &Option<usize>)| {
+        let mut out = Vec::new();
+        match number.map(|number| heads[number]) {
+            None => codec::pack(chunk, &mut out),
+            Some([0, _]) => codec::put_found(chunk, &[], &mut out),
+            Some([bytes, first]) => {
+                let begin = 4 * first as usize - size_of_val(heads);
+                codec::put_found(chunk, &found[begin..][..bytes as usize], &mut out);
+            }
+        }
+        out
+    };
+    chunks.par_iter().zip(&numbers).map(whole).collect()
+}
+
 /// Packing on a device.
 pub struct Packer {
     device: Arc<Device>,
     pool: Arc<Pool>,
     chunks_max: usize,
-    kernels: Vec<Arc<Kernel>>,
+    /// For numbers of half a byte, and of a byte.
+    kernels: [Arc<Kernel>; 2],
     dispatches: Dispatches,
 }
 
@@ -60,13 +105,27 @@ impl Packer {
     /// A packer. The shader is compiled here, unless the device has it already.
     ///
     /// # Errors
-    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 6 KiB of memory.
+    /// [`GpuError::TooWeak`] for a device whose workgroups have less than 10 KiB of memory.
     pub fn new(device: Arc<Device>) -> Result<Self, GpuError> {
+        let stem = if device.has_subgroups() { STEM_SUBGROUPS } else { STEM };
+        Self::of(device, stem)
+    }
+
+    /// One that does without subgroups, as on a device that has none.
+    ///
+    /// # Errors
+    /// As [`Packer::new`].
+    pub fn without_subgroups(device: Arc<Device>) -> Result<Self, GpuError> {
+        Self::of(device, STEM)
+    }
+
+    fn of(device: Arc<Device>, stem: &str) -> Result<Self, GpuError> {
         device.check_workgroup_bytes(WORKGROUP_BYTES)?;
-        let text = source(STEM, &[]).unwrap_or_default();
-        let kernels = ENTRIES.map(|entry| device.kernel(STEM, text, entry, Shape::Label));
-        let kernels = kernels.into_iter().collect::<Result<_, _>>()?;
-        let chunks_max = CHUNKS_MAX.min((device.binding_bytes_max() / ROOM_BYTES) as usize);
+        let text = source(stem, &[]).unwrap_or_default();
+        let kernel = |bits| device.kernel_with(stem, text, "pack", Shape::Label, &[("BITS", bits)]);
+        let kernels = [kernel(4.0)?, kernel(8.0)?];
+        let binding = device.binding_bytes_max();
+        let chunks_max = CHUNKS_MAX.min((binding / (CHUNK_VOXELS as u64 + 8)) as usize);
         Ok(Self {
             pool: Pool::new(device.clone(), u64::MAX),
             device,
@@ -116,41 +175,43 @@ impl Packer {
         phases: &mut PackPhases,
         now: &dyn Fn() -> Duration,
     ) -> Result<Vec<Vec<u8>>, GpuError> {
-        let has_table = |chunk: &&&Chunk| matches!(chunk.form(), Form::U4 | Form::U8);
-        let tabled: Vec<&Chunk> = chunks.iter().filter(has_table).copied().collect();
-        let found = if tabled.is_empty() { Vec::new() } else { self.find(&tabled, phases, now)? };
+        let tabled = tabled(chunks);
+        if tabled.is_empty() {
+            return Ok(join(chunks, &[], &[]));
+        }
         let begun = now();
-        // By chunk, which of those with a table it is.
-        let mut next = 0;
-        let numbered: Vec<(&Chunk, usize)> = chunks
-            .iter()
-            .map(|chunk| {
-                let number = next;
-                next += usize::from(has_table(&chunk));
-                (*chunk, number)
-            })
-            .collect();
-        let whole = |(chunk, number): &(&Chunk, usize)| {
-            let mut out = Vec::new();
-            match chunk.form() {
-                Form::U4 | Form::U8 => codec::put_found(chunk, &found[*number], &mut out),
-                _ => codec::pack(chunk, &mut out),
-            }
-            out
+        let batch = self.upload(&tabled)?;
+        let uploaded = now();
+        let times = self.run(&batch, 1)?;
+        let ran = now();
+        let first = tabled.len() as u64 * 8;
+        let heads: Vec<[u32; 2]> = self.read(&batch, 0..first)?.read(bytemuck::pod_collect_to_vec)?;
+        let end = |[bytes, first]: &[u32; 2]| u64::from(*first) * 4 + u64::from(bytes.next_multiple_of(4));
+        let end = heads.iter().map(end).max().unwrap_or(first);
+        let packed = match end > first {
+            true => self.read(&batch, first..end)?.read(|bytes| join(chunks, &heads, bytes))?,
+            false => join(chunks, &heads, &[]),
         };
-        let packed = numbered.par_iter().map(whole).collect();
-        phases.download += now().saturating_sub(begun);
+        phases.upload += uploaded.saturating_sub(begun);
+        phases.kernels += ran.saturating_sub(uploaded);
+        phases.kernels_on_device += times.first().copied().unwrap_or_default();
+        phases.download += now().saturating_sub(ran);
+        phases.bytes_up += batch.sizes[2];
+        phases.bytes_down += end;
         Ok(packed)
     }
 
-    /// What differs in chunks that have a table; nothing for those that are longer so.
-    fn find(
-        &self,
-        chunks: &[&Chunk],
-        phases: &mut PackPhases,
-        now: &dyn Fn() -> Duration,
-    ) -> Result<Vec<Vec<u8>>, GpuError> {
-        let begun = now();
+    /// The kernels alone, so many times over the same chunks without a pause, by the device's own clock; nothing where it has
+    /// none. The chunks have to fit into one batch.
+    ///
+    /// # Errors
+    /// As [`Packer::pack`].
+    pub fn repeat(&self, chunks: &[&Chunk], times: u32) -> Result<Vec<Duration>, GpuError> {
+        self.run(&self.upload(&tabled(chunks))?, times)
+    }
+
+    /// Chunks that have a table, sorted by form, on the device.
+    fn upload(&self, chunks: &[&Chunk]) -> Result<Batch, GpuError> {
         let mut cells = 0;
         let row = |chunk: &&Chunk| {
             let first = cells;
@@ -158,71 +219,49 @@ impl Packer {
             PackRow { cells: first, bits: if chunk.form() == Form::U4 { 4 } else { 8 } }
         };
         let rows: Vec<PackRow> = chunks.iter().map(row).collect();
-        let (count, cell_bytes) = (chunks.len() as u64, u64::from(cells) * 4);
+        let cell_bytes = u64::from(cells) * 4;
         // The bytes of a chunk are fewer than those of its numbers.
-        let sizes = [size_of_val(&*rows) as u64, count * ROOM_BYTES, cell_bytes, count * 8 + cell_bytes];
-        let [table, rooms, numbers, packed] = sizes;
-        let take = |bytes, doing| self.pool.take(Use::Storage, bytes, doing);
-        let buffers = [
-            take(table, "the table of chunks")?,
-            take(rooms, "what is found in chunks")?,
-            take(numbers, "the numbers of chunks")?,
-            take(packed, "the bytes of chunks")?,
-        ];
-        let mut upload = Upload::new(&self.device);
-        upload.put(&buffers[0], 0, &rows)?;
-        for (chunk, row) in chunks.iter().zip(&rows) {
-            upload.put(&buffers[2], u64::from(row.cells) * 4, &chunk.data()[..])?;
-        }
-        let submission = self.device.guarded("an upload", || self.device.queue.submit([]))?;
-        self.device.wait(submission, "an upload")?;
-        let uploaded = now();
-        self.run(&buffers, sizes, chunks.len() as u32)?;
-        let ran = now();
-        let heads = self.read(&buffers[3], 0..count * 8)?;
-        let head = |n: usize| -> [u32; 2] {
-            std::array::from_fn(|k| u32::from_le_bytes(std::array::from_fn(|byte| heads[8 * n + 4 * k + byte])))
-        };
-        let [bytes, first] = head(chunks.len() - 1);
-        let end = u64::from(first) * 4 + u64::from(bytes.next_multiple_of(4));
-        let all = if end > count * 8 { self.read(&buffers[3], count * 8..end)? } else { Vec::new() };
-        let part = |n: usize| {
-            let [bytes, first] = head(n);
-            let begin = (u64::from(first) * 4 - count * 8) as usize;
-            all[begin..begin + bytes as usize].to_vec()
-        };
-        let found = (0..chunks.len()).map(part).collect();
-        phases.upload += uploaded.saturating_sub(begun);
-        phases.kernels += ran.saturating_sub(uploaded);
-        phases.download += now().saturating_sub(ran);
-        phases.bytes_up += cell_bytes;
-        phases.bytes_down += end;
-        Ok(found)
+        let sizes = [size_of_val(&*rows) as u64, 4, cell_bytes, chunks.len() as u64 * 8 + cell_bytes];
+        let doing = ["the table of chunks", "how much is taken", "the numbers of chunks", "the bytes of chunks"];
+        let take = |n: usize| self.pool.take(Use::Storage, sizes[n], doing[n]);
+        let buffers = [take(0)?, take(1)?, take(2)?, take(3)?];
+        Upload::new(&self.device).put(&buffers[0], 0, &rows)?;
+        let data: Vec<_> = chunks.iter().map(|chunk| chunk.data()).collect();
+        let pieces: Vec<&Piece> = data.iter().flat_map(|data| data.as_chunks().0).collect();
+        put_pieces(&self.device, &self.pool, &buffers[2], &pieces)?;
+        let halves = rows.iter().filter(|row| row.bits == 4).count() as u32;
+        Ok(Batch { buffers, sizes, counts: [halves, rows.len() as u32 - halves] })
     }
 
-    /// The three kernels in one submission, until they are done.
-    fn run(&self, buffers: &[Pooled; 4], sizes: [u64; 4], count: u32) -> Result<(), GpuError> {
+    /// The kernels, so many times, until they are done; how long they took each time by the device's clock.
+    fn run(&self, batch: &Batch, times: u32) -> Result<Vec<Duration>, GpuError> {
+        let Batch { buffers, sizes, counts } = batch;
+        let mut clock = Clock::new(&self.device, times);
         let commands = self.device.guarded("packing", || {
             let bound: [(u32, &wgpu::Buffer, u64); 4] = std::array::from_fn(|n| (n as u32 + 1, &*buffers[n], sizes[n]));
             let group = self.device.bind(Shape::Label, &bound);
             let mut commands = self.commands();
-            let mut pass = commands.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for (kernel, entry) in self.kernels.iter().zip(ENTRIES) {
-                let [x, y] = if entry == "place" { [1, 1] } else { grid(count) };
-                pass.set_pipeline(&kernel.pipeline);
+            for _ in 0..times {
+                commands.clear_buffer(&buffers[1], 0, Some(sizes[1]));
+                let timestamp_writes = clock.as_mut().map(Clock::pass);
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                let mut pass = commands.begin_compute_pass(&descriptor);
                 pass.set_bind_group(0, &group, &[]);
-                pass.dispatch_workgroups(x, y, 1);
-                self.dispatches.count(STEM);
+                for (kernel, count) in self.kernels.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                    let [x, y] = grid(*count);
+                    pass.set_pipeline(&kernel.pipeline);
+                    pass.dispatch_workgroups(x, y, 1);
+                    self.dispatches.count(STEM);
+                }
             }
-            drop(pass);
             commands
         })?;
-        let submission = self.device.guarded("packing", || self.device.queue.submit([commands.finish()]))?;
-        self.device.wait(submission, "packing")
+        let words = finish(&self.device, &self.pool, commands, clock)?;
+        Ok(words.chunks_exact(2).map(|pair| between(&self.device, pair[0], pair[1])).collect())
     }
 
-    fn read(&self, buffer: &wgpu::Buffer, part: std::ops::Range<u64>) -> Result<Vec<u8>, GpuError> {
-        Readback::submit_part(&self.device, &self.pool, self.commands(), buffer, part)?.read(<[u8]>::to_vec)
+    fn read(&self, batch: &Batch, part: std::ops::Range<u64>) -> Result<Readback, GpuError> {
+        Readback::submit_part(&self.device, &self.pool, self.commands(), &batch.buffers[3], part)
     }
 
     fn commands(&self) -> wgpu::CommandEncoder {

@@ -12,12 +12,15 @@ pub(crate) enum Use {
     Storage,
     /// The CPU reads it.
     Readback,
+    /// The CPU writes it.
+    Upload,
 }
 
 impl Use {
     fn usages(self) -> wgpu::BufferUsages {
         match self {
             Self::Storage => wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST,
+            Self::Upload => wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC,
             Self::Readback => wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
         }
     }

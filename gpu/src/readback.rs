@@ -18,7 +18,7 @@ pub(crate) struct Readback {
 /// Whether the bytes can be read. Whichever thread looks after the device first hears it and says it here, so the one that
 /// waited for the submission may be told a moment later.
 #[derive(Default)]
-struct Mapped {
+pub(crate) struct Mapped {
     result: Mutex<Option<Result<(), wgpu::BufferAsyncError>>>,
     told: Condvar,
 }
@@ -29,9 +29,19 @@ const LOOKS: u32 = 600;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 impl Mapped {
-    fn tell(&self, result: Result<(), wgpu::BufferAsyncError>) {
+    /// Says that it is so, or not.
+    pub(crate) fn tell(&self, result: Result<(), wgpu::BufferAsyncError>) {
         *locked(&self.result) = Some(result);
         self.told.notify_all();
+    }
+
+    /// Whether the CPU has them, after a wait for the device; an error otherwise. `doing` is for that.
+    pub(crate) fn check(&self, device: &Device, doing: &str) -> Result<(), GpuError> {
+        match self.take() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(device.invalid(doing, &error.to_string())),
+            None => Err(device.invalid(doing, "they are not there after the wait")),
+        }
     }
 
     fn take(&self) -> Option<Result<(), wgpu::BufferAsyncError>> {
@@ -90,17 +100,9 @@ impl Readback {
     pub(crate) fn read<T>(self, reader: impl FnOnce(&[u8]) -> T) -> Result<T, GpuError> {
         let doing = "the results of a batch";
         self.device.wait(self.submission.clone(), doing)?;
-        let invalid = |problem: String| GpuError::Invalid {
-            device: self.device.listed().name.clone(),
-            doing: doing.to_owned(),
-            problem,
-        };
-        match self.mapped.take() {
-            Some(Ok(())) => {}
-            Some(Err(error)) => return Err(invalid(error.to_string())),
-            None => return Err(invalid("they are not there after the wait".to_owned())),
-        }
-        let view = self.buffer.get_mapped_range(0..self.bytes.max(4)).map_err(|error| invalid(error.to_string()))?;
+        self.mapped.check(&self.device, doing)?;
+        let view = self.buffer.get_mapped_range(0..self.bytes.max(4));
+        let view = view.map_err(|error| self.device.invalid(doing, &error.to_string()))?;
         let read = reader(&view[..self.bytes as usize]);
         drop(view);
         Ok(read)
