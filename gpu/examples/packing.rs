@@ -19,7 +19,7 @@ use terrane_world::space::ChunkPos;
 /// Chunks of the larger one of the two measurements.
 const MANY: usize = 16_384;
 
-/// How often the kernels run without a pause, and how often that.
+/// How often the kernel runs without a pause, and how often that.
 const REPEATS: u32 = 100;
 const ROUNDS: usize = 6;
 
@@ -41,7 +41,7 @@ fn on_cpu(chunks: &[&Chunk], times: usize) -> (Vec<Vec<u8>>, Duration) {
     (packed, best)
 }
 
-/// Runs the kernels alone until the device's clock is up, and again: the median time. A device that has little to do runs slower.
+/// Runs the kernel alone until the device's clock is up, and again: the median time. A device that has little to do runs slower.
 fn kernels(packer: &Packer, chunks: &[&Chunk]) -> Result<Duration, Box<dyn Error>> {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
@@ -76,7 +76,7 @@ fn packs(device: &Arc<Device>, packer: &Packer, chunks: &[&Chunk], times: usize)
     let middle = |of: &dyn Fn(&(PackPhases, Duration)) -> Duration| median(rounds.iter().map(of).collect());
     let [up, down] = [rounds[0].0.bytes_up, rounds[0].0.bytes_down].map(|bytes| bytes as usize);
     println!(
-        "  from the CPU to the CPU {:.1} GB/s of plain ids: {up} bytes up in {:?}, the kernels in {:?} (by their own clock {:?}), {down} bytes down in {:?}",
+        "  from the CPU to the CPU {:.1} GB/s of plain ids: {up} bytes up in {:?}, the kernel in {:?} (by its own clock {:?}), {down} bytes down in {:?}",
         rate(plain, middle(&|(_, all)| *all)),
         middle(&|(phases, _)| phases.upload),
         middle(&|(phases, _)| phases.kernels),
@@ -87,7 +87,7 @@ fn packs(device: &Arc<Device>, packer: &Packer, chunks: &[&Chunk], times: usize)
     for (name, packer) in [("without a pause", packer), ("without subgroups", &plainer)] {
         let kernels = kernels(packer, chunks)?;
         println!(
-            "  {name} the kernels in {kernels:?}: {:.1} GB/s of plain ids, {:.1} GB/s of numbers, {:.1} GB/s read and written",
+            "  {name} the kernel takes {kernels:?}: {:.1} GB/s of plain ids, {:.1} GB/s of numbers, {:.1} GB/s read and written",
             rate(plain, kernels),
             rate(up, kernels),
             rate(up + down, kernels),

@@ -233,19 +233,7 @@ impl Device {
         entry: &'static str,
         shape: Shape,
     ) -> Result<Arc<Kernel>, GpuError> {
-        self.kernel_with(stem, source, entry, shape, &[])
-    }
-
-    /// The same with these values in place of the shader's own for what it declares as `override`.
-    pub(crate) fn kernel_with(
-        &self,
-        stem: &str,
-        source: &str,
-        entry: &'static str,
-        shape: Shape,
-        constants: &[(&str, f64)],
-    ) -> Result<Arc<Kernel>, GpuError> {
-        let key = (format!("{shape:?} {constants:?} {source}"), entry);
+        let key = (format!("{shape:?} {source}"), entry);
         if let Some(kernel) = locked(&self.kernels).get(&key) {
             return Ok(kernel.clone());
         }
@@ -265,8 +253,8 @@ impl Device {
                 module: &module,
                 entry_point: Some(entry),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants,
                     zero_initialize_workgroup_memory: false,
+                    ..Default::default()
                 },
                 cache: None,
             })

@@ -38,9 +38,9 @@ const CHUNKS_MAX: usize = 16_384;
 pub struct PackPhases {
     /// Until numbers are on the device.
     pub upload: Duration,
-    /// The kernels, by the CPU's clock around their submission.
+    /// The kernel, by the CPU's clock around its submission.
     pub kernels: Duration,
-    /// The kernels by the device's own clock; nothing where it has none.
+    /// The kernel by the device's own clock; nothing where it has none.
     pub kernels_on_device: Duration,
     /// Until the bytes are on the CPU, with what belongs around them.
     pub download: Duration,
@@ -54,31 +54,26 @@ pub struct PackPhases {
 struct Batch {
     buffers: [Pooled; 4],
     sizes: [u64; 4],
-    /// Chunks with numbers of half a byte, which stand in front in the table, and of a byte.
-    counts: [u32; 2],
+    count: u32,
 }
 
-/// Those that have a table, of half bytes and then of bytes.
+fn has_table(chunk: &Chunk) -> bool {
+    matches!(chunk.form(), Form::U4 | Form::U8)
+}
+
 fn tabled<'a>(chunks: &[&'a Chunk]) -> Vec<&'a Chunk> {
-    let of = |form| chunks.iter().filter(move |chunk| chunk.form() == form).copied();
-    of(Form::U4).chain(of(Form::U8)).collect()
+    chunks.iter().copied().filter(|chunk| has_table(chunk)).collect()
 }
 
 /// Every chunk's bytes, of which `heads` and `found` say what was found in those with a table: how many bytes, and where they
 /// begin, in words, the heads counted in.
 fn join(chunks: &[&Chunk], heads: &[[u32; 2]], found: &[u8]) -> Vec<Vec<u8>> {
-    // In the order of `tabled`.
-    let halves = chunks.iter().filter(|chunk| chunk.form() == Form::U4).count();
-    let (mut next_half, mut next_byte) = (0..halves, halves..heads.len());
-    let number = |chunk: &&Chunk| match chunk.form() {
-        Form::U4 => next_half.next(),
-        Form::U8 => next_byte.next(),
-        _ => None,
-    };
-    let numbers: Vec<Option<usize>> = chunks.iter().map(number).collect();
-    let whole = |(chunk, number): (&&Chunk, &Option<usize>)| {
+    let mut left = heads.iter().copied();
+    let heads_of: Vec<Option<[u32; 2]>> =
+        chunks.iter().map(|chunk| if has_table(chunk) { left.next() } else { None }).collect();
+    let whole = |(chunk, head): (&&Chunk, &Option<[u32; 2]>)| {
         let mut out = Vec::new();
-        match number.map(|number| heads[number]) {
+        match *head {
             None => codec::pack(chunk, &mut out),
             Some([0, _]) => codec::put_found(chunk, &[], &mut out),
             Some([bytes, first]) => {
@@ -88,7 +83,7 @@ fn join(chunks: &[&Chunk], heads: &[[u32; 2]], found: &[u8]) -> Vec<Vec<u8>> {
         }
         out
     };
-    chunks.par_iter().zip(&numbers).map(whole).collect()
+    chunks.par_iter().zip(&heads_of).map(whole).collect()
 }
 
 /// Packing on a device.
@@ -96,8 +91,7 @@ pub struct Packer {
     device: Arc<Device>,
     pool: Arc<Pool>,
     chunks_max: usize,
-    /// For numbers of half a byte, and of a byte.
-    kernels: [Arc<Kernel>; 2],
+    kernel: Arc<Kernel>,
     dispatches: Dispatches,
 }
 
@@ -122,15 +116,14 @@ impl Packer {
     fn of(device: Arc<Device>, stem: &str) -> Result<Self, GpuError> {
         device.check_workgroup_bytes(WORKGROUP_BYTES)?;
         let text = source(stem, &[]).unwrap_or_default();
-        let kernel = |bits| device.kernel_with(stem, text, "pack", Shape::Label, &[("BITS", bits)]);
-        let kernels = [kernel(4.0)?, kernel(8.0)?];
+        let kernel = device.kernel(stem, text, "pack", Shape::Label)?;
         let binding = device.binding_bytes_max();
         let chunks_max = CHUNKS_MAX.min((binding / (CHUNK_VOXELS as u64 + 8)) as usize);
         Ok(Self {
             pool: Pool::new(device.clone(), u64::MAX),
             device,
             chunks_max,
-            kernels,
+            kernel,
             dispatches: Dispatches::default(),
         })
     }
@@ -201,7 +194,7 @@ impl Packer {
         Ok(packed)
     }
 
-    /// The kernels alone, so many times over the same chunks without a pause, by the device's own clock; nothing where it has
+    /// The kernel alone, so many times over the same chunks without a pause, by the device's own clock; nothing where it has
     /// none. The chunks have to fit into one batch.
     ///
     /// # Errors
@@ -210,7 +203,7 @@ impl Packer {
         self.run(&self.upload(&tabled(chunks))?, times)
     }
 
-    /// Chunks that have a table, sorted by form, on the device.
+    /// Chunks that have a table, on the device.
     fn upload(&self, chunks: &[&Chunk]) -> Result<Batch, GpuError> {
         let mut cells = 0;
         let row = |chunk: &&Chunk| {
@@ -229,13 +222,12 @@ impl Packer {
         let data: Vec<_> = chunks.iter().map(|chunk| chunk.data()).collect();
         let pieces: Vec<&Piece> = data.iter().flat_map(|data| data.as_chunks().0).collect();
         put_pieces(&self.device, &self.pool, &buffers[2], &pieces)?;
-        let halves = rows.iter().filter(|row| row.bits == 4).count() as u32;
-        Ok(Batch { buffers, sizes, counts: [halves, rows.len() as u32 - halves] })
+        Ok(Batch { buffers, sizes, count: rows.len() as u32 })
     }
 
-    /// The kernels, so many times, until they are done; how long they took each time by the device's clock.
+    /// The kernel, so many times, until it is done; how long it took each time by the device's clock.
     fn run(&self, batch: &Batch, times: u32) -> Result<Vec<Duration>, GpuError> {
-        let Batch { buffers, sizes, counts } = batch;
+        let Batch { buffers, sizes, count } = batch;
         let mut clock = Clock::new(&self.device, times);
         let commands = self.device.guarded("packing", || {
             let bound: [(u32, &wgpu::Buffer, u64); 4] = std::array::from_fn(|n| (n as u32 + 1, &*buffers[n], sizes[n]));
@@ -247,12 +239,10 @@ impl Packer {
                 let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
                 let mut pass = commands.begin_compute_pass(&descriptor);
                 pass.set_bind_group(0, &group, &[]);
-                for (kernel, count) in self.kernels.iter().zip(counts).filter(|(_, count)| **count > 0) {
-                    let [x, y] = grid(*count);
-                    pass.set_pipeline(&kernel.pipeline);
-                    pass.dispatch_workgroups(x, y, 1);
-                    self.dispatches.count(STEM);
-                }
+                let [x, y] = grid(*count);
+                pass.set_pipeline(&self.kernel.pipeline);
+                pass.dispatch_workgroups(x, y, 1);
+                self.dispatches.count(STEM);
             }
             commands
         })?;

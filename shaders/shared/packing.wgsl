@@ -13,9 +13,6 @@ const CHANGED_WORDS: u32 = ROWS / 32u;
 // Words of flags and numbers that are put together at once. Of most chunks that is all.
 const WINDOW: u32 = ROWS;
 
-// Bits of a number, 4 or 8: one kernel for each, which takes less of everything than one that can do both.
-override BITS: u32 = 4u;
-
 struct Chunk {
     // Where its numbers begin in `cells`, in words.
     cells: u32,
@@ -41,6 +38,8 @@ var<workgroup> stream: array<atomic<u32>, WINDOW>;
 var<workgroup> stream_words: u32;
 var<workgroup> begin: u32;
 
+// Bits of a number: 4 or 8.
+var<private> bits: u32;
 var<private> first_cell: u32;
 // Of the rows that have a mask and are this invocation's: which they are, and the voxels whose numbers are told.
 var<private> my_rows: array<u32, ROWS_EACH>;
@@ -48,7 +47,7 @@ var<private> my_told: array<u32, ROWS_EACH>;
 
 // The first sixteen bytes of a row: all of it where numbers have four bits.
 fn cells_of(row: u32) -> vec4<u32> {
-    return cells[first_cell + row * (BITS >> 2u)];
+    return cells[first_cell + row * (bits >> 2u)];
 }
 
 // The other sixteen of a row of bytes.
@@ -58,7 +57,7 @@ fn more_of(row: u32) -> vec4<u32> {
 
 // A voxel's number. `four` is `cells_of` its row.
 fn number_in(four: vec4<u32>, row: u32, x: u32) -> u32 {
-    if BITS == 8u {
+    if bits == 8u {
         let word = cells[first_cell + 2u * row + (x >> 4u)][(x >> 2u) & 3u];
         return (word >> (8u * (x & 3u))) & 0xFFu;
     }
@@ -98,7 +97,7 @@ fn mask_of(row: u32) -> u32 {
     // The very first row is expected to be of number 0.
     let counts = vec4<u32>(select(0xFFFFFFFFu, 0u, row == 0u));
     let differs = cells_of(row) ^ (cells_of(there) & counts);
-    if BITS == 4u {
+    if bits == 4u {
         return halves_of(differs);
     }
     return bytes_of(differs) | (bytes_of(more_of(row) ^ (more_of(there) & counts)) << 16u);
@@ -140,7 +139,7 @@ fn find_masks() -> u32 {
 // Of the voxels in a mask those whose number is another one than that listed before it. Before the first stands `came`.
 fn told_of(four: vec4<u32>, row: u32, mask: u32, came: u32) -> u32 {
     var all = 0u;
-    if BITS == 4u {
+    if bits == 4u {
         all = halves_of(four ^ ((four << vec4<u32>(4u)) | (vec4<u32>(0u, four.xyz) >> vec4<u32>(28u))));
     } else {
         let more = more_of(row);
@@ -232,7 +231,7 @@ fn put_rows(first: u32, end: u32, window: u32, first_flag: u32, first_number: u3
                 while these != 0u {
                     word |= number_in(four, row, firstTrailingBit(these)) << (number & 31u);
                     these &= these - 1u;
-                    number += BITS;
+                    number += bits;
                     if (number & 31u) == 0u {
                         put((number >> 5u) - 1u, window, word);
                         word = 0u;
@@ -263,14 +262,22 @@ fn word_of_masks(word: u32, mask_count: u32) -> u32 {
     return all;
 }
 
-// Chunks of halves stand in front in the table, and those of bytes behind, which are counted from the end.
 fn pack_chunk(group: vec3<u32>) {
-    let number = group.x + group.y * GROUPS_MAX;
-    let count = arrayLength(&chunks);
-    let chunk = select(number, count - 1u - number, BITS == 8u);
-    if number >= count || chunks[chunk].bits != BITS {
+    let chunk = group.x + group.y * GROUPS_MAX;
+    if chunk >= arrayLength(&chunks) {
         return;
     }
+    // Compiled once for each, with as much known beforehand as in a kernel of its own.
+    if chunks[chunk].bits == 4u {
+        bits = 4u;
+        pack_numbers(chunk);
+    } else {
+        bits = 8u;
+        pack_numbers(chunk);
+    }
+}
+
+fn pack_numbers(chunk: u32) {
     first_cell = chunks[chunk].cells / 4u;
     if me < CHANGED_WORDS {
         atomicStore(&changed[me], 0u);
@@ -281,21 +288,21 @@ fn pack_chunk(group: vec3<u32>) {
     let end = min(first + each, mask_count);
     let counts = sum_over(find_told(first, end));
     let flag_bytes = ((counts.all >> 16u) + 7u) / 8u;
-    let stream_bytes = flag_bytes + ((counts.all & 0xFFFFu) * BITS + 7u) / 8u;
+    let stream_bytes = flag_bytes + ((counts.all & 0xFFFFu) * bits + 7u) / 8u;
     let masks_end = CHANGED_WORDS + mask_count;
     if me == 0u {
         // What is not shorter than the numbers as they are is not wanted.
         let bytes = 4u * masks_end + stream_bytes;
-        let is_wanted = bytes < CHUNK_VOXELS * BITS / 8u;
+        let is_wanted = bytes < CHUNK_VOXELS * bits / 8u;
         let words = select(0u, (bytes + 3u) / 4u, is_wanted);
         stream_words = select(0u, (stream_bytes + 3u) / 4u, is_wanted);
-        begin = 2u * count + atomicAdd(&taken, words);
+        begin = 2u * arrayLength(&chunks) + atomicAdd(&taken, words);
         packed[2u * chunk] = select(0u, bytes, is_wanted);
         packed[2u * chunk + 1u] = begin;
     }
     let stream_end = workgroupUniformLoad(&stream_words);
     let first_word = begin;
-    if stream_end == 0u && 4u * masks_end + stream_bytes >= CHUNK_VOXELS * BITS / 8u {
+    if stream_end == 0u && 4u * masks_end + stream_bytes >= CHUNK_VOXELS * bits / 8u {
         return;
     }
     for (var n = me; n < masks_end; n += GROUP) {
@@ -306,7 +313,7 @@ fn pack_chunk(group: vec3<u32>) {
         }
     }
     let first_flag = counts.before >> 16u;
-    let first_number = 8u * flag_bytes + BITS * (counts.before & 0xFFFFu);
+    let first_number = 8u * flag_bytes + bits * (counts.before & 0xFFFFu);
     for (var window = 0u; window < stream_end; window += WINDOW) {
         let words = min(stream_end - window, WINDOW);
         for (var n = me; n < words; n += GROUP) {

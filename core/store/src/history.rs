@@ -133,34 +133,40 @@ impl<'a> History<'a> {
         from: usize,
         visit: &mut dyn FnMut(&Record) -> Result<(), Option<StoreError>>,
     ) -> Result<(), StoreError> {
-        let mut expected = None;
+        let mut next_frame = None;
         for segment in &self.segments[from.min(self.segments.len())..] {
-            let is_missing = expected.is_some_and(|expected| segment.number != expected);
-            let told = if is_missing { visit(&Record::Lost) } else { Ok(()) };
-            match told.and_then(|()| self.read_segment(segment.number, visit)) {
+            match self.read_segment(segment.number, next_frame, visit) {
                 Err(Some(error)) => return Err(error),
                 Err(None) => return Ok(()),
-                Ok(()) => expected = Some(segment.number + 1),
+                Ok(next) => next_frame = next.or(next_frame),
             }
         }
         Ok(())
     }
 
+    /// Reads one segment, which should begin with a frame. Gives the one that should follow it, unless it can't be read at all.
     fn read_segment(
         &self,
         number: u32,
+        begins: Option<u64>,
         visit: &mut dyn FnMut(&Record) -> Result<(), Option<StoreError>>,
-    ) -> Result<(), Option<StoreError>> {
+    ) -> Result<Option<u64>, Option<StoreError>> {
         let place = Place { segment: number, offset: SEGMENT_HEAD, frame: 0 };
         let mut scan = match Scan::open(self.dir, &self.world, place) {
             Ok(scan) => scan,
-            Err(StoreError::Corrupt { .. } | StoreError::Truncated { .. }) => return visit(&Record::Lost),
+            Err(StoreError::Corrupt { .. } | StoreError::Truncated { .. }) => {
+                return visit(&Record::Lost).map(|()| None);
+            }
             Err(error) => return Err(Some(error)),
         };
+        // What ends a segment may be lost as well, and whole segments.
+        if begins.is_some_and(|begins| begins < scan.next_sequence()) {
+            visit(&Record::Lost)?;
+        }
         loop {
             match scan.advance() {
                 Scanned::Frame(frame, _) => frame.records.iter().try_for_each(&mut *visit)?,
-                Scanned::End { .. } => return Ok(()),
+                Scanned::End { .. } => return Ok(Some(scan.next_sequence())),
                 Scanned::Damaged { resume, missing, .. } => {
                     visit(&Record::Lost)?;
                     scan.resume_at(resume, missing.end);
