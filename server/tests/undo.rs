@@ -382,20 +382,21 @@ fn history_that_was_cut_is_said_to_be_and_nothing_is_restored_from_it() {
     let restored = facts("restore", &world, &[&["--at", moment.as_str()], &within[..]].concat());
     assert!(restored["put_back"].as_u64().unwrap() > 10_000, "{restored}");
     succeed(&["check", "--world", world.to_str().unwrap()]);
+}
 
-    // A gap in what is left of it: what was there is not known for certain.
-    let mut segments: Vec<PathBuf> =
-        std::fs::read_dir(world.join("journal")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    segments.retain(|path| path.extension().is_some_and(|extension| extension == "trj"));
-    segments.sort();
-    let mut bytes = std::fs::read(&segments[0]).unwrap();
+#[test]
+fn a_gap_in_history_keeps_a_box_from_being_restored_unless_one_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = new_world(folder.path(), "world", &["--generator", "void", "--physics", "off"]);
+    (2..6).for_each(|seed| simulate(&world, &noise(seed, "Ann"), "1"));
+    let segment = world.join("journal/00000001.trj");
+    let mut bytes = std::fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
-    std::fs::write(&segments[0], bytes).unwrap();
-    let moment = format!("tick:{}", facts("info", &world, &[])["history"]["known_from"].as_u64().unwrap() - 1);
-    let arguments = [&["--at", moment.as_str(), "--preview"], &within[..]].concat();
+    std::fs::write(&segment, bytes).unwrap();
+    let arguments = ["--at", "tick:1", "--box", "0,0,0:64,64,64", "--preview"];
     let said = refusal("restore", &world, &arguments);
     assert!(said.contains("gaps since then") && said.contains("--despite-gaps"), "{said}");
     let told = facts("restore", &world, &[&arguments[..], &["--despite-gaps"]].concat());
-    assert!(told["gaps"].as_u64().unwrap() > 0, "{told}");
+    assert!(told["gaps"].as_u64().unwrap() > 0 && told["voxels"].as_u64().unwrap() > 0, "{told}");
 }
