@@ -67,6 +67,10 @@ export class UndoPanel {
     this.place.textContent = form.place;
     this.wholeWorld.hidden = !form.hasBox;
     [this.fault.textContent, this.fault.hidden] = [form.fault ?? "", form.fault === null];
+    if (form.fault !== null && page === null) {
+      // In a small window it lies below what one sees of the form.
+      this.fault.scrollIntoView({ block: "nearest" });
+    }
     this.title.textContent = page?.title ?? "";
     this.lines.replaceChildren(...(page?.lines ?? []).map(({ kind, text }) => element("div", kind, text)));
     [this.title.hidden, this.lines.hidden] = [page === null, page === null];
