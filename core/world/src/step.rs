@@ -760,9 +760,7 @@ impl World {
     /// # Panics
     /// If a chunk or a column is an own one.
     pub fn hear(&mut self, ring: Ring) {
-        if ring.has_undo {
-            self.physics.forget();
-        }
+        self.physics.forget(&ring.undone);
         for (pos, held) in ring.chunks {
             assert!(!self.owned.has(pos.column()), "chunk {pos} is an own one");
             if let Some(light) = &mut self.light {
@@ -935,8 +933,8 @@ fn put_back(tick: &mut Tick<'_>, voxel: &VoxelRestore) {
 pub struct Ring {
     chunks: Vec<(ChunkPos, Held)>,
     columns: Columns,
-    /// Some of it was put back by an undo, which leaves no marks that would tell what that means.
-    has_undo: bool,
+    /// Chunks in which an undo put something back, which leaves no marks that would tell what that means.
+    undone: BTreeSet<ChunkPos>,
 }
 
 impl Ring {
@@ -965,7 +963,10 @@ impl Ring {
         Self {
             chunks: deltas.after.iter().filter(|(pos, _)| columns.is_near(*pos)).cloned().collect(),
             columns: deltas.columns.iter().map(|update| (update.column, near(&update.state))).collect(),
-            has_undo: deltas.chunks.iter().any(|d| d.cause.kind == CauseKind::Undo && columns.is_near(d.pos)),
+            undone: (deltas.chunks.iter())
+                .filter(|delta| delta.cause.kind == CauseKind::Undo && columns.is_near(delta.pos))
+                .map(|delta| delta.pos)
+                .collect(),
         }
     }
 }

@@ -457,3 +457,44 @@ fn what_was_put_back_falls_alike_under_one_owner_and_under_two() {
     assert!(one[0] != one[1] && one[0] == one[4] && one[1] == one[5], "it falls, is put back, and falls again");
     assert_eq!(one, two);
 }
+
+/// A wall of bricks on bedrock.
+fn wall(world: &World, sequence: u64, x0: i32) -> Input {
+    let column = |x: i32, z: i32| {
+        let bricks = (1..12).map(move |y| (at(x, y, z), "stone_bricks", None));
+        std::iter::once((at(x, 0, z), "bedrock", None)).chain(bricks)
+    };
+    let voxels: Vec<_> = (x0..x0 + 12).flat_map(|x| (0..12).flat_map(move |z| column(x, z))).collect();
+    build(world, sequence, &voxels)
+}
+
+#[test]
+fn an_undo_leaves_what_is_worked_out_far_away_and_not_what_is_near() {
+    let (mut world, mut tick) = (world(RuleSet::Span), 0);
+    let walls = [wall(&world, 1, 0), wall(&world, 2, 1_000)];
+    settle(&mut world, &mut tick, &walls);
+    let mut sequence = 2;
+    // How many voxels are looked at when somebody puts another brick on the first wall.
+    let mut touch = |world: &mut World, tick: &mut u64, y: i32| {
+        sequence += 1;
+        let brick = build(world, sequence, &[(at(3, y, 3), "stone_bricks", None)]);
+        settle(world, tick, &[brick]).iter().map(|deltas| deltas.counts.visited).sum::<u64>()
+    };
+    touch(&mut world, &mut tick, 12);
+    let known = touch(&mut world, &mut tick, 13);
+    let bricks = world.registry().id("stone_bricks").unwrap();
+    let undo = |world: &mut World, tick: &mut u64, sequence: u64, x: i32| {
+        let block = Some(Swap { from: bricks, to: BlockId(0) });
+        let voxels = vec![VoxelRestore { pos: at(x, 11, sequence as i32), block, sparse: None }];
+        let input = Input::Restore { actor: ActorId(2), sequence, undo: ID, voxels };
+        assert_eq!(settle(world, tick, &[input])[0].chunks.len(), 1);
+    };
+    // The first part drops all of it, as both walls have just been built; then only what is near the first one is worked out.
+    undo(&mut world, &mut tick, 1, 1_005);
+    touch(&mut world, &mut tick, 14);
+    undo(&mut world, &mut tick, 2, 1_005);
+    let far = touch(&mut world, &mut tick, 15);
+    undo(&mut world, &mut tick, 3, 5);
+    let near = touch(&mut world, &mut tick, 16);
+    assert!(far <= 2 * known && near > 4 * known.max(1), "{known} when it is known, {far} and {near} behind an undo");
+}

@@ -49,6 +49,11 @@ impl Connectivity {
         self.pieces.len()
     }
 
+    /// Drops what is worked out of these chunks; nothing else depends on what stands in them.
+    pub fn forget_chunks(&mut self, changed: &BTreeSet<ChunkPos>) {
+        changed.iter().for_each(|pos| drop(self.pieces.remove(pos)));
+    }
+
     /// Drops what is worked out.
     pub fn forget(&mut self) {
         self.pieces.clear();

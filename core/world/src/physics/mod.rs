@@ -19,14 +19,14 @@ pub mod support;
 use crate::block::Registry;
 use crate::limits::{BLASTS_PER_TICK, REACH, WORK_PER_TICK};
 use crate::relax::{Bulk, EXITS, RulesError, TILES_MAX};
-use crate::space::{ColumnPos, VoxelPos};
+use crate::space::{ChunkPos, ColumnPos, VoxelPos};
 use crate::step::{CauseKind, Stage};
 use connectivity::Connectivity;
 use facts::Facts;
 use plan::{Tick, beside};
 use serde::{Deserialize, Serialize};
 use state::{ColumnState, Leaving, Mark};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use support::{Lost, Support};
 
@@ -91,9 +91,8 @@ pub fn settle(tick: &mut Tick<'_>, judge: &mut Judge) {
     for (pos, (exit, cause)) in slides {
         leave_next(tick, pos, Leaving { cause, slide: Some(exit) });
     }
-    if mark_changes(tick) {
-        judge.forget();
-    }
+    let unmarked = mark_changes(tick);
+    judge.forget(&unmarked);
     budget(tick);
 }
 
@@ -122,12 +121,17 @@ pub enum Judge {
 }
 
 impl Judge {
-    /// Drops what is worked out, so that it is worked out again from the blocks where it is needed.
-    fn forget(&mut self) {
+    /// Blocks have changed in these chunks without marks. Drops what that may bear on, so that it is worked out again from the
+    /// blocks where it is needed.
+    fn forget(&mut self, changed: &BTreeSet<ChunkPos>) {
         match self {
             Self::Nobody => {}
-            Self::Connectivity(connectivity) => connectivity.forget(),
-            Self::Span(support) => support.forget(),
+            Self::Connectivity(connectivity) => connectivity.forget_chunks(changed),
+            Self::Span(support) => {
+                if changed.iter().any(|pos| support.holds(*pos)) {
+                    support.forget();
+                }
+            }
         }
     }
 }
@@ -140,14 +144,14 @@ fn leave_next(tick: &mut Tick<'_>, pos: VoxelPos, leaving: Leaving) {
 }
 
 /// Marks what this tick changed. What an undo put back has no mark, and takes away the one that was there: it stands as it
-/// stood. Gives whether there is such a voxel, of which nobody is told what it means to its neighbours.
-fn mark_changes(tick: &mut Tick<'_>) -> bool {
-    let mut has_unmarked = false;
+/// stood. Gives the chunks with such voxels, of which nobody is told what they mean to their neighbours.
+fn mark_changes(tick: &mut Tick<'_>) -> BTreeSet<ChunkPos> {
+    let mut unmarked = BTreeSet::new();
     for (pos, start, now, placed, cause) in tick.plan.changed() {
         tick.next(pos).stir(pos);
         if cause.kind == CauseKind::Undo {
             tick.next(pos).marks.remove(&pos);
-            has_unmarked = true;
+            unmarked.insert(pos.chunk());
             continue;
         }
         if !tick.facts.of(start).solid && !tick.facts.of(now).solid {
@@ -159,7 +163,7 @@ fn mark_changes(tick: &mut Tick<'_>) -> bool {
         let old = marks.get(&pos).map_or(start, |mark| mark.old);
         marks.insert(pos, Mark { old, ..new });
     }
-    has_unmarked
+    unmarked
 }
 
 /// Decides for each column what the next tick takes up: in order of tick and place, as much as the budget has left.
@@ -244,9 +248,9 @@ impl Physics {
         (REACH * i32::from(self.facts.blast_loss_least)).min(255) as u8
     }
 
-    /// Drops what is worked out of what stands, because blocks have changed without marks.
-    pub fn forget(&mut self) {
-        self.judge.forget();
+    /// Drops what is worked out of what stands, as far as blocks that have changed without marks in these chunks may bear on it.
+    pub fn forget(&mut self, changed: &BTreeSet<ChunkPos>) {
+        self.judge.forget(changed);
     }
 
     /// Splits into what a tick reads and what it keeps. What has grown too large is dropped.

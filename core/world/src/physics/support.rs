@@ -70,6 +70,12 @@ impl Support {
         }
     }
 
+    /// Whether what stands in a chunk bears on anything that is worked out: chunks that solid voxels lead to from those are held as
+    /// well, however little is in them.
+    pub fn holds(&self, pos: ChunkPos) -> bool {
+        self.faces.contains_key(&pos)
+    }
+
     /// Drops what is worked out.
     pub fn forget(&mut self) {
         *self = Self::new(self.table.clone()).with_bulk(self.bulk.clone());
