@@ -6,6 +6,7 @@ mod common;
 
 use common::{Client, Server, command, succeed, terrane};
 use serde_json::Value;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -161,14 +162,20 @@ fn cut(world: &Path, signal: &str, what: &[&str]) -> std::process::Output {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    // Started before it is needed: starting a program takes as long as some parts.
+    let mut signaller = Command::new("sh")
+        .args(["-c", &format!("read go; kill {signal} {}", child.id())])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     // Its beginning and some of its 64 parts, which take more than 100 bytes each.
     while journal_bytes(world) < before + 3_000 {
         assert!(Instant::now() < deadline, "it does not begin");
         std::thread::sleep(Duration::from_micros(200));
     }
-    let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
+    signaller.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert!(signaller.wait().unwrap().success());
     child.wait_with_output().unwrap()
 }
 
