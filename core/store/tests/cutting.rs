@@ -8,6 +8,7 @@ use common::{Content, content, edit, pool, settings, world};
 use std::sync::Arc;
 use terrane_store::door::Dir;
 use terrane_store::double::{Failure, Keep, MemoryDir};
+use terrane_store::journal::{Place, Record, SEGMENT_HEAD, Scan, Scanned};
 use terrane_store::settings::HistoryLimits;
 use terrane_store::{Access, Repair, Settings, Store, StoreError, check, journal, mark};
 use terrane_world::block::Registry;
@@ -270,4 +271,30 @@ fn a_segment_lost_from_the_middle_is_a_gap_and_no_cut() {
     };
     store.history().unwrap().read(0, &mut visit).unwrap();
     assert_eq!(gaps, 1);
+}
+
+#[test]
+fn what_is_lost_at_the_end_of_a_segment_is_a_gap() {
+    // So many bytes that nothing is cut, and so few that there are several segments.
+    let (memory, _) = grown(HistoryLimits { bytes: 8_000_000, days: 0 }, 60);
+    let gaps = || {
+        let mut gaps = 0;
+        let mut visit = |record: &Record| {
+            gaps += usize::from(*record == Record::Lost);
+            Ok::<(), StoreError>(())
+        };
+        open(&memory).history().unwrap().read(0, &mut visit).unwrap();
+        gaps
+    };
+    assert_eq!(gaps(), 0);
+    let name = journal::segment_name(segments(&memory)[1]);
+    let place = Place { segment: segments(&memory)[1], offset: SEGMENT_HEAD, frame: 0 };
+    let mut scan = Scan::open(&memory, &settings("void").id, place).unwrap();
+    let mut last = 0;
+    while let Scanned::Frame(_, at) = scan.advance() {
+        last = at;
+    }
+    memory.damage(&name, |bytes| bytes[last as usize + 40] ^= 1);
+    assert!(segments(&memory).len() > 2, "it is not the last segment");
+    assert_eq!(gaps(), 1);
 }
