@@ -75,6 +75,13 @@ fn act(client: &mut Client, number: u32) -> (u64, u64) {
     (last.undo, last.stayed)
 }
 
+/// Has a plan done, and waits until some of it is.
+fn begin(client: &mut Client, number: u32) {
+    client.say(&ClientMessage::UndoAct { request: number, ends: false }).unwrap();
+    let has_begun = |undo: &Undo| undo.progress.iter().any(|progress| progress.looked_at > 0);
+    client.wait_for("some of its parts", |client| has_begun(&client.undos[&number]));
+}
+
 /// Ann's tower, and what Bob builds beside it and where its top was.
 const TOWER: &str = "{\"tick\": 1, \"fill\": \"0,50,0:3,130,3\", \"block\": \"stone_bricks\", \"name\": \"Ann\"}\n";
 const HUT: &str = "{\"tick\": 9, \"fill\": \"8,90,0:12,94,4\", \"block\": \"bedrock\", \"actor\": 9, \"name\": \"Bob\"}\n\
@@ -175,8 +182,7 @@ fn an_undo_that_is_killed_in_the_middle_is_finished_by_the_verb_or_taken_back_ov
     let planned = plan(&mut olga, request(1, "Eve", None));
     assert_eq!(planned.voxels, 64 * 64 * 64);
     assert!(olga.undos[&1].ghost.len() < 8, "a ghost has 65,536 voxels");
-    olga.say(&ClientMessage::UndoAct { request: 1, ends: false }).unwrap();
-    olga.wait_for("some of its parts", |olga| olga.undos[&1].progress.iter().any(|progress| progress.looked_at > 0));
+    begin(&mut olga, 1);
     server.kill();
     let told = *olga.undos[&1].progress.last().unwrap();
     assert!(told.state == UndoState::Going && told.looked_at < told.of, "it was not killed in the middle: {told:?}");
@@ -216,8 +222,7 @@ fn an_undo_whose_server_is_stopped_in_the_middle_can_be_finished_and_one_that_is
     let server = Server::start(&world, SLOW);
     let mut olga = Client::connect_as("Olga", server.port, None).unwrap();
     plan(&mut olga, request(1, "Eve", None));
-    olga.say(&ClientMessage::UndoAct { request: 1, ends: false }).unwrap();
-    olga.wait_for("some of its parts", |olga| olga.undos[&1].progress.iter().any(|progress| progress.looked_at > 0));
+    begin(&mut olga, 1);
     olga.say(&ClientMessage::UndoAct { request: 1, ends: true }).unwrap();
     let is_over = |state| [UndoState::Done, UndoState::Ended].contains(&state);
     olga.wait_for("its end", |olga| olga.undos[&1].progress.last().is_some_and(|progress| is_over(progress.state)));
@@ -228,8 +233,7 @@ fn an_undo_whose_server_is_stopped_in_the_middle_can_be_finished_and_one_that_is
     act(&mut olga, 2);
 
     plan(&mut olga, request(3, "Eve", None));
-    olga.say(&ClientMessage::UndoAct { request: 3, ends: false }).unwrap();
-    olga.wait_for("some of its parts", |olga| olga.undos[&3].progress.iter().any(|progress| progress.looked_at > 0));
+    begin(&mut olga, 3);
     let undo = olga.undos[&3].progress[0].undo;
     stop(server);
     // A slow disk may have kept the server until the undo was through.

@@ -21,6 +21,16 @@ pub enum UndoError {
     Unwanted,
 }
 
+/// Reads history from before a tick on, as long as that is wanted.
+fn read(
+    history: &History<'_>,
+    since: u64,
+    is_wanted: &dyn Fn() -> bool,
+    visit: &mut dyn FnMut(&Record) -> Result<(), UndoError>,
+) -> Result<(), UndoError> {
+    history.read(since, &mut |record| if is_wanted() { visit(record) } else { Err(UndoError::Unwanted) })
+}
+
 /// Tells a planner of everything from before `since` on, as long as that is wanted.
 pub fn tell(
     history: &History<'_>,
@@ -30,10 +40,7 @@ pub fn tell(
 ) -> Result<(), UndoError> {
     // A load counts when it has ended; one that a crash cut off has replaced nothing.
     let mut loading = Vec::new();
-    history.read(since, &mut |record| {
-        if !is_wanted() {
-            return Err(UndoError::Unwanted);
-        }
+    read(history, since, is_wanted, &mut |record| {
         match record {
             Record::Lost => planner.lost(),
             Record::SwitchBegins { .. } => loading.clear(),
@@ -49,12 +56,9 @@ pub fn tell(
 /// Whether an undo of this number has begun, as far as history goes back.
 pub fn knows(history: &History<'_>, undo: u64, is_wanted: &dyn Fn() -> bool) -> Result<bool, UndoError> {
     let mut found = false;
-    history.read(undo, &mut |record| {
-        if !is_wanted() {
-            return Err(UndoError::Unwanted);
-        }
+    read(history, undo, is_wanted, &mut |record| {
         found |= matches!(record, Record::UndoBegins(request) if request.id == undo);
-        Ok::<(), UndoError>(())
+        Ok(())
     })?;
     Ok(found)
 }
@@ -67,14 +71,11 @@ pub fn names(
     is_wanted: &dyn Fn() -> bool,
 ) -> Result<BTreeMap<ActorId, BTreeSet<String>>, UndoError> {
     let mut names: BTreeMap<ActorId, BTreeSet<String>> = BTreeMap::new();
-    history.read(since, &mut |record| {
-        if !is_wanted() {
-            return Err(UndoError::Unwanted);
-        }
+    read(history, since, is_wanted, &mut |record| {
         if let Record::Name { actor, name } = record {
             names.entry(*actor).or_default().insert(name.clone());
         }
-        Ok::<(), UndoError>(())
+        Ok(())
     })?;
     Ok(names)
 }

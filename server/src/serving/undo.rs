@@ -5,6 +5,7 @@
 
 use super::Event;
 use crate::undoing::Names;
+use crate::undoing::telling::known;
 use crate::worlds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::SyncSender;
@@ -20,9 +21,6 @@ use terrane_world::space::VoxelBox;
 use terrane_world::step::ActorId;
 use terrane_world::undo::plan::{Plan, Planner, Summary};
 use terrane_world::undo::{Filter, Request, taking_back};
-
-/// Names that are told where nobody has the one that was asked for.
-const NAMES_TOLD: usize = 20;
 
 /// A wish.
 struct Wish {
@@ -198,13 +196,7 @@ fn actors(name: &str, names: &Names) -> Result<BTreeSet<ActorId>, NoPlan> {
     if !actors.is_empty() {
         return Ok(actors);
     }
-    let known: BTreeSet<&str> =
-        names.values().flatten().map(String::as_str).filter(|name| !name.trim().is_empty()).take(NAMES_TOLD).collect();
-    let known = if known.is_empty() {
-        "nobody has a name there".to_owned()
-    } else {
-        format!("there are {}", known.into_iter().collect::<Vec<_>>().join(", "))
-    };
+    let known = known(names);
     let text = format!("nobody called {name:?} is in history ({known}; actor:N names somebody by number)");
     Err(NoPlan::Because(UndoRefusal::Nobody, text))
 }

@@ -3,15 +3,28 @@
 use super::{Done, Names};
 use crate::naming::shown;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use terrane_world::step::ActorId;
 use terrane_world::undo::plan::Summary;
 use terrane_world::undo::{Request, Rule};
 
+/// Names that are told at most.
+const NAMES_TOLD: usize = 20;
+
 /// Somebody by their names, or by number.
 fn called(names: &Names, actor: ActorId) -> String {
     let known = names.get(&actor).map(|names| names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(" or "));
     known.unwrap_or_else(|| format!("actor:{}", actor.0))
+}
+
+/// The names that are known, where nobody has the one that was asked for.
+pub fn known(names: &Names) -> String {
+    let known: BTreeSet<&String> = names.values().flatten().filter(|name| !name.trim().is_empty()).collect();
+    if known.is_empty() {
+        return "nobody has a name there".to_owned();
+    }
+    format!("there are {}", known.into_iter().take(NAMES_TOLD).map(|name| shown(name)).collect::<Vec<_>>().join(", "))
 }
 
 /// In sentences, a line each.

@@ -1,7 +1,7 @@
 //! `terrane undo`.
 
 use crate::failure::{About, Failure};
-use crate::naming::{Who, quoted, shown};
+use crate::naming::{Who, quoted};
 use crate::stopping::{INTERRUPTED, on_signals};
 use crate::undoing::when::When;
 use crate::undoing::{Bench, Done, Names, check_reach, picture, telling};
@@ -181,12 +181,7 @@ fn names(bench: &Bench, since: u64) -> Result<Names, Failure> {
 
 /// That nobody has acted under a name, who has, and how far back that is known.
 fn nobody(by: &str, names: &Names, bench: &Bench, since: u64) -> Result<String, Failure> {
-    let known: BTreeSet<&String> = names.values().flatten().filter(|name| !name.trim().is_empty()).take(20).collect();
-    let known: Vec<String> = known.into_iter().map(|name| shown(name)).collect();
-    let known = match known.len() {
-        0 => "nobody has a name there".to_owned(),
-        _ => format!("there are {}", known.join(", ")),
-    };
+    let known = telling::known(names);
     let reach = check_reach(&bench.history()?, since).map_or_else(String::new, |(_, reach)| format!("; {reach}"));
     Ok(format!("nobody called {by:?} is in history ({known}; actor:N names somebody by number){reach}"))
 }
